@@ -1,0 +1,34 @@
+/** A refusal in the shape of the service that gives it. Handlers throw it; the router turns it into the answer. */
+export interface ArmError {
+  readonly isArmError: true;
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+  toResponse(): Response;
+}
+
+export function isArmError(value: unknown): value is ArmError {
+  return typeof value === "object" && value !== null && (value as { isArmError?: unknown }).isArmError === true;
+}
+
+/** `{"error":{"code","message"}}`: ARM's front end and most providers. `more` goes beside code and message (`details`, …). */
+export function armFront(
+  status: number,
+  code: string,
+  message: string,
+  more: { headers?: Record<string, string>; fields?: object } = {},
+): ArmError {
+  return armError(status, code, message, { error: { code, message, ...more.fields } }, more.headers);
+}
+
+/** Any other body (Microsoft.Web's capitals, a plain text, an HTML page is built by its own service). */
+export function armError(status: number, code: string, message: string, body: unknown, headers: Record<string, string> = {}): ArmError {
+  return {
+    isArmError: true,
+    status,
+    code,
+    message,
+    toResponse: () =>
+      new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json; charset=utf-8", ...headers } }),
+  };
+}

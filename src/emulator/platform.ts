@@ -1,0 +1,176 @@
+import type { Clock } from "../base/clock.ts";
+import type { TokenClaims } from "../base/jwt.ts";
+import type { Handler, Route } from "./http/router.ts";
+import type { Operations } from "./operations.ts";
+import type { Store } from "./store.ts";
+
+/** What every service of local Azure stands on. Built once in `emulator.ts`; services get it whole and use what they need. */
+export interface Platform {
+  readonly home: HomeFolders;
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly operations: Operations;
+  readonly directory: Directory;
+  readonly tokens: Tokens;
+  readonly certificates: Certificates;
+  readonly endpoints: Endpoints;
+  readonly hosts: Hosts;
+  /** One line to local Azure's own log (`local logs`). Never a token. */
+  log(line: string): void;
+}
+
+/** Folders under `PASSWORDLESS_PG_HOME`. All exist when a service starts. */
+export interface HomeFolders {
+  readonly root: string;
+  /** 0700: CA key, token signing key, client secret (each 0600). */
+  readonly keys: string;
+  /** One folder a flexible server, and the PostgreSQL binaries. Must be reachable for the uid that PostgreSQL runs under. */
+  readonly postgres: string;
+  /** One folder a site: `wwwroot`, `LogFiles`, … */
+  readonly sites: string;
+  /** Package caches (pip, npm), finished virtual environments. */
+  readonly cache: string;
+}
+
+/** Opens further HTTP listeners on 127.0.0.1 (SCM sites, the identity endpoint) with the same journal and faults as ARM's. */
+export interface Hosts {
+  serve(host: {
+    /** For journal and faults: `scm:shop-api`, `identity`. */
+    readonly name: string;
+    readonly routes: readonly Route[];
+    /** Certificate names; without them plain HTTP. */
+    readonly tlsNames?: readonly string[];
+    /** Preferred port; another is chosen when it is taken. */
+    readonly port?: number;
+    /** Answers what no route knows; 501 by default. */
+    readonly fallback?: Handler;
+  }): Promise<{ readonly port: number; close(): Promise<void> }>;
+}
+
+export interface Endpoints {
+  /** `https://localhost:PORT`, no slash at the end. */
+  readonly resourceManager: string;
+  readonly authority: string;
+  readonly tenantId: string;
+  readonly subscriptionId: string;
+}
+
+/** Tokens are issued for these audiences. The values are Azure's public ones, so that unmodified code works. */
+export const audiences = {
+  resourceManager: ["https://management.azure.com", "https://management.core.windows.net"],
+  postgres: ["https://ossrdbms-aad.database.windows.net"],
+  appService: ["https://appservice.azure.com"],
+} as const;
+
+export type PrincipalType = "User" | "Group" | "ServicePrincipal";
+
+/** An object of the tenant. A managed identity is a `ServicePrincipal` with `managedIdentityOf`. */
+export interface DirectoryPrincipal {
+  readonly objectId: string;
+  readonly type: PrincipalType;
+  readonly displayName: string;
+  /** Users: `ana@contoso.example`. */
+  readonly userPrincipalName?: string;
+  /** Service principals: application (client) ID. */
+  readonly appId?: string;
+  /** Resource ID of the site (or slot) whose system-assigned identity this is. */
+  readonly managedIdentityOf?: string;
+  /** Groups: object IDs. */
+  readonly members?: readonly string[];
+}
+
+/** The Entra tenant's objects. */
+export interface Directory {
+  find(objectId: string): DirectoryPrincipal | undefined;
+  findByAppId(appId: string): DirectoryPrincipal | undefined;
+  /** By UPN, else by display name: what `pgaadauth_create_principal` resolves. More than one is possible. */
+  findByName(name: string): readonly DirectoryPrincipal[];
+  list(): readonly DirectoryPrincipal[];
+  /** A fresh object ID and app ID for a system-assigned identity. */
+  createManagedIdentity(resourceId: string, displayName: string): DirectoryPrincipal;
+  remove(objectId: string): void;
+  groupsOf(objectId: string): readonly string[];
+  onChange(listener: () => void): void;
+}
+
+export type TokenRefusal = "malformed" | "signature" | "audience" | "expired" | "not-yet-valid" | "tenant";
+
+export interface Tokens {
+  /** An access token for a principal. `lifetimeSeconds` defaults to the one local Azure was started with (3600). */
+  mint(principal: DirectoryPrincipal, audience: string, lifetimeSeconds?: number): { token: string; expiresOn: number };
+  /** Full check: RS256 signature against our keys, `aud` among `accepted` (a slash at the end is forgiven), `exp`, `nbf`, `tid`. */
+  verify(token: string, accepted: readonly string[]): { claims: TokenClaims } | { refusal: TokenRefusal; claims?: TokenClaims };
+}
+
+/** Local Azure's certificate authority. */
+export interface Certificates {
+  /** PEM of the CA certificate, and the file that holds it. */
+  readonly caPem: string;
+  readonly caFile: string;
+  /** PEM: the CA and the public roots that Node knows, for apps that also talk to the world. */
+  readonly bundleFile: string;
+  /** A server certificate for DNS names and IP addresses, signed by the CA. Cached. */
+  issue(names: readonly string[]): { key: string; cert: string };
+}
+
+export interface ResourceSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly type: string;
+  readonly location: string;
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly sku?: unknown;
+  readonly kind?: string;
+}
+
+/** A resource provider (or Entra, or ARM itself). `service.ts` of each folder exports one factory that returns it. */
+export interface Service {
+  /** `Microsoft.DBforPostgreSQL` */
+  readonly namespace: string;
+  /** The api-versions its ARM routes answer; empty for services outside ARM. */
+  readonly apiVersions: readonly string[];
+  /** Routes on the ARM host (or, for Entra, on the authority host, which is the same listener). */
+  readonly routes: readonly Route[];
+  /** Top-level resources inside a resource group, for its list and for its deletion. */
+  resources?(groupId: string): readonly ResourceSummary[];
+  /** Removes everything it has inside a resource group, processes included. */
+  removeGroup?(groupId: string): Promise<void>;
+  /** Takes up from the store: starts the processes that should run. Called after all kinds of operation are defined. */
+  start?(): Promise<void>;
+  /** Ends its processes and listeners; what the store says stays. */
+  stop?(): Promise<void>;
+}
+
+/** What the other services may ask about sites (Service Connector does). Kept by Microsoft.Web. */
+export interface SiteRegistry {
+  find(siteId: string): SiteView | undefined;
+  /** Replaces the app settings by what `change` makes of them, and restarts app and SCM as a write over ARM does. */
+  changeAppSettings(siteId: string, change: (settings: Readonly<Record<string, string>>) => Record<string, string>): void;
+  /** Switches the system-assigned identity on when it is off. */
+  enableSystemIdentity(siteId: string): { principalId: string };
+}
+
+export interface SiteView {
+  readonly id: string;
+  readonly name: string;
+  readonly location: string;
+  readonly principalId?: string;
+  readonly appSettings: Readonly<Record<string, string>>;
+  readonly outboundAddresses: readonly string[];
+}
+
+/** What the other services may ask about flexible servers. Kept by Microsoft.DBforPostgreSQL. */
+export interface FlexibleServerRegistry {
+  find(serverId: string): FlexibleServerView | undefined;
+  /** Opens the server to "any Azure service" as Service Connector does (rule 0.0.0.0–0.0.0.0), unless it is open already. */
+  allowAzureServices(serverId: string): void;
+}
+
+export interface FlexibleServerView {
+  readonly id: string;
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly databases: readonly string[];
+  readonly publicNetworkAccess: "Enabled" | "Disabled";
+}

@@ -1,0 +1,63 @@
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+
+/** Documents of one kind, by key. Keys are compared without case (ARM IDs are); values are plain JSON and are copied in and out. */
+export interface Collection<T> {
+  get(key: string): T | undefined;
+  /** Every value, in the order of creation; with `prefix` those whose key begins so. */
+  list(prefix?: string): T[];
+  set(key: string, value: T): void;
+  delete(key: string): boolean;
+}
+
+/** Everything local Azure must not forget. `commit` makes it durable against `kill -9`; the server commits before it answers. */
+export interface Store {
+  collection<T>(name: string): Collection<T>;
+  commit(): void;
+}
+
+type Document = Record<string, Record<string, unknown>>;
+
+/** A store in one JSON file, replaced as a whole (write beside, rename). Without `file` it lives in memory only. */
+export function createStore(file?: string): Store {
+  const data: Document = file ? load(file) : {};
+  let isDirty = false;
+  return {
+    collection<T>(name: string): Collection<T> {
+      data[name] ??= {};
+      const rows = data[name] as Record<string, T>;
+      return {
+        get: (key) => structuredClone(rows[key.toLowerCase()]),
+        list: (prefix = "") =>
+          Object.entries(rows)
+            .filter(([key]) => key.startsWith(prefix.toLowerCase()))
+            .map(([, value]) => structuredClone(value)),
+        set: (key, value) => {
+          rows[key.toLowerCase()] = structuredClone(value);
+          isDirty = true;
+        },
+        delete: (key) => {
+          const had = key.toLowerCase() in rows;
+          delete rows[key.toLowerCase()];
+          isDirty ||= had;
+          return had;
+        },
+      };
+    },
+    commit: () => {
+      if (!isDirty || !file) return;
+      const beside = `${file}.${process.pid}.tmp`;
+      writeFileSync(beside, JSON.stringify(data), { mode: 0o600 });
+      renameSync(beside, file);
+      isDirty = false;
+    },
+  };
+}
+
+function load(file: string): Document {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Document;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return {};
+    throw error;
+  }
+}
