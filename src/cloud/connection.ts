@@ -1,0 +1,15 @@
+import type { TokenCredential } from "@azure/core-auth";
+import type { Clock } from "../base/clock.ts";
+import type { Environment } from "./environment.ts";
+
+/** What every adapter needs: where Azure is, who is asking, for which subscription, and how to stop. */
+export interface CloudContext {
+  readonly environment: Environment;
+  readonly credential: TokenCredential;
+  readonly subscriptionId: string;
+  /** Aborted on Ctrl-C: every wait ends at once. */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  /** Told while an operation runs, between polls too. */
+  readonly onProgress?: (note: string) => void;
+}

@@ -1,0 +1,58 @@
+export type CloudName = "public" | "usgov" | "china" | "local";
+
+/** The endpoints of one Azure cloud. Real Azure and local Azure differ in these values only. */
+export interface Environment {
+  readonly name: CloudName;
+  /** ARM endpoint without a trailing slash, always https. */
+  readonly resourceManager: string;
+  /** Entra authority host without a trailing slash. */
+  readonly authorityHost: string;
+  /** `.default` scopes of the three audiences this tool asks tokens for. */
+  readonly scopes: { readonly resourceManager: string; readonly postgres: string; readonly appService: string };
+  /** Scheme of an app's public URL. */
+  readonly siteScheme: "https" | "http";
+  /** Extra certificate authority (PEM) trusted for every connection to this environment. */
+  readonly caPem?: string;
+  /** Portal address, for links in advice. */
+  readonly portal?: string;
+}
+
+/** The public clouds; token scopes from the PostgreSQL and App Service documentation of each cloud. */
+export const environments: Readonly<Record<"public" | "usgov" | "china", Environment>> = {
+  public: {
+    name: "public",
+    resourceManager: "https://management.azure.com",
+    authorityHost: "https://login.microsoftonline.com",
+    scopes: {
+      resourceManager: "https://management.azure.com/.default",
+      postgres: "https://ossrdbms-aad.database.windows.net/.default",
+      appService: "https://appservice.azure.com/.default",
+    },
+    siteScheme: "https",
+    portal: "https://portal.azure.com",
+  },
+  usgov: {
+    name: "usgov",
+    resourceManager: "https://management.usgovcloudapi.net",
+    authorityHost: "https://login.microsoftonline.us",
+    scopes: {
+      resourceManager: "https://management.usgovcloudapi.net/.default",
+      postgres: "https://ossrdbms-aad.database.usgovcloudapi.net/.default",
+      appService: "https://appservice.azure.us/.default",
+    },
+    siteScheme: "https",
+    portal: "https://portal.azure.us",
+  },
+  china: {
+    name: "china",
+    resourceManager: "https://management.chinacloudapi.cn",
+    authorityHost: "https://login.chinacloudapi.cn",
+    scopes: {
+      resourceManager: "https://management.chinacloudapi.cn/.default",
+      postgres: "https://ossrdbms-aad.database.chinacloudapi.cn/.default",
+      appService: "https://appservice.azure.cn/.default",
+    },
+    siteScheme: "https",
+    portal: "https://portal.azure.cn",
+  },
+};
