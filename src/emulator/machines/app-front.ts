@@ -1,0 +1,154 @@
+import { randomUUID } from "node:crypto";
+import http from "node:http";
+import https from "node:https";
+import net from "node:net";
+import type { Duplex } from "node:stream";
+import { pages } from "./app-pages.ts";
+
+/** Where a request for the site goes. */
+export type FrontTarget = { readonly port: number } | "waiting" | "stopped" | "down";
+
+/** A site's public address: answers http and https on one port of 127.0.0.1. */
+export interface AppFront {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+const TLS_HANDSHAKE = 0x16;
+const PEEK_MS = 120_000;
+/** Real front ends cut a request after 230 s. */
+const REQUEST_MS = 230_000;
+
+/** Opens the front end. `pick` is asked for each request; `port` is used when it is free. */
+export async function openFront(
+  pick: () => FrontTarget,
+  tls: { readonly key: string; readonly cert: string },
+  isHttpsOnly: () => boolean,
+  port?: number,
+): Promise<AppFront> {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 512 });
+  const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => {
+    const isTls = "encrypted" in request.socket;
+    if (!isTls && isHttpsOnly()) {
+      response.writeHead(301, { location: `https://${request.headers.host ?? "localhost"}${request.url ?? "/"}` }).end();
+      return;
+    }
+    const target = pick();
+    if (typeof target !== "object") return sendPage(response, target);
+    forward(request, response, target.port, agent, isTls);
+  };
+  const plain = http.createServer({ requestTimeout: 0 }, answer);
+  const secure = https.createServer({ ...tls, requestTimeout: 0, minVersion: "TLSv1.2" }, answer);
+  const upgrade = (request: http.IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const target = pick();
+    if (typeof target !== "object") socket.destroy();
+    else tunnel(request, socket, head, target.port);
+  };
+  plain.on("upgrade", upgrade);
+  secure.on("upgrade", upgrade);
+
+  const sockets = new Set<net.Socket>();
+  const listener = net.createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+    socket.on("error", () => {}); // the client's matter
+    socket.setTimeout(PEEK_MS, () => socket.destroy());
+    socket.once("data", (first: Buffer) => {
+      socket.setTimeout(0);
+      socket.pause();
+      socket.unshift(first);
+      (first[0] === TLS_HANDSHAKE ? secure : plain).emit("connection", socket);
+      process.nextTick(() => socket.resume());
+    });
+  });
+  await listen(listener, port);
+  return {
+    port: (listener.address() as net.AddressInfo).port,
+    close: async () => {
+      const closed = new Promise((resolve) => listener.close(resolve));
+      for (const socket of sockets) socket.destroy();
+      agent.destroy();
+      await closed;
+    },
+  };
+}
+
+async function listen(server: net.Server, port = 0): Promise<void> {
+  const attempt = (number: number): Promise<void> =>
+    new Promise((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(number, "127.0.0.1", () => {
+        server.removeListener("error", reject);
+        resolve();
+      });
+    });
+  try {
+    await attempt(port);
+  } catch (error) {
+    if (port === 0 || (error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    await attempt(0);
+  }
+}
+
+function sendPage(response: http.ServerResponse, target: "waiting" | "stopped" | "down"): void {
+  const [status, body] =
+    target === "waiting" ? [200, pages.waiting] : target === "stopped" ? [403, pages.stopped] : ([503, pages.applicationError] as const);
+  response.writeHead(status, { "content-type": "text/html", "content-length": Buffer.byteLength(body) }).end(body);
+}
+
+function forward(request: http.IncomingMessage, response: http.ServerResponse, port: number, agent: http.Agent, isTls: boolean): void {
+  const upstream = http.request({
+    host: "127.0.0.1",
+    port,
+    agent,
+    method: request.method,
+    path: request.url,
+    headers: forwardedHeaders(request, isTls),
+    timeout: REQUEST_MS,
+  });
+  upstream.on("timeout", () => upstream.destroy(new Error("504")));
+  upstream.on("response", (answer) => {
+    response.writeHead(answer.statusCode ?? 502, answer.statusMessage, answer.rawHeaders);
+    answer.pipe(response);
+    answer.on("error", () => response.destroy());
+  });
+  upstream.on("error", () => {
+    if (response.headersSent) response.destroy();
+    else response.writeHead(502, { "content-type": "text/html" }).end(pages.badGateway);
+  });
+  response.on("close", () => {
+    if (!response.writableFinished) upstream.destroy();
+  });
+  request.pipe(upstream);
+}
+
+function forwardedHeaders(request: http.IncomingMessage, isTls: boolean): http.OutgoingHttpHeaders {
+  const client = `${request.socket.remoteAddress ?? "127.0.0.1"}:${request.socket.remotePort ?? 0}`;
+  const host = request.headers.host ?? "localhost";
+  return {
+    ...request.headers,
+    "x-forwarded-for": [request.headers["x-forwarded-for"], client].filter(Boolean).join(", "),
+    "x-forwarded-proto": isTls ? "https" : "http",
+    "x-forwarded-host": host,
+    "x-original-url": request.url ?? "/",
+    "x-waws-unencoded-url": request.url ?? "/",
+    "x-arr-log-id": randomUUID(),
+    "client-ip": client,
+    "x-client-ip": request.socket.remoteAddress ?? "127.0.0.1",
+    "disguised-host": host,
+    ...(isTls ? { "x-arr-ssl": "2048|256|CN=passwordless-pg local Azure|CN=localhost" } : {}),
+  };
+}
+
+function tunnel(request: http.IncomingMessage, socket: Duplex, head: Buffer, port: number): void {
+  const upstream = net.connect(port, "127.0.0.1", () => {
+    const lines = [`${request.method} ${request.url} HTTP/1.1`];
+    for (let at = 0; at + 1 < request.rawHeaders.length; at += 2) lines.push(`${request.rawHeaders[at]}: ${request.rawHeaders[at + 1]}`);
+    upstream.write(`${lines.join("\r\n")}\r\n\r\n`);
+    upstream.write(head);
+    socket.pipe(upstream).pipe(socket);
+  });
+  upstream.on("error", () => socket.destroy());
+  socket.on("error", () => upstream.destroy());
+  socket.on("close", () => upstream.destroy());
+}

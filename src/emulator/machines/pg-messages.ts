@@ -1,0 +1,112 @@
+import type { Duplex } from "node:stream";
+
+/**
+ * The part of PostgreSQL's wire protocol that a login takes.
+ * Source: PostgreSQL documentation, "Frontend/Backend Protocol", chapters "Message Flow" and "Message Formats".
+ */
+export const CANCEL_REQUEST = 80877102;
+export const SSL_REQUEST = 80877103;
+export const GSSENC_REQUEST = 80877104;
+
+/** PostgreSQL's own limit for a start-up packet. */
+const MAX_STARTUP_BYTES = 10_000;
+/** PostgreSQL's `PG_MAX_AUTH_TOKEN_LENGTH`. */
+const MAX_PASSWORD_BYTES = 65_535;
+
+/** The packet that opens a connection, whole (with its length). */
+export interface StartupPacket {
+  readonly bytes: Buffer;
+  /** The protocol version, or one of the request codes above. */
+  readonly code: number;
+}
+
+/** What a client said in its start-up message. */
+export interface StartupParameters {
+  readonly user: string;
+  readonly database: string;
+}
+
+/** The peer broke the protocol, or went away: there is nobody to answer. */
+export class ProtocolBroken extends Error {}
+
+/** Reads exactly `length` bytes and leaves the rest in the stream. Throws ProtocolBroken when it ends first. */
+async function readBytes(stream: Duplex, length: number): Promise<Buffer> {
+  for (;;) {
+    const chunk: Buffer | null = stream.read(length);
+    if (chunk?.length === length) return chunk;
+    if (chunk || stream.readableEnded || stream.destroyed) throw new ProtocolBroken("the client went away during the login");
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        for (const event of WAKING) stream.off(event, wake);
+        resolve();
+      };
+      for (const event of WAKING) stream.once(event, wake);
+    });
+  }
+}
+
+const WAKING = ["readable", "end", "close", "error"] as const;
+
+/** Waits for the first byte without taking it. */
+export async function peekByte(stream: Duplex): Promise<number> {
+  const first = await readBytes(stream, 1);
+  stream.unshift(first);
+  return first[0] ?? 0;
+}
+
+export async function readStartup(stream: Duplex): Promise<StartupPacket> {
+  const head = await readBytes(stream, 8);
+  const length = head.readInt32BE(0);
+  if (length < 8 || length > MAX_STARTUP_BYTES) throw new ProtocolBroken(`invalid length of start-up packet: ${length}`);
+  const rest = length > 8 ? await readBytes(stream, length - 8) : Buffer.alloc(0);
+  return { bytes: Buffer.concat([head, rest]), code: head.readInt32BE(4) };
+}
+
+/** `undefined` when the packet is not a well-formed start-up message with a user. The database defaults to the user's name. */
+export function readParameters(packet: StartupPacket): StartupParameters | undefined {
+  const words = packet.bytes.subarray(8).toString("utf8").split("\0");
+  if (words.length < 3 || words.at(-1) !== "" || words.at(-2) !== "") return undefined;
+  const parameters = new Map<string, string>();
+  for (let index = 0; words[index]; index += 2) parameters.set(words[index] ?? "", words[index + 1] ?? "");
+  const user = parameters.get("user");
+  return user ? { user, database: parameters.get("database") || user } : undefined;
+}
+
+export async function readPassword(stream: Duplex): Promise<string> {
+  const head = await readBytes(stream, 5);
+  const length = head.readInt32BE(1);
+  if (head.toString("latin1", 0, 1) !== "p" || length < 5 || length > MAX_PASSWORD_BYTES)
+    throw new ProtocolBroken("expected a password message");
+  const text = (await readBytes(stream, length - 4)).toString("utf8");
+  return text.slice(0, text.indexOf("\0") === -1 ? undefined : text.indexOf("\0"));
+}
+
+/** A FATAL error: the last a client hears. `sqlState` has five characters. */
+export function fatal(sqlState: string, message: string): Buffer {
+  const fields = ["SFATAL", "VFATAL", `C${sqlState}`, `M${message}`].map((field) => `${field}\0`).join("");
+  return framed("E", Buffer.from(`${fields}\0`));
+}
+
+export const askCleartextPassword = framed("R", Buffer.from([0, 0, 0, 3]));
+
+function framed(type: string, body: Buffer): Buffer {
+  const head = Buffer.alloc(5);
+  head.write(type, 0, "latin1");
+  head.writeInt32BE(body.length + 4, 1);
+  return Buffer.concat([head, body]);
+}
+
+/** The server's whole answer to a start-up message, up to ReadyForQuery or the refusal, with the key a CancelRequest must show. */
+export async function readLoginAnswer(stream: Duplex): Promise<{ readonly bytes: Buffer; readonly cancelKey?: string }> {
+  const parts: Buffer[] = [];
+  let cancelKey: string | undefined;
+  for (;;) {
+    const head = await readBytes(stream, 5);
+    const length = head.readInt32BE(1) - 4;
+    const body = length > 0 ? await readBytes(stream, length) : Buffer.alloc(0);
+    parts.push(head, body);
+    const type = head.toString("latin1", 0, 1);
+    if (type === "K") cancelKey = body.toString("hex");
+    if (type === "Z" || type === "E") return { bytes: Buffer.concat(parts), ...(cancelKey ? { cancelKey } : {}) };
+  }
+}

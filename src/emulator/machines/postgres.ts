@@ -1,0 +1,306 @@
+import type { ChildProcess } from "node:child_process";
+import { createHash } from "node:crypto";
+import { openSync, readFileSync } from "node:fs";
+import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { Client, type ClientConfig } from "pg";
+import { KnownError } from "../../base/errors.ts";
+import { bootstrapStatements } from "./pg-bootstrap.ts";
+import { choosePostgresAccount, type PostgresAccount } from "./postgres-account.ts";
+import { type PostgresBinaries, providePostgresBinaries } from "./postgres-binaries.ts";
+
+/** The owner of everything Azure makes inside a server. */
+export const SUPERUSER = "azuresu";
+
+/** What all servers of one local Azure share: programs, account, and the finished cluster new ones are copied from. */
+export interface PostgresRuntime {
+  readonly binaries: PostgresBinaries;
+  readonly account: PostgresAccount;
+  /** The collation that stands in for Azure's `en_US.utf8`. */
+  readonly template: string;
+}
+
+/** One PostgreSQL server process under supervision: it is started again when it falls. */
+export interface PostgresMachine {
+  /** The Unix socket that only the gateway uses; short enough for a socket address. */
+  socketPath(): string;
+  isReady(): boolean;
+  /** Creates the data folder if absent, ends what a dead daemon left behind, starts, and resolves when a query has been answered. */
+  start(): Promise<void>;
+  /** Fast shutdown: sessions are ended, everything committed is kept. */
+  stop(): Promise<void>;
+  /** Stops, and removes the folder. */
+  remove(): Promise<void>;
+  /** SQL as the superuser in database `postgres`, over one held connection that takes no client's slot. Several statements may be in it. */
+  administer(sql: string): Promise<readonly Row[]>;
+  /** SQL as the superuser in any database, over a connection of its own. */
+  query(database: string, sql: string, values?: readonly unknown[]): Promise<readonly Row[]>;
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+const READY_WITHIN_MS = 60_000;
+const STOP_WITHIN_MS = 15_000;
+
+/** Finds programs and account, and makes the template cluster unless it is there. `folder` is `home.postgres`. */
+export async function preparePostgres(folder: string, log: (line: string) => void): Promise<PostgresRuntime> {
+  const binaries = await providePostgresBinaries(folder, log);
+  const account = await choosePostgresAccount(folder);
+  const revision = createHash("sha256").update(bootstrapStatements(binaries.major).join(";")).digest("hex").slice(0, 8);
+  const template = join(folder, "templates", `${binaries.id}-${revision}`);
+  if (!(await exists(join(template, "PG_VERSION")))) await makeTemplate({ binaries, account, template }, folder, log);
+  return { binaries, account, template };
+}
+
+async function makeTemplate(runtime: PostgresRuntime, folder: string, log: (line: string) => void): Promise<void> {
+  await mkdir(join(folder, "templates"), { recursive: true, mode: 0o755 });
+  const draft = join(folder, "templates", `.draft-${process.pid}`);
+  await rm(draft, { recursive: true, force: true });
+  await mkdir(draft, { mode: 0o755 });
+  const data = join(draft, "data");
+  await mkdir(data, { mode: 0o700 });
+  await runtime.account.own(data);
+  const initdb = [...["-D", data], ...["-U", SUPERUSER], ...["-A", "trust"], ...["-E", "UTF8"], "--no-sync", "--no-instructions"];
+  // Azure's collation en_US.utf8 is rarely there in containers; ICU sorts alike and comes with the programs.
+  await runtime.account
+    .run(join(runtime.binaries.bin, "initdb"), [...initdb, "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"])
+    .catch(() => runtime.account.run(join(runtime.binaries.bin, "initdb"), [...initdb, "--locale=C"]));
+  const machine = createPostgresMachine(runtime, draft, () => ({ fsync: "off" }), log);
+  await machine.start();
+  for (const statement of bootstrapStatements(runtime.binaries.major)) await machine.administer(statement);
+  await machine.stop();
+  await rename(data, runtime.template).catch(async (error) => {
+    if (!(await exists(join(runtime.template, "PG_VERSION")))) throw error; // not merely outrun by another start
+  });
+  await rm(draft, { recursive: true, force: true });
+}
+
+/**
+ * A server in `folder` (`data`, `run`, `server.log`). `settings` are asked at each start and written to `postgresql.conf`; `ALTER SYSTEM` wins over them.
+ *
+ * The gateway reaches it through a Unix socket in a 0700 folder: no port to guess, no password to keep, faster than TCP, and whoever can open it
+ * (same account or root) could read the data files as well.
+ */
+export function createPostgresMachine(
+  runtime: PostgresRuntime,
+  folder: string,
+  settings: () => Readonly<Record<string, string>>,
+  log: (line: string) => void,
+): PostgresMachine {
+  const data = join(folder, "data");
+  const socketFolder = join(folder, "run");
+  let reachedFolder: string | undefined;
+  let child: ChildProcess | undefined;
+  let isWanted = false;
+  let isReady = false;
+  let restarts = 0;
+  let admin: Promise<Client> | undefined;
+
+  const socketHost = (): string => {
+    reachedFolder ??= shortFolder(socketFolder);
+    return reachedFolder;
+  };
+
+  const prepareFolder = async (): Promise<void> => {
+    await mkdir(folder, { recursive: true, mode: 0o755 });
+    await mkdir(socketFolder, { recursive: true, mode: 0o700 });
+    await runtime.account.own(socketFolder);
+    if (!(await exists(join(data, "PG_VERSION")))) {
+      const draft = join(folder, "data.draft");
+      await rm(draft, { recursive: true, force: true });
+      await runCopy(runtime.template, draft);
+      await rename(draft, data);
+    }
+    await writeFile(join(data, "postgresql.conf"), configuration(settings()));
+    await writeFile(join(data, "pg_hba.conf"), "local all all trust\nlocal replication all trust\n");
+  };
+
+  const launch = async (): Promise<void> => {
+    const logFile = await open(join(folder, "server.log"), "a", 0o600);
+    const started = runtime.account.start(join(runtime.binaries.bin, "postgres"), ["-D", data], logFile.fd);
+    child = started;
+    await logFile.close();
+    started.once("error", (error) => log(`postgres ${folder}: ${error.message}`));
+    started.once("exit", (code, signal) => {
+      if (child !== started) return;
+      child = undefined;
+      isReady = false;
+      void dropAdmin();
+      if (isWanted) void revive(`ended by itself (${signal ?? code})`);
+    });
+  };
+
+  const revive = async (why: string): Promise<void> => {
+    restarts += 1;
+    log(`postgres ${folder}: ${why}; starting it again`);
+    await delay(Math.min(5_000, 100 * 2 ** restarts), undefined, { ref: false });
+    if (!isWanted || child) return;
+    try {
+      await launch();
+      await untilReady();
+      restarts = 0;
+    } catch (error) {
+      log(`postgres ${folder}: ${error instanceof Error ? error.message : error}`);
+    }
+  };
+
+  const untilReady = async (): Promise<void> => {
+    const deadline = Date.now() + READY_WITHIN_MS;
+    for (;;) {
+      try {
+        await administer("SELECT 1");
+        isReady = true;
+        return;
+      } catch (error) {
+        if (!isWanted || Date.now() > deadline) {
+          throw new KnownError("local/failed", `PostgreSQL in ${folder} does not answer`, {
+            hint: `read ${join(folder, "server.log")}`,
+            cause: error,
+          });
+        }
+      }
+      await delay(15);
+    }
+  };
+
+  const connect = async (database: string, more: object): Promise<Client> => {
+    const config: ClientConfig = { host: socketHost(), port: 5432, user: SUPERUSER, database, ssl: false, ...more };
+    const client = new Client({ ...config, application_name: "azure" });
+    client.on("error", () => {}); // a lost connection shows in the next query
+    await client.connect();
+    return client;
+  };
+
+  const dropAdmin = async (): Promise<void> => {
+    const held = admin;
+    admin = undefined;
+    await held?.then((client) => client.end()).catch(() => {});
+  };
+
+  // A walsender takes none of the max_connections slots, so that clients get exactly as many as Azure gives them.
+  const administer = async (sql: string): Promise<readonly Row[]> => {
+    admin ??= connect("postgres", { replication: "database" });
+    const used = admin;
+    try {
+      const result: unknown = await (await used).query(sql);
+      const last = Array.isArray(result) ? result.at(-1) : result;
+      return (last as { rows?: Row[] }).rows ?? [];
+    } catch (error) {
+      const isRefusal =
+        /^[0-9A-Z]{5}$/.test((error as { code?: string }).code ?? "") && (error as { severity?: string }).severity === "ERROR";
+      if (!isRefusal && admin === used) await dropAdmin();
+      throw error;
+    }
+  };
+
+  const machine: PostgresMachine = {
+    socketPath: () => join(socketHost(), ".s.PGSQL.5432"),
+    isReady: () => isReady,
+    administer,
+    query: async (database, sql, values = []) => {
+      const client = await connect(database, {});
+      try {
+        return (await client.query<Row>(sql, [...values])).rows;
+      } finally {
+        await client.end();
+      }
+    },
+    start: async () => {
+      if (child) return untilReady();
+      isWanted = true;
+      await sweep(data, log);
+      await prepareFolder();
+      await launch();
+      await untilReady();
+    },
+    stop: async () => {
+      isWanted = false;
+      isReady = false;
+      await dropAdmin();
+      const ended = child;
+      if (ended?.pid) {
+        ended.kill("SIGINT");
+        await untilGone(ended.pid, () => ended.exitCode !== null || ended.signalCode !== null);
+      } else await sweep(data, log);
+    },
+    remove: async () => {
+      await machine.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  return machine;
+}
+
+function configuration(settings: Readonly<Record<string, string>>): string {
+  const all: Record<string, string> = {
+    listen_addresses: "",
+    unix_socket_directories: "../run", // relative to the data folder: no home is too long for a socket address
+    unix_socket_permissions: "0700",
+    password_encryption: "scram-sha-256",
+    timezone: "UTC",
+    log_timezone: "UTC",
+    log_line_prefix: "%m [%p] %q%u@%d ",
+    max_wal_size: "2GB",
+    max_wal_senders: "10",
+    ...settings,
+  };
+  return Object.entries(all)
+    .map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`)
+    .join("");
+}
+
+/** A folder's name that fits a socket address: on Linux a long one is reached through a descriptor held open for good. */
+function shortFolder(folder: string): string {
+  if (Buffer.byteLength(join(folder, ".s.PGSQL.5432")) <= 103) return folder;
+  if (process.platform !== "linux") {
+    throw new KnownError("local/failed", `the path of ${folder} is too long for a Unix socket`, {
+      hint: "set PASSWORDLESS_PG_HOME to a shorter path",
+    });
+  }
+  return `/proc/self/fd/${openSync(folder, "r")}`;
+}
+
+/** Ends the server that a killed daemon left running on a data folder. The process must say itself that it serves it: process numbers come again. */
+async function sweep(data: string, log: (line: string) => void): Promise<void> {
+  const text = await readFile(join(data, "postmaster.pid"), "utf8").catch(() => "");
+  const pid = Number.parseInt(text, 10);
+  if (!pid || !serves(pid, data)) return;
+  log(`postgres ${data}: ending process ${pid} of an earlier run`);
+  process.kill(pid, "SIGINT");
+  await untilGone(pid, () => !serves(pid, data));
+}
+
+async function untilGone(pid: number, isGone: () => boolean): Promise<void> {
+  const start = Date.now();
+  for (let signalled = 0; !isGone(); ) {
+    const waited = Date.now() - start;
+    // SIGQUIT is PostgreSQL's immediate shutdown: what was committed is recovered at the next start.
+    if (waited > STOP_WITHIN_MS / 3 && signalled === 0) signalled = +process.kill(pid, "SIGQUIT");
+    if (waited > STOP_WITHIN_MS && signalled === 1) signalled = 1 + +process.kill(pid, "SIGKILL");
+    if (waited > 2 * STOP_WITHIN_MS) throw new KnownError("local/failed", `PostgreSQL process ${pid} does not end`);
+    await delay(10);
+  }
+}
+
+function serves(pid: number, data: string): boolean {
+  try {
+    const [, state] = /\) (\w) /.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
+    return state !== "Z" && readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes(data);
+  } catch {
+    return false; // gone, or a system without /proc, where PostgreSQL's own lock file is the guard
+  }
+}
+
+async function runCopy(from: string, to: string): Promise<void> {
+  const { execFile } = await import("node:child_process");
+  const { promisify } = await import("node:util");
+  await promisify(execFile)("cp", ["-Rp", from, to]);
+}
+
+async function exists(file: string): Promise<boolean> {
+  return readFile(file).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,110 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import type { Store } from "../store.ts";
+
+/** A running process group as the store remembers it, so that it can be swept after a `kill -9` of local Azure. */
+interface ProcessRecord {
+  readonly pid: number;
+  /** Field 22 of `/proc/PID/stat`: guards against a pid that now belongs to someone else. Empty where there is no `/proc`. */
+  readonly startTime: string;
+  readonly owner: string;
+}
+
+/** A process to run: plain data. */
+export interface ProcessPlan {
+  /** Resource ID it works for. */
+  readonly owner: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  /** The whole environment: nothing is inherited. */
+  readonly env: Readonly<Record<string, string>>;
+  /** stdout and stderr as they come. */
+  onOutput(chunk: Buffer): void;
+}
+
+export interface RunningProcess {
+  readonly pid: number;
+  /** Settles when the process has ended and its output was read; never rejects. A signal counts as 128 + its number, as shells do. */
+  readonly ended: Promise<number>;
+  /** Asks the whole process group to end, kills it after `graceMs`. Resolves when it is gone. */
+  stop(graceMs: number): Promise<void>;
+}
+
+const COLLECTION = "processes";
+
+/**
+ * Starts a process as the leader of its own group and remembers it in the store.
+ * Rejects when the command cannot be started (`ENOENT`, …).
+ */
+export async function startProcess(plan: ProcessPlan, store: Store): Promise<RunningProcess> {
+  const child = spawn(plan.command, plan.args, { cwd: plan.cwd, env: { ...plan.env }, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  const ended = new Promise<number>((resolve) => {
+    child.once("close", (code, signal) => resolve(code ?? 128 + (SIGNAL_NUMBERS[signal ?? ""] ?? 0)));
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.once("spawn", resolve);
+    child.once("error", reject);
+  });
+  child.on("error", () => {}); // a failing kill; `close` tells the end
+  child.stdout?.on("data", plan.onOutput);
+  child.stderr?.on("data", plan.onOutput);
+  const pid = child.pid as number;
+  const records = store.collection<ProcessRecord>(COLLECTION);
+  records.set(String(pid), { pid, startTime: startTimeOf(pid) ?? "", owner: plan.owner });
+  store.commit();
+  const gone = ended.then((code) => {
+    signalGroup(pid, "SIGKILL"); // children that the leader left behind
+    records.delete(String(pid));
+    return code;
+  });
+  return { pid, ended: gone, stop: (graceMs) => stopGroup(child, pid, gone, graceMs) };
+}
+
+const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 };
+
+async function stopGroup(child: ChildProcess, pid: number, gone: Promise<number>, graceMs: number): Promise<void> {
+  signalGroup(pid, "SIGTERM");
+  const timer = setTimeout(() => {
+    signalGroup(pid, "SIGKILL");
+    // A grandchild that left the group may hold the pipes open; it must not hold us.
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+  }, graceMs);
+  await gone;
+  clearTimeout(timer);
+}
+
+/** Kills the process groups that a dead local Azure left behind. Call before anything is started. */
+export function sweepProcesses(store: Store, ownerPrefix: string): readonly number[] {
+  const records = store.collection<ProcessRecord>(COLLECTION);
+  const swept: number[] = [];
+  for (const record of records.list()) {
+    if (!record.owner.toLowerCase().includes(ownerPrefix.toLowerCase())) continue;
+    if (record.startTime !== "" && startTimeOf(record.pid) === record.startTime) {
+      signalGroup(record.pid, "SIGKILL");
+      swept.push(record.pid);
+    }
+    records.delete(String(record.pid));
+  }
+  store.commit();
+  return swept;
+}
+
+function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+/** Clock ticks from boot to the start of the process; `undefined` when it is gone or there is no `/proc`. */
+function startTimeOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  } catch {
+    return undefined;
+  }
+}

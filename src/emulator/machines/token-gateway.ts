@@ -1,0 +1,197 @@
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
+import type { Refusal } from "./pg-login.ts";
+import {
+  askCleartextPassword,
+  CANCEL_REQUEST,
+  fatal,
+  GSSENC_REQUEST,
+  ProtocolBroken,
+  peekByte,
+  readLoginAnswer,
+  readParameters,
+  readPassword,
+  readStartup,
+  SSL_REQUEST,
+  type StartupPacket,
+  type StartupParameters,
+} from "./pg-messages.ts";
+
+/** What the gateway asks of the server it stands before. Asked anew for each connection. */
+export interface GatewayBackend {
+  socketPath(): string;
+  isReady(): boolean;
+  /** `require_secure_transport` */
+  requiresTls(): boolean;
+  /** Do the firewall rules let this IPv4 address in? */
+  admits(address: string): boolean;
+  /** With public access off no packet is answered, as if there were no server. */
+  isPublic(): boolean;
+  /** Judges user and password (the token); `undefined` admits. */
+  judge(user: string, password: string): Promise<Refusal | undefined>;
+  log(line: string): void;
+}
+
+export interface TokenGateway {
+  readonly address: string;
+  readonly port: number;
+  /** Stops listening and ends every session. */
+  close(): Promise<void>;
+}
+
+/** PostgreSQL's `authentication_timeout`. */
+const LOGIN_WITHIN_MS = 60_000;
+const TLS_RECORD_HANDSHAKE = 0x16;
+
+/**
+ * Listens on `address:port`, where it speaks PostgreSQL's protocol up to the login (TLS, firewall, cleartext-password request, verdict on the token)
+ * and from then on only copies bytes. Rejects with the system's error (`EADDRINUSE`, …) when it cannot listen.
+ */
+export async function openTokenGateway(
+  at: { readonly address: string; readonly port: number },
+  certificate: { readonly key: string; readonly cert: string },
+  backend: GatewayBackend,
+): Promise<TokenGateway> {
+  const secureContext = createSecureContext({ ...certificate, minVersion: "TLSv1.2" });
+  const sockets = new Set<Socket>();
+  const cancelKeys = new Set<string>();
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    socket.on("error", () => {}); // a client that goes away; "close" follows
+    welcome(socket, secureContext, backend, cancelKeys).catch((error) => {
+      if (!(error instanceof ProtocolBroken)) backend.log(`token gateway ${at.address}: ${error instanceof Error ? error.message : error}`);
+      socket.destroy();
+    });
+  });
+  await listen(server, at.address, at.port);
+  const bound = server.address();
+  return {
+    address: at.address,
+    port: typeof bound === "object" && bound ? bound.port : at.port,
+    close: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port, backlog: 511 }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+interface Greeting {
+  readonly stream: Socket;
+  readonly packet: StartupPacket;
+}
+
+async function welcome(socket: Socket, context: SecureContext, backend: GatewayBackend, cancelKeys: Set<string>): Promise<void> {
+  if (!backend.isPublic()) return void socket.resetAndDestroy();
+  const alarm = setTimeout(() => socket.destroy(), LOGIN_WITHIN_MS);
+  try {
+    const { stream, packet } = await negotiate(socket, context);
+    if (packet.code === CANCEL_REQUEST) return forwardCancel(stream, packet, backend, cancelKeys);
+    const refusal = await admit(stream, packet, socket.remoteAddress ?? "", backend);
+    if (refusal) return void stream.end(fatal(refusal.sqlState, refusal.message));
+    await session(stream, packet, backend, cancelKeys);
+  } finally {
+    clearTimeout(alarm);
+  }
+}
+
+/** Answers encryption requests until the client says what it wants. */
+async function negotiate(socket: Socket, context: SecureContext): Promise<Greeting> {
+  if ((await peekByte(socket)) === TLS_RECORD_HANDSHAKE) return secured(socket, context, true);
+  for (let requests = 0; requests < 3; requests++) {
+    const packet = await readStartup(socket);
+    if (packet.code === GSSENC_REQUEST) socket.write("N");
+    else if (packet.code === SSL_REQUEST) {
+      // Bytes behind the request would be taken as if they had come encrypted (CVE-2021-23214).
+      if (socket.readableLength > 0) throw new ProtocolBroken("unencrypted data after the TLS request");
+      socket.write("S");
+      return secured(socket, context, false);
+    } else return { stream: socket, packet };
+  }
+  throw new ProtocolBroken("too many encryption requests");
+}
+
+async function secured(socket: Socket, secureContext: SecureContext, isDirect: boolean): Promise<Greeting> {
+  const stream = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ["postgresql"] });
+  stream.on("error", () => {}); // a failed handshake; "close" follows
+  const packet = await readStartup(stream);
+  if (isDirect && stream.alpnProtocol !== "postgresql") throw new ProtocolBroken("direct TLS without ALPN");
+  if (packet.code === SSL_REQUEST || packet.code === GSSENC_REQUEST) throw new ProtocolBroken("encryption asked for twice");
+  return { stream, packet };
+}
+
+async function admit(stream: Socket, packet: StartupPacket, peer: string, backend: GatewayBackend): Promise<Refusal | undefined> {
+  if (packet.code >>> 16 !== 3) {
+    const asked = `${packet.code >>> 16}.${packet.code & 0xffff}`;
+    return { sqlState: "0A000", message: `unsupported frontend protocol ${asked}: server supports 3.0 to 3.0` };
+  }
+  const wanted = readParameters(packet);
+  if (!wanted) return { sqlState: "28000", message: "no PostgreSQL user name specified in startup packet" };
+  const isEncrypted = stream instanceof TLSSocket;
+  if ((!isEncrypted && backend.requiresTls()) || !backend.admits(peer)) return noEntry(wanted, peer, isEncrypted);
+  if (!backend.isReady()) return STARTING;
+  stream.write(askCleartextPassword);
+  return backend.judge(wanted.user, await readPassword(stream));
+}
+
+const STARTING: Refusal = { sqlState: "57P03", message: "the database system is starting up" };
+
+function noEntry({ user, database }: StartupParameters, peer: string, isEncrypted: boolean): Refusal {
+  const how = isEncrypted ? "SSL encryption" : "no encryption";
+  return { sqlState: "28000", message: `no pg_hba.conf entry for host "${peer}", user "${user}", database "${database}", ${how}` };
+}
+
+/** Logs in to PostgreSQL with the client's own start-up message, and joins the two. */
+async function session(client: Socket, packet: StartupPacket, backend: GatewayBackend, cancelKeys: Set<string>): Promise<void> {
+  const server = connect({ path: backend.socketPath(), allowHalfOpen: true });
+  server.on("error", () => {}); // "close" follows
+  client.once("close", () => server.destroy());
+  server.write(packet.bytes);
+  let answer: Awaited<ReturnType<typeof readLoginAnswer>>;
+  try {
+    answer = await readLoginAnswer(server);
+  } catch {
+    return void client.end(fatal(STARTING.sqlState, STARTING.message));
+  }
+  const { cancelKey } = answer;
+  if (cancelKey) {
+    cancelKeys.add(cancelKey);
+    server.once("close", () => cancelKeys.delete(cancelKey));
+  }
+  client.write(answer.bytes);
+  copy(client, server);
+  copy(server, client);
+}
+
+/** Copies until `from` ends, no faster than `to` takes it. Written out, because `pipe` costs a tenth of the transactions per second. */
+function copy(from: Socket, to: Socket): void {
+  from.removeAllListeners("readable");
+  from.on("data", (chunk: Buffer) => {
+    if (to.write(chunk)) return;
+    from.pause();
+    to.once("drain", () => from.resume());
+  });
+  from.once("end", () => to.end());
+  from.once("close", () => to.destroySoon());
+  from.resume();
+}
+
+function forwardCancel(client: Socket, packet: StartupPacket, backend: GatewayBackend, cancelKeys: ReadonlySet<string>): void {
+  if (!cancelKeys.has(packet.bytes.subarray(8).toString("hex"))) return void client.end();
+  const server = connect({ path: backend.socketPath() });
+  server.on("error", () => {}); // the server went away: nothing is left to cancel
+  server.once("close", () => client.end());
+  server.end(packet.bytes);
+  server.resume();
+}
