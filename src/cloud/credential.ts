@@ -1,11 +1,18 @@
-import type { TokenCredential } from "@azure/core-auth";
+import type { AccessToken, TokenCredential } from "@azure/core-auth";
+import { KnownError } from "../base/errors.ts";
+import { readClaims, type TokenClaims } from "../base/jwt.ts";
 import type { Environment } from "./environment.ts";
+import { signedOut } from "./errors.ts";
 
 /** The signed-in principal, read from the claims of its own ARM token; no Graph call. */
 export interface Caller {
   readonly objectId: string;
   readonly tenantId: string;
-  /** UPN of a user; display name of a service principal when the token has one, else its application ID. */
+  /**
+   * UPN of a user. Display name of a service principal when its token has one, else
+   * its application ID: v1 tokens of service principals carry no display name, and an administrator's name may be chosen freely with the
+   * object ID (inferred: only the object ID is compared at login).
+   */
   readonly name: string;
   readonly type: "User" | "ServicePrincipal";
 }
@@ -18,12 +25,82 @@ export interface SignInSettings {
   readonly clientSecret?: string;
 }
 
-/** A credential for the environment. Nothing is asked of the network yet. */
-export async function signIn(_environment: Environment, _settings: SignInSettings): Promise<TokenCredential> {
-  throw new Error("not written yet");
+/**
+ * A credential for the environment; nothing is asked of the network yet. The chain: environment variables (read by @azure/identity),
+ * workload identity, managed identity, Azure CLI, Azure Developer CLI; or exactly the given service principal.
+ */
+export async function signIn(environment: Environment, settings: SignInSettings): Promise<TokenCredential> {
+  const identity = await import("@azure/identity");
+  const { tenantId, clientId, clientSecret } = settings;
+  const common = {
+    authorityHost: environment.authorityHost,
+    ...(environment.name === "local" && { disableInstanceDiscovery: true }),
+    ...(environment.caPem && { tlsOptions: { ca: environment.caPem } }),
+  };
+  if (clientSecret !== undefined) {
+    if (!tenantId || !clientId) throw new KnownError("usage/invalid", "a client secret needs a tenant ID and a client ID beside it");
+    return new identity.ClientSecretCredential(tenantId, clientId, clientSecret, common);
+  }
+  const tenant = tenantId === undefined ? {} : { tenantId };
+  const client = clientId === undefined ? {} : { clientId };
+  const chain: TokenCredential[] = [
+    new identity.EnvironmentCredential(common),
+    workloadIdentity(() => new identity.WorkloadIdentityCredential({ ...common, ...tenant, ...client })),
+    new identity.AzureCliCredential(tenant),
+    new identity.AzureDeveloperCliCredential(tenant),
+    // Last: away from Azure its probe of the metadata endpoint is the slowest way to learn that it is absent.
+    new identity.ManagedIdentityCredential({ ...common, ...client }),
+  ];
+  return new identity.ChainedTokenCredential(...chain);
+}
+
+/** The constructor throws where the variables of workload identity are missing; in a chain that means: not this one. */
+function workloadIdentity(create: () => TokenCredential): TokenCredential {
+  let made: TokenCredential | undefined;
+  return {
+    getToken: async (scopes, options) => {
+      const { CredentialUnavailableError } = await import("@azure/identity");
+      try {
+        made ??= create();
+      } catch (error) {
+        throw new CredentialUnavailableError(error instanceof Error ? error.message : String(error));
+      }
+      return made.getToken(scopes, options);
+    },
+  };
+}
+
+function callerOf(claims: TokenClaims): Caller | undefined {
+  const { oid, tid } = claims;
+  if (!oid || !tid) return undefined;
+  const application = claims.appid ?? claims.azp;
+  // v1 user tokens often have no `idtyp`; a person always has a UPN or a unique name, an application never.
+  const user = claims.upn ?? claims.unique_name ?? claims.preferred_username;
+  const isApplication = claims.idtyp === undefined ? user === undefined : claims.idtyp === "app";
+  // A guest's unique_name is `live.com#ana@example.com` in v1 tokens: the part before `#` names the identity provider (inferred).
+  const name = isApplication ? (claims.app_displayname ?? application) : user?.replace(/^[\w.]+#(?=[^#]+@)/, "");
+  if (!name) return undefined;
+  return { objectId: oid, tenantId: tid, name, type: isApplication ? "ServicePrincipal" : "User" };
+}
+
+/** A token for one scope. Throws `auth/signed-out`. */
+export async function accessToken(credential: TokenCredential, scope: string, signal?: AbortSignal): Promise<AccessToken> {
+  let token: AccessToken | null;
+  try {
+    token = await credential.getToken(scope, signal ? { abortSignal: signal } : {});
+  } catch (error) {
+    throw signedOut("no access token", error);
+  }
+  if (!token) throw signedOut("no access token", "the credential gave none");
+  return token;
 }
 
 /** Who the credential is. Throws `auth/signed-out` with the command that signs in. */
-export async function whoAmI(_credential: TokenCredential, _environment: Environment): Promise<Caller> {
-  throw new Error("not written yet");
+export async function whoAmI(credential: TokenCredential, environment: Environment): Promise<Caller> {
+  const { token } = await accessToken(credential, environment.scopes.resourceManager);
+  const claims = readClaims(token);
+  const caller = claims && callerOf(claims);
+  if (!caller)
+    throw new KnownError("auth/signed-out", "the access token does not say who is signed in", { hint: "sign in with `az login`" });
+  return caller;
 }

@@ -1,11 +1,16 @@
+import { normalizeLocation } from "../base/resource-id.ts";
+import { type Arm, openArm } from "./arm.ts";
 import type { CloudContext } from "./connection.ts";
+import { fromSimplePoller } from "./operations.ts";
+
+type Tags = Readonly<Record<string, string>>;
 
 export interface ResourceGroup {
   readonly id: string;
   readonly name: string;
   /** Normalised, `eastus`. */
   readonly location: string;
-  readonly tags: Readonly<Record<string, string>>;
+  readonly tags: Tags;
 }
 
 export interface ResourceSummary {
@@ -13,7 +18,7 @@ export interface ResourceSummary {
   readonly name: string;
   /** `Microsoft.Web/sites` */
   readonly type: string;
-  readonly tags: Readonly<Record<string, string>>;
+  readonly tags: Tags;
 }
 
 export interface Subscription {
@@ -26,14 +31,78 @@ export interface Subscription {
 
 export interface ResourceGroups {
   get(name: string): Promise<ResourceGroup | undefined>;
-  put(name: string, desired: { readonly location: string; readonly tags: Readonly<Record<string, string>> }): Promise<ResourceGroup>;
+  put(name: string, desired: { readonly location: string; readonly tags: Tags }): Promise<ResourceGroup>;
   /** Everything in the group, of any provider. */
   resources(name: string): Promise<ResourceSummary[]>;
   /** Deletes the group with everything in it and waits for the end; absent already is fine. */
   delete(name: string): Promise<void>;
 }
 
-/** Subscriptions the credential can see; works with any text as `subscriptionId`. */
-export async function listSubscriptions(_context: Omit<CloudContext, "subscriptionId">): Promise<Subscription[]> {
-  throw new Error("not written yet");
+const DELETE_DEADLINE_MS = 30 * 60_000;
+
+function toGroup(group: { id?: string; name?: string; location: string; tags?: Record<string, string> }): ResourceGroup {
+  return { id: group.id ?? "", name: group.name ?? "", location: normalizeLocation(group.location), tags: group.tags ?? {} };
+}
+
+export function resourceGroups(arm: Arm): ResourceGroups {
+  const { context, clientOptions } = arm;
+  const open = async () => {
+    const { ResourceManagementClient } = await import("@azure/arm-resources");
+    return new ResourceManagementClient(context.credential, context.subscriptionId, clientOptions);
+  };
+  let opened: ReturnType<typeof open> | undefined;
+  const client = () => {
+    opened ??= open();
+    return opened;
+  };
+
+  return {
+    get: (name) => arm.find(`read the resource group ${name}`, async () => toGroup(await (await client()).resourceGroups.get(name))),
+    put: (name, { location, tags }) =>
+      arm.call(`put the resource group ${name}`, async () =>
+        toGroup(await (await client()).resourceGroups.createOrUpdate(name, { location, tags: { ...tags } })),
+      ),
+    resources: (name) =>
+      arm.call(`list the resources of ${name}`, async () => {
+        const found: ResourceSummary[] = [];
+        for await (const { id, name: resource, type, tags } of (await client()).resources.listByResourceGroup(name)) {
+          found.push({ id: id ?? "", name: resource ?? "", type: type ?? "", tags: tags ?? {} });
+        }
+        return found;
+      }),
+    delete: async (name) => {
+      const what = `delete the resource group ${name}`;
+      await arm.find(what, async () => {
+        const sdk = await client();
+        await arm.operate(what, async () => fromSimplePoller(await sdk.resourceGroups.beginDelete(name)), {
+          deadlineMs: DELETE_DEADLINE_MS,
+        });
+      });
+    },
+  };
+}
+
+interface WireSubscription {
+  readonly subscriptionId: string;
+  readonly displayName?: string;
+  readonly tenantId?: string;
+  readonly state?: string;
+}
+
+/** Subscriptions the credential can see. (`GET /subscriptions`, api-version 2022-12-01; arm-resources 7 no longer has this client.) */
+export async function listSubscriptions(context: Omit<CloudContext, "subscriptionId">): Promise<Subscription[]> {
+  const arm = openArm({ ...context, subscriptionId: "" });
+  return arm.call("list your subscriptions", async () => {
+    const found: Subscription[] = [];
+    let next: string | undefined = "/subscriptions?api-version=2022-12-01";
+    while (next) {
+      const { body } = await arm.request("GET", next);
+      const page = body as { value?: readonly WireSubscription[]; nextLink?: string };
+      for (const { subscriptionId, displayName, tenantId, state } of page.value ?? []) {
+        found.push({ subscriptionId, displayName: displayName ?? subscriptionId, tenantId: tenantId ?? "", state: state ?? "Enabled" });
+      }
+      next = page.nextLink;
+    }
+    return found;
+  });
 }

@@ -1,0 +1,235 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import {
+  bearerTokenAuthenticationPolicy,
+  createDefaultHttpClient,
+  createHttpHeaders,
+  createPipelineFromOptions,
+  createPipelineRequest,
+  type PipelinePolicy,
+  type PipelineResponse,
+} from "@azure/core-rest-pipeline";
+import { KnownError } from "../base/errors.ts";
+import type { CloudContext } from "./connection.ts";
+import { azureCodeOf, cancelled, translate } from "./errors.ts";
+import { drive, type Poller, pause, type Waiting } from "./operations.ts";
+
+/** The last answer of the call that runs: the SDKs lose the error code of operations and of Microsoft.Web, and hide Retry-After. */
+interface LastAnswer {
+  status?: number;
+  body?: string;
+  retryAfterMs?: number;
+}
+
+/** One per call, not per client: calls run in parallel over one client. */
+const lastAnswers = new AsyncLocalStorage<LastAnswer>();
+
+/** Longest time one HTTP call may take; plan and site writes of 9 to 23 s are recorded. */
+const CALL_TIMEOUT_MS = 180_000;
+
+function retryAfterMs(header: string | undefined): number | undefined {
+  if (header === undefined || header === "") return undefined;
+  const seconds = Number(header);
+  if (Number.isFinite(seconds)) return seconds * 1000;
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
+}
+
+function note(response: PipelineResponse): void {
+  const last = lastAnswers.getStore();
+  if (!last) return;
+  last.status = response.status;
+  last.body = response.bodyAsText ?? "";
+  const hint = retryAfterMs(response.headers.get("retry-after"));
+  if (hint === undefined) delete last.retryAfterMs;
+  else last.retryAfterMs = hint;
+}
+
+/** Notes answers, bounds every call in time and ends it when the whole run is cancelled. */
+function watchPolicy(signal: AbortSignal): PipelinePolicy {
+  return {
+    name: "passwordless-pg watch",
+    async sendRequest(request, next) {
+      if (request.timeout === 0) request.timeout = CALL_TIMEOUT_MS;
+      request.abortSignal ??= signal;
+      const response = await next(request);
+      note(response);
+      return response;
+    },
+  };
+}
+
+export interface OperationLimits {
+  readonly deadlineMs: number;
+  /** Called before each new try after a busy answer; throws to give up. */
+  readonly beforeRetry?: () => Promise<void>;
+}
+
+export interface PlainAnswer {
+  readonly status: number;
+  readonly body: unknown;
+  header(name: string): string | undefined;
+}
+
+/** The way to ARM that all adapters share. */
+export interface Arm {
+  readonly context: CloudContext;
+  /** Options every SDK client is built with: endpoint, TLS, user agent, scopes, retries. */
+  readonly clientOptions: ArmClientOptions;
+  /** Runs one call; its failure becomes a `KnownError` that says it could not `what`. Registers a missing resource provider once. */
+  call<T>(what: string, work: () => Promise<T>): Promise<T>;
+  /** A call whose 404 means absent. */
+  find<T>(what: string, work: () => Promise<T>): Promise<T | undefined>;
+  /** Starts an operation and waits for its end; busy answers are tried again for some minutes. */
+  operate<T>(what: string, begin: () => Promise<Poller<T>>, limits: OperationLimits): Promise<T>;
+  /** One request without an SDK. `target` is a path with its query, or a polling URL that ARM gave. Throws below `call` for a status of 400 and more. */
+  request(
+    method: "GET" | "PUT" | "POST" | "DELETE",
+    target: string,
+    body?: unknown,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<PlainAnswer>;
+}
+
+export interface ArmClientOptions {
+  readonly endpoint: string;
+  readonly credentialScopes: string;
+  readonly credentials: { readonly scopes: string[] };
+  readonly userAgentOptions: { readonly userAgentPrefix: string };
+  readonly retryOptions: { readonly maxRetries: number; readonly retryDelayInMs: number };
+  readonly additionalPolicies: { policy: PipelinePolicy; position: "perRetry" }[];
+  readonly tlsOptions?: { readonly ca: string };
+}
+
+export const USER_AGENT = "passwordless-pg";
+
+function clientOptionsOf({ environment, signal }: CloudContext): ArmClientOptions {
+  const scope = environment.scopes.resourceManager;
+  return {
+    endpoint: environment.resourceManager,
+    credentialScopes: scope,
+    credentials: { scopes: [scope] },
+    userAgentOptions: { userAgentPrefix: USER_AGENT },
+    retryOptions: { maxRetries: 4, retryDelayInMs: 500 },
+    additionalPolicies: [{ policy: watchPolicy(signal), position: "perRetry" }],
+    ...(environment.caPem && { tlsOptions: { ca: environment.caPem } }),
+  };
+}
+
+/** Codes of a write that will be accepted a little later, and the pauses before the next try: about five minutes in all. */
+const BUSY = new Set(["ServerIsBusy", "ServerBusy", "ServerIsNotReady", "AadAuthOperationCannotBePerformedWhenServerIsNotAccessible"]);
+const BUSY_PAUSES_MS = [5_000, 10_000, 20_000, ...Array<number>(9).fill(30_000)];
+
+const UNREGISTERED = new Set(["MissingSubscriptionRegistration", "SubscriptionNotRegistered"]);
+const REGISTRATION_DEADLINE_MS = 300_000;
+
+/** The provider an unregistered answer is about: `The subscription is not registered to use namespace 'Microsoft.Web'…` */
+function unregisteredProvider(error: KnownError): string | undefined {
+  return error.cause instanceof Error ? /namespace '([\w.]+)'/i.exec(error.cause.message)?.[1] : undefined;
+}
+
+function createPlainPipeline(context: CloudContext, options: ArmClientOptions) {
+  const pipeline = createPipelineFromOptions({
+    retryOptions: options.retryOptions,
+    userAgentOptions: options.userAgentOptions,
+    ...(options.tlsOptions && { tlsOptions: options.tlsOptions }),
+  });
+  pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential: context.credential, scopes: options.credentialScopes }));
+  pipeline.addPolicy(watchPolicy(context.signal), { afterPhase: "Sign" });
+  return pipeline;
+}
+
+export function openArm(context: CloudContext): Arm {
+  const { clock, environment, signal, subscriptionId } = context;
+  const clientOptions = clientOptionsOf(context);
+  const pipeline = createPlainPipeline(context, clientOptions);
+  const client = createDefaultHttpClient();
+
+  const translated = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
+    const last: LastAnswer = {};
+    try {
+      signal.throwIfAborted();
+      return await lastAnswers.run(last, work);
+    } catch (error) {
+      throw signal.aborted ? cancelled(signal) : translate(what, error, last);
+    }
+  };
+
+  const request: Arm["request"] = async (method, target, body, headers = {}) => {
+    const url = new URL(target, environment.resourceManager);
+    if (url.origin !== new URL(environment.resourceManager).origin) {
+      throw new KnownError("azure/failed", `Azure sent a polling address on another host (${url.origin}): not followed`);
+    }
+    const response = await pipeline.sendRequest(
+      client,
+      createPipelineRequest({
+        // Signed polling URLs must reach ARM byte for byte, so an absolute target is not rebuilt from its parts.
+        url: /^https:/i.test(target) ? target : `${environment.resourceManager}${target}`,
+        method,
+        headers: createHttpHeaders({
+          accept: "application/json",
+          ...(body !== undefined && { "content-type": "application/json" }),
+          ...headers,
+        }),
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      }),
+    );
+    if (response.status >= 400) throw Object.assign(new Error(`HTTP ${response.status}`), { statusCode: response.status });
+    const words = response.bodyAsText ?? "";
+    return { status: response.status, body: words === "" ? undefined : JSON.parse(words), header: (name) => response.headers.get(name) };
+  };
+
+  const register = async (namespace: string): Promise<void> => {
+    const path = `/subscriptions/${subscriptionId}/providers/${namespace}`;
+    const until = clock.now() + REGISTRATION_DEADLINE_MS;
+    await request("POST", `${path}/register?api-version=2021-04-01`);
+    for (;;) {
+      const { body } = await request("GET", `${path}?api-version=2021-04-01`);
+      if ((body as { registrationState?: string } | undefined)?.registrationState === "Registered") return;
+      if (clock.now() > until) throw new KnownError("azure/timeout", `the resource provider ${namespace} is still not registered`);
+      context.onProgress?.(`registering the resource provider ${namespace}`);
+      await pause(clock, signal, 5_000);
+    }
+  };
+
+  const call: Arm["call"] = async (what, work) => {
+    try {
+      return await translated(what, work);
+    } catch (error) {
+      const provider = UNREGISTERED.has(azureCodeOf(error) ?? "") ? unregisteredProvider(error as KnownError) : undefined;
+      if (provider === undefined) throw error;
+      await translated(`register the resource provider ${provider}`, () => register(provider));
+      return translated(what, work);
+    }
+  };
+
+  return {
+    context,
+    clientOptions,
+    call,
+    request,
+    find: async (what, work) => {
+      try {
+        return await call(what, work);
+      } catch (error) {
+        if (error instanceof KnownError && error.code === "azure/not-found" && azureCodeOf(error) !== "SubscriptionNotFound")
+          return undefined;
+        throw error;
+      }
+    },
+    operate: async (what, begin, { deadlineMs, beforeRetry }) => {
+      const waiting: Waiting = { clock, signal, what, deadlineMs, retryAfterMs: () => lastAnswers.getStore()?.retryAfterMs };
+      const once = () => call(what, () => drive(begin, { ...waiting, ...(context.onProgress && { onProgress: context.onProgress }) }));
+      for (const pauseMs of BUSY_PAUSES_MS) {
+        try {
+          return await once();
+        } catch (error) {
+          if (!BUSY.has(azureCodeOf(error) ?? "")) throw error;
+          context.onProgress?.(`${what}: the server is busy, next try in ${pauseMs / 1000} s`);
+        }
+        await pause(clock, signal, pauseMs);
+        await beforeRetry?.();
+      }
+      return once();
+    },
+  };
+}

@@ -1,0 +1,243 @@
+import { type ErrorCode, KnownError } from "../base/errors.ts";
+
+/** What an Azure service said when it refused: its own code and words, without headers, queries or tokens. */
+export interface AzureFailure {
+  /** HTTP status of the refusal; 200 for a failure reported inside an operation's status. */
+  readonly status: number | undefined;
+  readonly code: string;
+  readonly message: string;
+  /** Microsoft.Web's own number, `54001`. */
+  readonly extendedCode?: string;
+}
+
+interface Advice {
+  readonly code: ErrorCode;
+  readonly hint?: string;
+}
+
+/** Azure's code → ours and what to do. Codes and texts: PostgreSQL, App Service and Service Connector error notes; most specific first. */
+const adviceOf: Readonly<Record<string, Advice>> = {
+  ServerNameAlreadyExists: {
+    code: "azure/name-taken",
+    hint: "choose another server name; names of deleted servers stay reserved for a while",
+  },
+  "Conflict/54001": { code: "azure/name-taken", hint: "choose another app name: it is unique over all of Azure" },
+  InvalidResourceLocation: {
+    code: "azure/conflict",
+    hint: "use the location the resource was first made in, or another name; a failed create can leave such a name behind",
+  },
+  LocationIsOfferRestricted: {
+    code: "azure/region-closed",
+    hint: "this region is closed to the subscription: choose another location, or ask Azure support to open it",
+  },
+  ParameterOutOfRange: {
+    code: "azure/sku-unavailable",
+    hint: "the version or SKU is not offered to this subscription in this location: choose another location, SKU or version",
+  },
+  LinuxDynamicWorkersNotAllowedInResourceGroup: { code: "azure/region-closed", hint: "use a new resource group or another location" },
+  "BadRequest/01007": { code: "azure/invalid", hint: "check the runtime, as in `python|3.12`; the plan must be a Linux plan" },
+  "Conflict/59301": { code: "azure/quota", hint: "the free plans of this subscription are used up: choose the plan SKU B1" },
+  "429/51025": { code: "azure/busy", hint: "App Service throttles plan writes: wait some minutes and run the command again" },
+  SubscriptionIsOverQuotaForSku: { code: "azure/quota", hint: "choose another SKU or location, or ask for quota in the portal" },
+  InternalSubscriptionIsOverQuotaForSku: { code: "azure/quota", hint: "choose another SKU or location, or ask for quota in the portal" },
+  QuotaExceeded: { code: "azure/quota", hint: "choose another SKU or location, or ask for quota in the portal" },
+  SkuNotAvailable: { code: "azure/sku-unavailable", hint: "choose another SKU or location" },
+  RequestDisallowedByPolicy: { code: "azure/policy", hint: "an Azure Policy of the subscription forbids this; the cause names it" },
+  RequestDisallowedByAzure: { code: "azure/policy", hint: "choose another location: this subscription may not use it" },
+  AuthorizationFailed: { code: "azure/denied", hint: "ask for the role Contributor on the resource group, then run the command again" },
+  LinkedAuthorizationFailed: { code: "azure/denied", hint: "ask for the role Contributor on the linked resource too" },
+  UnauthorizedResourceAccess: { code: "azure/denied", hint: "ask for the role Contributor on the database server too" },
+  InvalidAuthenticationToken: { code: "auth/signed-out", hint: "sign in again with `az login`" },
+  InvalidAuthenticationTokenTenant: { code: "auth/signed-out", hint: "sign in to the subscription's tenant: `az login --tenant TENANT`" },
+  ExpiredAuthenticationToken: { code: "auth/signed-out", hint: "sign in again with `az login`" },
+  SubscriptionNotFound: { code: "azure/not-found", hint: "check `--subscription` and the account: `az account list`" },
+  ResourceGroupNotFound: { code: "azure/not-found" },
+  ResourceNotFound: { code: "azure/not-found" },
+  ParentResourceNotFound: { code: "azure/not-found" },
+  MissingSubscriptionRegistration: { code: "azure/denied", hint: "register the provider: `az provider register --namespace NAME --wait`" },
+  SubscriptionNotRegistered: { code: "azure/denied", hint: "register the provider: `az provider register --namespace NAME --wait`" },
+  ReadOnlyDisabledSubscription: { code: "azure/denied", hint: "the subscription is disabled: look at its state in the portal" },
+  ScopeLocked: { code: "azure/conflict", hint: "a lock on the resource or its group forbids this: remove the lock first" },
+  ResourceGroupBeingDeleted: { code: "azure/busy", hint: "the resource group is being deleted: wait until it is gone" },
+  ServerIsBusy: { code: "azure/busy", hint: "another operation holds the server: run the command again in some minutes" },
+  ServerBusy: { code: "azure/busy", hint: "another operation holds the server: run the command again in some minutes" },
+  ServerIsNotReady: { code: "azure/busy", hint: "wait until the server is Ready, then run the command again" },
+  AadAuthOperationCannotBePerformedWhenServerIsNotAccessible: {
+    code: "azure/busy",
+    hint: "the server must be running: start it, or wait until it is Ready",
+  },
+  TooManyRequests: { code: "azure/busy", hint: "Azure throttles this subscription: wait a minute and run the command again" },
+  SubscriptionRequestsThrottled: { code: "azure/busy", hint: "Azure throttles this subscription: wait a minute and run the command again" },
+  TargetTypeNotSupported: { code: "azure/invalid", hint: "the target of a connection is a database, not the server" },
+};
+
+/** Words that tell more than the code does, where Azure gives no code of its own (App Service's table of refusals). */
+const adviceOfWords: readonly (readonly [pattern: RegExp, advice: Advice])[] = [
+  [
+    /without additional quota/i,
+    { code: "azure/quota", hint: "no quota for this plan SKU here: choose another SKU or location, or ask for quota" },
+  ],
+  [
+    /approved .* cores quota/i,
+    { code: "azure/quota", hint: "no quota for this SKU here: choose another SKU or location, or ask for quota" },
+  ],
+  [/not enough available reserved instance/i, { code: "azure/quota", hint: "the region is out of capacity: try later, or another SKU" }],
+  [/workers are not available in resource group/i, { code: "azure/region-closed", hint: "use a new resource group or another location" }],
+  [/SKU is not supported in this region/i, { code: "azure/sku-unavailable", hint: "choose another SKU or location" }],
+  [/exclusive lock to create or update this server farm/i, { code: "azure/busy", hint: "the plan is busy: run the command again" }],
+];
+
+const adviceOfStatus: Readonly<Record<number, Advice>> = {
+  400: { code: "azure/invalid" },
+  401: { code: "auth/signed-out", hint: "sign in again with `az login`" },
+  403: { code: "azure/denied", hint: "ask for the role Contributor on the resource group, then run the command again" },
+  404: { code: "azure/not-found" },
+  409: { code: "azure/conflict" },
+  412: { code: "azure/conflict" },
+  429: { code: "azure/busy", hint: "Azure throttles this subscription: wait a minute and run the command again" },
+};
+
+function advise(failure: AzureFailure): Advice {
+  const exact = failure.extendedCode === undefined ? undefined : adviceOf[`${failure.code}/${failure.extendedCode}`];
+  return (
+    exact ??
+    adviceOf[failure.code] ??
+    adviceOfWords.find(([pattern]) => pattern.test(failure.message))?.[1] ??
+    adviceOfStatus[failure.status ?? 0] ?? { code: "azure/failed" }
+  );
+}
+
+function record(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Readonly<Record<string, unknown>>) : undefined;
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+function extendedCodeOf(body: Readonly<Record<string, unknown>>): string | undefined {
+  const details = body["Details"] ?? body["details"];
+  if (!Array.isArray(details)) return undefined;
+  for (const detail of details) {
+    const code = text(record(record(detail)?.["ErrorEntity"])?.["ExtendedCode"]);
+    if (code) return code;
+  }
+  return undefined;
+}
+
+/**
+ * Reads the three shapes of a refusal: ARM's `{error:{code,message}}` (also inside an operation's status), Microsoft.Web's
+ * `{Code,Message,Details[].ErrorEntity.ExtendedCode}`, and a bare `{code,message}`. `undefined` when the body is none of them.
+ */
+export function parseFailure(status: number | undefined, body: string | undefined): AzureFailure | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(body ?? "");
+  } catch {
+    return undefined;
+  }
+  const top = record(parsed);
+  const error = record(top?.["error"]) ?? top;
+  if (!error) return undefined;
+  const code = text(error["code"]) ?? text(error["Code"]);
+  if (code === undefined) return undefined;
+  const message = text(error["message"]) ?? text(error["Message"]) ?? code;
+  const extendedCode = extendedCodeOf(error);
+  return { status, code, message: withoutSecrets(message), ...(extendedCode && { extendedCode }) };
+}
+
+/** Cuts what may be a token or a signature out of words that came from outside. */
+export function withoutSecrets(words: string): string {
+  return words
+    .replace(/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, "<token>")
+    .replace(/(https?:\/\/[^\s?"']+)\?[^\s"']*/g, "$1?…")
+    .replace(/\b(bearer)\s+[\w.~+/-]{20,}=*/gi, "$1 <token>");
+}
+
+const UNREACHABLE = new Set([
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EPIPE",
+  "REQUEST_SEND_ERROR",
+]);
+
+interface HttpError extends Error {
+  readonly code?: string;
+  readonly statusCode?: number;
+  readonly details?: unknown;
+}
+
+const isSignInError = (error: Error): boolean =>
+  ["CredentialUnavailableError", "AuthenticationError", "AggregateAuthenticationError", "AuthenticationRequiredError"].includes(error.name);
+
+/** The failure as Azure put it, from the last answer that was seen or from the thrown error itself. */
+export function failureOf(
+  error: unknown,
+  last: { readonly status?: number | undefined; readonly body?: string | undefined },
+): AzureFailure | undefined {
+  const seen = parseFailure(last.status, last.body);
+  if (seen && (seen.status ?? 0) !== 0) return seen;
+  if (!(error instanceof Error)) return undefined;
+  const { statusCode, code } = error as HttpError;
+  if (statusCode === undefined) return undefined;
+  return { status: statusCode, code: code ?? `HTTP ${statusCode}`, message: withoutSecrets(error.message) };
+}
+
+/** An Azure failure as an `Error` whose message is `Code (status): text`, to be the cause of a `KnownError`. */
+export function failureError(failure: AzureFailure): Error {
+  const status = failure.status === undefined || failure.status < 400 ? "" : ` (${failure.status})`;
+  return Object.assign(new Error(`${failure.code}${status}: ${failure.message}`), { name: "AzureError", azure: failure });
+}
+
+/** Azure's own code of the failure behind an error of this folder. */
+export function azureCodeOf(error: unknown): string | undefined {
+  const cause = error instanceof KnownError ? error.cause : undefined;
+  const azure = cause instanceof Error ? (cause as Error & { azure?: AzureFailure }).azure : undefined;
+  return azure?.code;
+}
+
+/** A failed sign-in, with the way to sign in. */
+export function signedOut(what: string, error: unknown): KnownError {
+  const words = withoutSecrets(error instanceof Error ? error.message : String(error));
+  return new KnownError("auth/signed-out", `${what}: nobody is signed in to Azure`, {
+    hint: "sign in with `az login`; in CI set up workload identity, or use `--local` for local Azure",
+    cause: new Error(words.slice(0, 2000)),
+  });
+}
+
+/**
+ * Any error of a call to Azure → `KnownError`. `what` says what was done, on what: `create the server orders-db`.
+ * A `KnownError` passes unchanged.
+ */
+export function translate(
+  what: string,
+  error: unknown,
+  last: { readonly status?: number | undefined; readonly body?: string | undefined } = {},
+): KnownError {
+  if (error instanceof KnownError) return error;
+  if (error instanceof Error && isSignInError(error)) return signedOut(`cannot ${what}`, error);
+  const failure = failureOf(error, last);
+  if (failure) {
+    const { code, hint } = advise(failure);
+    return new KnownError(code, `Azure refused to ${what}`, { hint, cause: failureError(failure) });
+  }
+  const words = withoutSecrets(error instanceof Error ? error.message : String(error));
+  const cause = Object.assign(new Error(words), { name: "AzureError" });
+  const code = error instanceof Error ? (error as HttpError).code : undefined;
+  if (code !== undefined && UNREACHABLE.has(code)) {
+    return new KnownError("azure/unreachable", `cannot ${what}: Azure does not answer`, {
+      hint: "check the network, proxy and the chosen cloud",
+      cause,
+    });
+  }
+  return new KnownError("azure/failed", `cannot ${what}`, { cause });
+}
+
+/** What a Ctrl-C turns every wait into. */
+export function cancelled(signal: AbortSignal): KnownError {
+  return signal.reason instanceof KnownError ? signal.reason : new KnownError("cancelled", "cancelled");
+}
