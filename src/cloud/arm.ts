@@ -83,7 +83,7 @@ export interface Arm {
   operate<T>(what: string, begin: () => Promise<Poller<T>>, limits: OperationLimits): Promise<T>;
   /** One request without an SDK. `target` is a path with its query, or a polling URL that ARM gave. Throws below `call` for a status of 400 and more. */
   request(
-    method: "GET" | "PUT" | "POST" | "DELETE",
+    method: "GET" | "PUT" | "PATCH" | "POST" | "DELETE",
     target: string,
     body?: unknown,
     headers?: Readonly<Record<string, string>>,
@@ -115,8 +115,7 @@ function clientOptionsOf({ environment, signal }: CloudContext): ArmClientOption
   };
 }
 
-/** Codes of a write that will be accepted a little later, and the pauses before the next try: about five minutes in all. */
-const BUSY = new Set(["ServerIsBusy", "ServerBusy", "ServerIsNotReady", "AadAuthOperationCannotBePerformedWhenServerIsNotAccessible"]);
+/** Pauses before the next try of a write that was refused as busy: about five minutes in all. */
 const BUSY_PAUSES_MS = [5_000, 10_000, 20_000, ...Array<number>(9).fill(30_000)];
 
 const UNREGISTERED = new Set(["MissingSubscriptionRegistration", "SubscriptionNotRegistered"]);
@@ -223,8 +222,8 @@ export function openArm(context: CloudContext): Arm {
         try {
           return await once();
         } catch (error) {
-          if (!BUSY.has(azureCodeOf(error) ?? "")) throw error;
-          context.onProgress?.(`${what}: the server is busy, next try in ${pauseMs / 1000} s`);
+          if (!(error instanceof KnownError) || error.code !== "azure/busy") throw error;
+          context.onProgress?.(`${what}: busy, next try in ${pauseMs / 1000} s`);
         }
         await pause(clock, signal, pauseMs);
         await beforeRetry?.();
