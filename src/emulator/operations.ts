@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash, randomUUID } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import { isArmError } from "./http/arm-error.ts";
@@ -77,12 +78,16 @@ export interface Operations {
   isSigned(url: URL): boolean;
   /** A real duration at the current pace, in milliseconds: 0 when fast. For waits that are not operations (build, start). */
   paced(recordedMs: number): number;
+  /** Operations accepted inside `work` do their work and then end in `Failed` with this error (the fault `operation-fails`). */
+  failingWith<T>(error: { readonly code: string; readonly message: string }, work: () => T): T;
 }
 
 interface Stored extends Operation {
   readonly pollsLeft: number;
   /** Epoch milliseconds. */
   readonly dueAt: number;
+  /** Ends in this error whatever its work says. */
+  readonly doom?: { readonly code: string; readonly message: string };
 }
 
 /** At pace `fast` an operation nobody polls ends after this time. */
@@ -100,6 +105,7 @@ export function createOperations(
   const settled = new Map<string, { result: unknown } | { error: { code: string; message: string } }>();
   const working = new Set<Promise<void>>();
   const timers = new Set<NodeJS.Timeout>();
+  const doom = new AsyncLocalStorage<{ readonly code: string; readonly message: string }>();
 
   const begin = (operation: Stored): void => {
     const work = async (): Promise<void> => {
@@ -147,6 +153,7 @@ export function createOperations(
         retryAfterSeconds: isFast ? 0 : Math.round(request.retryAfterSeconds * pace.scale),
         pollsLeft: isFast ? (request.polls ?? 1) : 0,
         dueAt: now + (isFast ? FAST_UNPOLLED_MS : request.recordedMs * pace.scale),
+        ...doomed(doom.getStore()),
       };
       rows.set(operation.id, operation);
       begin(operation);
@@ -172,7 +179,8 @@ export function createOperations(
     },
     settle: () => {
       for (const operation of rows.list()) {
-        const outcome = settled.get(operation.id);
+        const done = settled.get(operation.id);
+        const outcome = done && operation.doom ? { error: operation.doom } : done;
         if (operation.status !== "InProgress" || !outcome) continue;
         const isDue = clock.now() >= operation.dueAt || (pace.kind === "fast" && operation.pollsLeft <= 0);
         if (!isDue) continue;
@@ -215,8 +223,13 @@ export function createOperations(
       return seals[0] === seal(bare, signingSecret) && seals[1] === hash;
     },
     paced: (recordedMs) => (pace.kind === "fast" ? 0 : recordedMs * pace.scale),
+    failingWith: (error, work) => doom.run(error, work),
   };
   return api;
+}
+
+function doomed(error: { readonly code: string; readonly message: string } | undefined): Pick<Stored, "doom"> {
+  return error ? { doom: error } : {};
 }
 
 function seal(url: URL, secret: string): string {

@@ -129,6 +129,8 @@ export interface Service {
   readonly namespace: string;
   /** The api-versions its ARM routes answer; empty for services outside ARM. */
   readonly apiVersions: readonly string[];
+  /** Versions it answers but does not advertise: Azure's own poll URLs carry some. */
+  readonly hiddenApiVersions?: readonly string[];
   /** Routes on the ARM host (or, for Entra, on the authority host, which is the same listener). */
   readonly routes: readonly Route[];
   /** Top-level resources inside a resource group, for its list and for its deletion. */

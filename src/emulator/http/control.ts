@@ -1,0 +1,104 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { Directory, Service } from "../platform.ts";
+import { type EntraTokens, flaws, type TokenFlaw } from "../services/entra/tokens.ts";
+import { armFront } from "./arm-error.ts";
+import type { Fault, Faults } from "./faults.ts";
+import type { Journal } from "./journal.ts";
+import { type EmulatorRequest, empty, type Handler, json, type Route, route } from "./router.ts";
+
+export interface ControlParts {
+  readonly key: string;
+  readonly journal: Journal;
+  readonly faults: Faults;
+  readonly directory: Directory;
+  readonly tokens: EntraTokens;
+  readonly services: readonly Service[];
+  status(): object;
+  /** Begins the orderly end; answers do not wait for it. */
+  shutdown(): void;
+}
+
+/** The control API of local Azure, `/_local/…`: for `local …` commands, tests and people. Every route needs the control key. */
+export function controlRoutes(parts: ControlParts): readonly Route[] {
+  const guarded = (method: Route["method"], path: string, handle: Handler): Route =>
+    route(method, `/_local/${path}`, "inferred", (request) => {
+      checkKey(parts.key, request);
+      return handle(request);
+    });
+  return [
+    guarded("GET", "status", () => json(200, parts.status())),
+    guarded("GET", "journal", ({ url }) => {
+      const since = Number(url.searchParams.get("since") ?? 0);
+      return json(200, { value: parts.journal.entries().filter(({ n }) => n > since) });
+    }),
+    guarded("DELETE", "journal", () => {
+      parts.journal.clear();
+      return empty(204);
+    }),
+    guarded("GET", "faults", () => json(200, { value: parts.faults.list() })),
+    guarded("POST", "faults", ({ body }) => json(201, { id: parts.faults.add(faultFrom(body)) })),
+    guarded("DELETE", "faults", () => {
+      parts.faults.clear();
+      return empty(204);
+    }),
+    guarded("DELETE", "faults/{fault}", ({ params }) => empty(parts.faults.remove(params.fault ?? "") ? 204 : 404)),
+    guarded("POST", "tokens", ({ body }) => json(200, mint(parts, body))),
+    guarded("GET", "coverage", () => json(200, { value: coverageOf(parts.services) })),
+    guarded("POST", "shutdown", () => {
+      parts.shutdown();
+      return empty(202);
+    }),
+  ];
+}
+
+function checkKey(key: string, request: EmulatorRequest): void {
+  const given = /^Bearer (.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1] ?? "";
+  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+  if (timingSafeEqual(digest(given), digest(key))) return;
+  throw armFront(
+    401,
+    "ControlKeyRequired",
+    "The control API of local Azure needs the key in keys/control-key of its home as bearer token.",
+  );
+}
+
+const ACTION_KINDS = ["status", "reset", "stall", "cut", "html", "operation-fails", "drop-after"];
+
+function faultFrom(body: unknown): Fault {
+  const fault = body as { action?: { kind?: unknown; status?: unknown; ms?: unknown; code?: unknown } } | undefined;
+  const action = fault?.action;
+  const invalid = (what: string) => armFront(400, "InvalidFault", `The fault is not valid: ${what}.`);
+  if (!ACTION_KINDS.includes(String(action?.kind))) throw invalid(`action.kind must be one of ${ACTION_KINDS.join(", ")}`);
+  if (action?.kind === "status" && !isStatus(action.status)) throw invalid("action.status must be a number from 200 to 599");
+  if (action?.kind === "stall" && typeof action.ms !== "number") throw invalid("action.ms must be a number");
+  if (action?.kind === "operation-fails" && typeof action.code !== "string") throw invalid("action.code must be a text");
+  return body as Fault;
+}
+
+function isStatus(value: unknown): boolean {
+  return typeof value === "number" && Number.isInteger(value) && value >= 200 && value <= 599;
+}
+
+function mint({ directory, tokens }: ControlParts, body: unknown): object {
+  const wanted = body as { principal?: unknown; audience?: unknown; lifetimeSeconds?: unknown; flaw?: unknown } | undefined;
+  const name = String(wanted?.principal ?? "");
+  const principal = directory.find(name) ?? directory.findByAppId(name) ?? directory.findByName(name)[0];
+  if (!principal) throw armFront(404, "PrincipalNotFound", `No principal '${name}' in the tenant of local Azure.`);
+  if (typeof wanted?.audience !== "string") throw armFront(400, "AudienceRequired", "The token's audience is required.");
+  const flaw = wanted.flaw;
+  if (flaw !== undefined && !isFlaw(flaw)) throw armFront(400, "InvalidFlaw", `The flaw must be one of ${flaws.join(", ")}.`);
+  const lifetime = typeof wanted.lifetimeSeconds === "number" ? { lifetimeSeconds: wanted.lifetimeSeconds } : {};
+  const minted = tokens.mintFor(principal, wanted.audience, { ...lifetime, ...(flaw ? { flaw } : {}) });
+  return { token: minted.token, expiresOn: minted.expiresOn, objectId: principal.objectId };
+}
+
+function isFlaw(value: unknown): value is TokenFlaw {
+  return flaws.some((flaw) => flaw === value);
+}
+
+/** One line an operation: where it is, which versions it answers, where the knowledge comes from. */
+function coverageOf(services: readonly Service[]): readonly object[] {
+  return services.flatMap(({ namespace, apiVersions, routes }) =>
+    routes.map(({ method, path, source }) => ({ service: namespace, method, path, apiVersions, source })),
+  );
+}
