@@ -1,0 +1,92 @@
+import { KnownError } from "../../base/errors.ts";
+import type { Package } from "../../package/pack.ts";
+import type { AppSetup } from "../../project/setup.ts";
+import { deployedOn, deploy as deployPackage } from "../../steps/deployment.ts";
+import type { GlobalOptions, Io } from "../io.ts";
+import { createProgressView, type ProgressView } from "../output/progress.ts";
+import { chooseApp, openProject, type Session, withSession } from "../session.ts";
+
+interface DeployOptions {
+  readonly app?: string;
+  readonly force?: boolean;
+}
+
+interface Deployed {
+  readonly ok: true;
+  readonly app: string;
+  readonly url: string;
+  readonly uploadedBytes: number;
+  readonly deploymentId: string | null;
+  readonly outcome: "deployed" | "unchanged";
+}
+
+export async function deploy(io: Io, options: DeployOptions & GlobalOptions, directory: string): Promise<number> {
+  const project = await openProject(io, directory, options, false);
+  const apps = options.app === undefined ? project.setup.apps : [chooseApp(project.setup, options.app)];
+  const { pack } = await import("../../package/pack.ts");
+  const packages = new Map(await Promise.all(apps.map(async (app) => [app.key, await pack(app.folder)] as const)));
+  const view = createProgressView(io);
+  try {
+    return await withSession(io, options, project, async (session) => {
+      const results: Deployed[] = [];
+      for (const app of apps)
+        results.push(await deployOne(io, session, app, packages.get(app.key) as Package, options.force === true, view));
+      view.close();
+      if (io.isJson) {
+        const [only, ...others] = results;
+        io.result(JSON.stringify(others.length === 0 ? only : { ok: true, deployments: results }, undefined, 2));
+      } else {
+        for (const { app, url, outcome, uploadedBytes } of results) {
+          io.result(`${app}: ${outcome === "unchanged" ? "unchanged, nothing uploaded" : `deployed (${uploadedBytes} bytes)`}  ${url}`);
+        }
+      }
+      return 0;
+    });
+  } finally {
+    view.close();
+  }
+}
+
+async function deployOne(
+  io: Io,
+  session: Session,
+  app: AppSetup,
+  packed: Package,
+  isForced: boolean,
+  view: ProgressView,
+): Promise<Deployed> {
+  const { cloud, setup, clock } = session;
+  const group = setup.resourceGroup;
+  const name = `deployment ${app.key}`;
+  const site = await cloud.webApps.get(group, app.name);
+  if (!site)
+    throw new KnownError("azure/not-found", `web app ${app.name} does not exist in ${group}`, { hint: "run `passwordless-pg up`" });
+  const running = deployedOn(site);
+  if (!isForced && running?.packageHash === packed.sha256 && site.state === "Running") {
+    return { ok: true, app: app.name, url: site.url, uploadedBytes: 0, deploymentId: running.deploymentId || null, outcome: "unchanged" };
+  }
+  const startedAt = clock.now();
+  view.begin(name, "deploying");
+  const deployed = await deployPackage(
+    { key: app.key, package: async () => packed, health: app.health },
+    {
+      webApps: cloud.webApps,
+      group,
+      scmSite: cloud.scmSite,
+      site: cloud.site,
+      clock,
+      signal: io.signal,
+      onDetail: (text) => view.detail(name, text),
+    },
+    site,
+  );
+  view.end(name, "updated", clock.now() - startedAt);
+  return {
+    ok: true,
+    app: app.name,
+    url: site.url,
+    uploadedBytes: deployed.uploadedBytes,
+    deploymentId: deployed.deploymentId,
+    outcome: "deployed",
+  };
+}

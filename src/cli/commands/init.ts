@@ -1,0 +1,26 @@
+import { allSteps } from "../../steps/all.ts";
+import { converge, showFailures } from "../converge.ts";
+import type { GlobalOptions, Io } from "../io.ts";
+import { createProgressView } from "../output/progress.ts";
+import { resultBody } from "../output/result.ts";
+import { withSession } from "../session.ts";
+import { type NewProjectFlags, prepareProject } from "./prepare.ts";
+
+export async function init(io: Io, options: NewProjectFlags & GlobalOptions, directory: string): Promise<number> {
+  const project = await prepareProject(io, options, directory);
+  const view = createProgressView(io);
+  try {
+    return await withSession(io, options, project, async (session) => {
+      const steps = allSteps(session.setup, { cloud: session.cloud, door: session.door, clock: session.clock, signal: io.signal });
+      const report = await converge(io, options, session, steps, view);
+      view.close();
+      if (!report) return 1;
+      const code = showFailures(io, report);
+      if (io.isJson) io.result(JSON.stringify(resultBody(session.setup, session.cloud, report), undefined, 2));
+      else if (code === 0) io.result(`${session.setup.resourceGroup} is as ${project.found.path} asks.\nNext: passwordless-pg deploy`);
+      return code;
+    });
+  } finally {
+    view.close();
+  }
+}

@@ -1,0 +1,28 @@
+import { changesOf } from "../../engine/plan.ts";
+import { allSteps } from "../../steps/all.ts";
+import { look } from "../converge.ts";
+import type { GlobalOptions, Io } from "../io.ts";
+import { planBody, planLines } from "../output/plan.ts";
+import { createProgressView } from "../output/progress.ts";
+import { paint } from "../output/style.ts";
+import { openProject, withSession } from "../session.ts";
+
+/** Exit code 3 when something would change. */
+const changesExitCode = 3;
+
+export async function plan(io: Io, options: GlobalOptions, directory: string): Promise<number> {
+  const project = await openProject(io, directory, options, true);
+  const view = createProgressView(io);
+  try {
+    return await withSession(io, options, project, async ({ cloud, door, clock, setup }) => {
+      const planned = await look(allSteps(setup, { cloud, door, clock, signal: io.signal }), view);
+      view.close();
+      io.result(
+        io.isJson ? JSON.stringify(planBody(planned, setup), undefined, 2) : planLines(planned, setup, paint(io.hasColor)).join("\n"),
+      );
+      return changesOf(planned) === 0 ? 0 : changesExitCode;
+    });
+  } finally {
+    view.close();
+  }
+}

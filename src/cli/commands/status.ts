@@ -1,0 +1,53 @@
+import { deployedOn } from "../../steps/deployment.ts";
+import type { GlobalOptions, Io } from "../io.ts";
+import { openProject, withSession } from "../session.ts";
+
+export async function status(io: Io, options: GlobalOptions, directory: string): Promise<number> {
+  const project = await openProject(io, directory, options, false);
+  io.note("asking Azure");
+  return withSession(io, options, project, async ({ cloud, setup }) => {
+    const group = setup.resourceGroup;
+    const [server, sites] = await Promise.all([
+      cloud.postgresServers.get(group, setup.server.name),
+      Promise.all(setup.apps.map(async (app) => ({ app, site: await cloud.webApps.get(group, app.name) }))),
+    ]);
+    const body = {
+      ok: server !== undefined && sites.every(({ site }) => site !== undefined),
+      cloud: cloud.environment.name,
+      subscriptionId: cloud.subscriptionId,
+      caller: cloud.caller.name,
+      resourceGroup: group,
+      server: server
+        ? { name: server.name, host: server.host, port: server.port, state: server.state, version: server.version, sku: server.sku }
+        : null,
+      database: setup.database,
+      apps: Object.fromEntries(
+        sites.map(({ app, site }) => [
+          app.key,
+          site
+            ? {
+                name: site.name,
+                url: site.url,
+                state: site.state,
+                principalId: site.principalId ?? null,
+                package: deployedOn(site)?.packageHash ?? null,
+              }
+            : null,
+        ]),
+      ),
+    };
+    if (io.isJson) {
+      io.result(JSON.stringify(body, undefined, 2));
+      return 0;
+    }
+    io.result(`${cloud.environment.name} · ${group} · signed in as ${cloud.caller.name}`);
+    io.result(
+      server
+        ? `server  ${server.name}  ${server.state}  PostgreSQL ${server.version}  ${server.host}:${server.port}`
+        : `server  ${setup.server.name}  absent`,
+    );
+    for (const { app, site } of sites)
+      io.result(site ? `app     ${app.key}  ${site.state}  ${site.url}` : `app     ${app.key}  ${app.name}  absent`);
+    return 0;
+  });
+}

@@ -1,0 +1,64 @@
+import { randomUUID } from "node:crypto";
+import { exitCodeOf } from "../../base/errors.ts";
+import { isComplete } from "../../engine/report.ts";
+import type { Package } from "../../package/pack.ts";
+import type { AppSetup } from "../../project/setup.ts";
+import { allSteps } from "../../steps/all.ts";
+import { verify } from "../../steps/verify.ts";
+import { converge, showFailures } from "../converge.ts";
+import type { GlobalOptions, Io } from "../io.ts";
+import { checkLine } from "../output/checks.ts";
+import { createProgressView } from "../output/progress.ts";
+import { resultBody } from "../output/result.ts";
+import { paint } from "../output/style.ts";
+import { withSession } from "../session.ts";
+import { type NewProjectFlags, prepareProject } from "./prepare.ts";
+
+export async function up(io: Io, options: NewProjectFlags & GlobalOptions, directory: string): Promise<number> {
+  const project = await prepareProject(io, options, directory);
+  const packages = new Map<string, Promise<Package>>();
+  const packageOf = (app: AppSetup): Promise<Package> => {
+    const packed = packages.get(app.key) ?? import("../../package/pack.ts").then(({ pack }) => pack(app.folder));
+    packages.set(app.key, packed);
+    return packed;
+  };
+  // A bad folder is found out before anything is created; the packages are ready when the web apps are.
+  await Promise.all(project.setup.apps.map(packageOf));
+  const view = createProgressView(io);
+  const colors = paint(io.hasColor);
+  try {
+    return await withSession(io, options, project, async (session) => {
+      const { cloud, door, clock, setup } = session;
+      const deployments = { package: packageOf, onDetail: view.detail };
+      const report = await converge(io, options, session, allSteps(setup, { cloud, door, clock, signal: io.signal, deployments }), view);
+      if (!report) return 1;
+      if (!isComplete(report)) {
+        view.close();
+        const code = showFailures(io, report);
+        if (io.isJson) io.result(JSON.stringify(resultBody(setup, cloud, report), undefined, 2));
+        return code;
+      }
+      view.begin("verify", "checking");
+      const checks = await verify({ setup, cloud, door, marker: `passwordless-pg verify ${randomUUID()}` });
+      view.close();
+      for (const check of checks) io.note(checkLine(check, colors));
+      const isProved = checks.every(({ ok }) => ok);
+      if (io.isJson) {
+        io.result(JSON.stringify(resultBody(setup, cloud, report, checks), undefined, 2));
+      } else {
+        const urls = setup.apps.map(
+          ({ key }) => `${key}  ${(report.observed.get(`web app ${key}`) as { url?: string } | undefined)?.url ?? ""}`,
+        );
+        io.result(
+          [
+            `${isProved ? "Proved" : "Deployed, but not proved"}: ${checks.filter(({ ok }) => ok).length} of ${checks.length} checks passed.`,
+            ...urls,
+          ].join("\n"),
+        );
+      }
+      return isProved ? 0 : exitCodeOf["verify/failed"];
+    });
+  } finally {
+    view.close();
+  }
+}

@@ -1,0 +1,28 @@
+import { randomUUID } from "node:crypto";
+import { exitCodeOf } from "../../base/errors.ts";
+import { verify as verifyChain } from "../../steps/verify.ts";
+import type { GlobalOptions, Io } from "../io.ts";
+import { checkLine, checksBody } from "../output/checks.ts";
+import { paint } from "../output/style.ts";
+import { openProject, withSession } from "../session.ts";
+
+export async function verify(io: Io, options: GlobalOptions, directory: string): Promise<number> {
+  const project = await openProject(io, directory, options, false);
+  io.note("checking the chain from Azure's control plane to a row in the database");
+  return withSession(io, options, project, async ({ cloud, door, setup }) => {
+    const colors = paint(io.hasColor);
+    const checks = await verifyChain({
+      setup,
+      cloud,
+      door,
+      marker: `passwordless-pg verify ${randomUUID()}`,
+      onCheck: (check) => {
+        if (!io.isJson) io.result(checkLine(check, colors));
+      },
+    });
+    const failed = checks.filter(({ ok }) => !ok).length;
+    if (io.isJson) io.result(JSON.stringify(checksBody(checks), undefined, 2));
+    else io.result(failed === 0 ? `All ${checks.length} checks passed.` : `${failed} of ${checks.length} checks failed.`);
+    return failed === 0 ? 0 : exitCodeOf["verify/failed"];
+  });
+}

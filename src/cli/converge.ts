@@ -1,0 +1,60 @@
+import { exitCodeOf, KnownError } from "../base/errors.ts";
+import { apply } from "../engine/apply.ts";
+import { changesOf, type Plan, plan } from "../engine/plan.ts";
+import { failuresOf, isComplete, type Report } from "../engine/report.ts";
+import type { AnyStep } from "../engine/step.ts";
+import type { GlobalOptions, Io } from "./io.ts";
+import { causeText } from "./output/error.ts";
+import { planLines } from "./output/plan.ts";
+import type { ProgressView } from "./output/progress.ts";
+import { paint, safeText } from "./output/style.ts";
+import type { Session } from "./session.ts";
+
+/** Plans, asks, applies. `undefined` when the person said no. */
+export async function converge(
+  io: Io,
+  options: GlobalOptions,
+  session: Session,
+  steps: readonly AnyStep[],
+  view: ProgressView,
+): Promise<Report | undefined> {
+  const planned = await look(steps, view);
+  if (changesOf(planned) > 0 && !options.yes) {
+    view.close();
+    io.note(planLines(planned, session.setup, paint(io.hasColor)).join("\n"));
+    if (!(await io.confirm("Apply this plan?", "--yes"))) return undefined;
+  }
+  return apply(planned, { clock: session.clock, signal: io.signal, onProgress: view.onProgress });
+}
+
+/** The reading half alone. */
+export async function look(steps: readonly AnyStep[], view: ProgressView): Promise<Plan> {
+  view.begin("reading what is there", "read");
+  try {
+    return await plan(steps);
+  } finally {
+    view.forget("reading what is there");
+  }
+}
+
+/** 0, or the exit code of the first failure; prints each failure with its cause and hint for people. */
+export function showFailures(io: Io, report: Report): number {
+  const failures = failuresOf(report);
+  if (failures.length === 0) return isComplete(report) ? 0 : io.signal.aborted ? 130 : 1;
+  const { red, dim } = paint(io.hasColor);
+  const bugs: unknown[] = [];
+  for (const { name, error } of failures) {
+    if (!(error instanceof KnownError)) {
+      bugs.push(error);
+      continue;
+    }
+    if (io.isJson) continue;
+    io.complain(`${red("✗")} ${name}: ${safeText(error.message, 8000)}`);
+    const cause = causeText(error);
+    if (cause) io.complain(`  ${dim(safeText(cause))}`);
+    if (error.hint) io.complain(`  → ${error.hint}`);
+  }
+  if (bugs.length > 0) throw bugs[0];
+  const [first] = failures.map(({ error }) => error).filter((error) => error instanceof KnownError);
+  return io.signal.aborted ? 130 : first ? exitCodeOf[first.code] : 1;
+}

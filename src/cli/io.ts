@@ -1,0 +1,101 @@
+import { createInterface } from "node:readline/promises";
+import type { Readable } from "node:stream";
+import { KnownError } from "../base/errors.ts";
+
+/** Options that every command knows. */
+export interface GlobalOptions {
+  readonly local?: boolean;
+  readonly cloud?: string;
+  readonly subscription?: string;
+  readonly config?: string;
+  readonly env?: string;
+  readonly yes?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly verbose?: boolean;
+  /** commander's `--no-color` */
+  readonly color?: boolean;
+  /** commander's `--no-input` */
+  readonly input?: boolean;
+}
+
+/** Everything a command may touch of the process it runs in. */
+export interface Io {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly directory: string;
+  /** The installed package: `templates/` and `dist/` are below it. */
+  readonly packageRoot: string;
+  /** A person is there to answer: stdin and stderr are terminals, and neither CI nor --no-input says otherwise. */
+  readonly isInteractive: boolean;
+  /** Progress may be redrawn: stderr is a terminal and not too clever by CI or TERM=dumb. */
+  readonly isLive: boolean;
+  readonly hasColor: boolean;
+  readonly isJson: boolean;
+  readonly isQuiet: boolean;
+  readonly isVerbose: boolean;
+  /** Width of the terminal; 80 when unknown. */
+  readonly columns: number;
+  /** Aborted by Ctrl-C and SIGTERM. */
+  readonly signal: AbortSignal;
+  /** The result: stdout, nothing else goes there. */
+  result(text: string): void;
+  /** Progress and words for people: stderr. Silent with --quiet. */
+  note(text: string): void;
+  /** Errors: stderr, also with --quiet. */
+  complain(text: string): void;
+  /** Asks on the terminal; where nobody can answer it throws "usage/invalid" that names the flag to use instead. */
+  confirm(question: string, flag: string): Promise<boolean>;
+  ask(question: string, preset: string): Promise<string>;
+}
+
+interface Streams {
+  readonly stdin: Readable & { readonly isTTY?: boolean };
+  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
+}
+
+export function createIo(
+  streams: Streams,
+  options: GlobalOptions,
+  context: { environment: Readonly<Record<string, string | undefined>>; directory: string; packageRoot: string; signal: AbortSignal },
+): Io {
+  const { environment, signal } = context;
+  const isCi = Boolean(environment.CI) && environment.CI !== "false";
+  const isTerminal = Boolean(streams.stderr.isTTY) && environment.TERM !== "dumb";
+  const isInteractive = Boolean(streams.stdin.isTTY) && isTerminal && !isCi && options.input !== false;
+  const isJson = options.json === true;
+  const isQuiet = options.quiet === true;
+  const question = async (text: string): Promise<string | undefined> => {
+    const lines = createInterface({ input: streams.stdin, output: streams.stderr });
+    try {
+      const ended = new Promise<undefined>((done) => lines.once("close", () => done(undefined)));
+      return await Promise.race([lines.question(text, { signal }), ended]);
+    } finally {
+      lines.close();
+    }
+  };
+  return {
+    environment,
+    directory: context.directory,
+    packageRoot: context.packageRoot,
+    signal,
+    isInteractive,
+    isLive: isTerminal && !isCi && !isQuiet,
+    hasColor: options.color !== false && !environment.NO_COLOR && isTerminal,
+    isJson,
+    isQuiet,
+    isVerbose: options.verbose === true,
+    columns: streams.stderr.columns ?? 80,
+    result: (text) => void streams.stdout.write(`${text}\n`),
+    note: (text) => void (isQuiet || streams.stderr.write(`${text}\n`)),
+    complain: (text) => void streams.stderr.write(`${text}\n`),
+    confirm: async (text, flag) => {
+      if (!isInteractive) throw new KnownError("usage/invalid", `nobody can answer "${text}" here`, { hint: `add ${flag}` });
+      return /^y(es)?$/i.test((await question(`${text} [y/N] `))?.trim() ?? "");
+    },
+    ask: async (text, preset) => {
+      if (!isInteractive) return preset;
+      return (await question(`${text} [${preset}] `))?.trim() || preset;
+    },
+  };
+}

@@ -1,0 +1,11 @@
+import type { Check } from "../../steps/verify.ts";
+import { type Paint, safeText } from "./style.ts";
+
+export function checkLine(check: Check, colors: Paint): string {
+  const head = `${check.ok ? colors.green("✓") : colors.red("✗")} ${check.name}  ${colors.dim(safeText(check.detail, 500).replaceAll("\n", " "))}`;
+  return check.ok || !check.hint ? head : `${head}\n  → ${check.hint}`;
+}
+
+export function checksBody(checks: readonly Check[]): object {
+  return { ok: checks.every(({ ok }) => ok), checks };
+}

@@ -1,0 +1,50 @@
+import { type ErrorCode, exitCodeOf, KnownError } from "../../base/errors.ts";
+import type { Io } from "../io.ts";
+import { paint, safeText } from "./style.ts";
+
+/** What scripts get of a failure: `{ok:false, error:{code, message, hint?, cause?}}`. */
+export function errorBody(error: unknown): { ok: false; error: { code: string; message: string; hint?: string; cause?: string } } {
+  const known = error instanceof KnownError ? error : undefined;
+  const message = error instanceof Error ? error.message : String(error);
+  const cause = causeText(error);
+  return {
+    ok: false,
+    error: {
+      code: known?.code ?? "bug",
+      message,
+      ...(known?.hint ? { hint: known.hint } : {}),
+      ...(cause ? { cause } : {}),
+    },
+  };
+}
+
+/** Azure's or PostgreSQL's own words, with its own code as it came. */
+export function causeText(error: unknown): string | undefined {
+  const cause = error instanceof Error ? error.cause : undefined;
+  if (cause === undefined) return undefined;
+  if (!(cause instanceof Error)) return String(cause);
+  const code = (cause as { code?: unknown }).code;
+  return typeof code === "string" && !cause.message.includes(code) ? `${code}: ${cause.message}` : cause.message;
+}
+
+/** Prints a failure where it belongs and answers with the exit code. A stack trace only for bugs. */
+export function showError(error: unknown, io: Io): number {
+  const { red, dim } = paint(io.hasColor);
+  if (io.isJson) io.result(JSON.stringify(errorBody(error), undefined, 2));
+  if (!(error instanceof KnownError)) {
+    const details = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    io.complain(`${red("✗")} this is a bug in passwordless-pg\n${details}`);
+    return 1;
+  }
+  if (!io.isJson) {
+    if (error.code === "cancelled") {
+      io.complain(`${red("✗")} ${error.message}`);
+    } else {
+      io.complain(`${red("✗")} ${safeText(error.message, 8000)}`);
+      const cause = causeText(error);
+      if (cause) io.complain(`  ${dim(safeText(cause).replaceAll("\n", "\n  "))}`);
+    }
+    if (error.hint) io.complain(`  → ${error.hint}`);
+  }
+  return exitCodeOf[error.code satisfies ErrorCode];
+}

@@ -1,0 +1,87 @@
+import { createLogUpdate } from "log-update";
+import { systemClock } from "../../base/clock.ts";
+import type { Outcome, Progress } from "../../engine/report.ts";
+import type { Io } from "../io.ts";
+import { duration, paint, safeText } from "./style.ts";
+
+const marks: Readonly<Record<Outcome, string>> = { kept: "·", created: "+", updated: "~", skipped: "-", failed: "✗" };
+const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+
+/** Shows work as it goes: a live tree with elapsed times on a terminal, one plain line per event elsewhere. */
+export interface ProgressView {
+  onProgress(progress: Progress): void;
+  /** A line of detail below a running task (build log, "waiting for …"). */
+  detail(name: string, text: string): void;
+  begin(name: string, does: string): void;
+  end(name: string, outcome: Outcome, ms: number, reason?: string): void;
+  /** Takes a task off the display without a word. */
+  forget(name: string): void;
+  /** Ends the live display. What is done stays on the screen. Must be called on every way out. */
+  close(): void;
+}
+
+interface Task {
+  readonly startedAt: number;
+  readonly does: string;
+  detail?: string;
+}
+
+export function createProgressView(io: Io): ProgressView {
+  const colors = paint(io.hasColor);
+  const running = new Map<string, Task>();
+  const view = io.isLive ? createLogUpdate(process.stderr, { showCursor: true }) : undefined;
+  let frame = 0;
+  const draw = (): void => {
+    frame += 1;
+    const lines = [...running].map(([name, task]) => {
+      const head = `${colors.cyan(frames[frame % frames.length] ?? "")} ${name} ${colors.dim(`${task.does} ${duration(systemClock.now() - task.startedAt)}`)}`;
+      return task.detail ? `${head}\n    ${colors.dim(task.detail.slice(0, Math.max(20, io.columns - 6)))}` : head;
+    });
+    view?.(lines.join("\n"));
+  };
+  const timer = view ? setInterval(draw, 120) : undefined;
+  timer?.unref();
+  const line = (text: string): void => {
+    if (view) view.clear();
+    io.note(text);
+    if (view) draw();
+  };
+  const color = (outcome: Outcome): ((text: string) => string) =>
+    outcome === "failed" ? colors.red : outcome === "kept" ? colors.dim : outcome === "skipped" ? colors.yellow : colors.green;
+  const api: ProgressView = {
+    begin: (name, does) => {
+      running.set(name, { startedAt: running.get(name)?.startedAt ?? systemClock.now(), does });
+      if (view) draw();
+      else if (does !== "read") io.note(`… ${name}: ${does}`);
+    },
+    detail: (name, text) => {
+      const task = running.get(name);
+      const plain = safeText(text, 400).replaceAll("\n", " ");
+      if (task) task.detail = plain;
+      if (view) draw();
+      else io.note(`  ${name}: ${plain}`);
+    },
+    end: (name, outcome, ms, reason) => {
+      running.delete(name);
+      const why = reason ? colors.dim(` ${safeText(reason, 300).split("\n")[0]}`) : "";
+      line(
+        `${color(outcome)(marks[outcome])} ${name} ${colors.dim(outcome)}${outcome === "kept" || outcome === "skipped" ? "" : colors.dim(` ${duration(ms)}`)}${why}`,
+      );
+    },
+    forget: (name) => {
+      running.delete(name);
+      if (view) draw();
+    },
+    onProgress: (progress) => {
+      if (progress.kind === "begins") api.begin(progress.name, progress.does);
+      else api.end(progress.report.name, progress.report.outcome, progress.report.ms, progress.report.reason);
+    },
+    close: () => {
+      clearInterval(timer);
+      running.clear();
+      view?.clear();
+      view?.done();
+    },
+  };
+  return api;
+}

@@ -1,0 +1,183 @@
+import { readFile } from "node:fs/promises";
+import { homedir, hostname } from "node:os";
+import { basename, join, resolve } from "node:path";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { KnownError } from "../base/errors.ts";
+import type { Cloud } from "../cloud/cloud.ts";
+import type { CloudContext } from "../cloud/connection.ts";
+import type { Environment } from "../cloud/environment.ts";
+import { detectApp } from "../project/detect.ts";
+import { type FoundProject, findProject, type ProjectFile, schemaUrl } from "../project/file.ts";
+import { projectNameFrom, suffixFrom } from "../project/names.ts";
+import { type AppSetup, createSetup, type DetectedApp, type Setup } from "../project/setup.ts";
+import { validateProject } from "../project/validate.ts";
+import { createDatabaseDoor, type DatabaseDoor } from "../steps/database-door.ts";
+import type { GlobalOptions, Io } from "./io.ts";
+
+/** The project a command works on, before any cloud is asked. */
+export interface Project {
+  readonly found: FoundProject;
+  readonly file: ProjectFile;
+  readonly setup: Setup;
+}
+
+export interface NewProjectOptions {
+  readonly name?: string;
+  readonly location?: string;
+  readonly resourceGroup?: string;
+}
+
+/** Reads the project of a folder. Without a project file: a new one from the flags when `allowNew`, else "project/missing". */
+export async function openProject(
+  io: Io,
+  directory: string,
+  options: GlobalOptions & NewProjectOptions,
+  allowNew: boolean,
+): Promise<Project> {
+  const found = await findProject(resolve(io.directory, directory), options.config && resolve(io.directory, options.config));
+  if (found.content === undefined && !allowNew) {
+    throw new KnownError("project/missing", `there is no passwordless-pg.json in ${found.folder}`, {
+      hint: "run `passwordless-pg init` there, or name another folder",
+    });
+  }
+  const content = found.content ?? (await newFile(io, found.folder, options));
+  const detected = await detectAll(content, found.folder);
+  const setup = createSetup(content, {
+    folder: found.folder,
+    environment: options.env,
+    suffix: suffixFrom(`${hostname()}\n${found.folder}\n${options.env ?? ""}`),
+    detected,
+    validate: validateProject,
+  });
+  const file = content as ProjectFile;
+  return { found, file: found.content === undefined ? withDetected(file, setup, detected) : file, setup };
+}
+
+async function newFile(io: Io, folder: string, options: NewProjectOptions): Promise<ProjectFile> {
+  const name = options.name ?? (await io.ask("Project name", projectNameFrom(basename(folder))));
+  const location = options.location ?? (await io.ask("Azure region", "eastus"));
+  return {
+    $schema: schemaUrl,
+    name,
+    location,
+    ...(options.resourceGroup ? { resourceGroup: options.resourceGroup } : {}),
+    apps: { api: { path: "." } },
+  };
+}
+
+/** A new file says what was found in the folder, so that it can be seen and changed. */
+function withDetected(file: ProjectFile, setup: Setup, detected: Readonly<Record<string, DetectedApp>>): ProjectFile {
+  const apps = Object.fromEntries(
+    setup.apps.map((app) => [app.key, { ...file.apps?.[app.key], access: app.access, ...detected[app.key] }]),
+  );
+  return { ...file, database: setup.database, apps };
+}
+
+async function detectAll(content: unknown, folder: string): Promise<Record<string, DetectedApp>> {
+  const apps = (content as { apps?: Record<string, { path?: unknown } | null> } | null)?.apps ?? { api: {} };
+  if (typeof apps !== "object") return {};
+  const entries = Object.entries(apps).map(async ([key, app]) => {
+    const path = typeof app?.path === "string" ? app.path : ".";
+    return [key, await detectApp(resolve(folder, path))] as const;
+  });
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+/** A project together with the cloud it lives in. */
+export interface Session extends Project {
+  readonly cloud: Cloud;
+  readonly door: DatabaseDoor;
+  readonly clock: Clock;
+  /** Gives back what was borrowed. Call on every way out. */
+  close(): Promise<void>;
+}
+
+/** Signs in and opens the adapters. */
+export async function openSession(io: Io, options: GlobalOptions, project: Project): Promise<Session> {
+  const { context, cloud } = await connect(io, options);
+  const door = createDatabaseDoor({
+    servers: cloud.postgresServers,
+    openServersForCleanup: async () => {
+      const { openCloud } = await import("../cloud/cloud.ts");
+      return (await openCloud({ ...context, signal: AbortSignal.timeout(120_000) })).postgresServers;
+    },
+    group: project.setup.resourceGroup,
+    callerId: cloud.caller.objectId,
+    owner: project.setup.owner,
+    clock: systemClock,
+    signal: io.signal,
+    onNote: io.note,
+  });
+  return { ...project, cloud, door, clock: systemClock, close: () => door.close() };
+}
+
+/** Runs a command's work within a session, and gives back what it borrowed on every way out. */
+export async function withSession<T>(io: Io, options: GlobalOptions, project: Project, work: (session: Session) => Promise<T>): Promise<T> {
+  const session = await openSession(io, options, project);
+  try {
+    return await work(session);
+  } finally {
+    await session.close();
+  }
+}
+
+async function connect(io: Io, options: GlobalOptions): Promise<{ context: CloudContext; cloud: Cloud }> {
+  const name = options.local ? "local" : (options.cloud ?? io.environment.PASSWORDLESS_PG_CLOUD ?? "public");
+  const signal = io.signal;
+  const [{ openCloud }, { signIn }] = await Promise.all([import("../cloud/cloud.ts"), import("../cloud/credential.ts")]);
+  if (name === "local") {
+    const { ensureLocal } = await import("./commands/local.ts");
+    const { environment, settings, subscriptionId } = await ensureLocal(io);
+    const context = { environment, credential: await signIn(environment, settings), subscriptionId, signal, clock: systemClock };
+    return { context, cloud: await openCloud(context) };
+  }
+  const { environments } = await import("../cloud/environment.ts");
+  if (!(name in environments)) {
+    throw new KnownError("usage/invalid", `there is no cloud named "${name}"`, { hint: "public, usgov, china or local" });
+  }
+  const environment: Environment = environments[name as keyof typeof environments];
+  const tenantId = io.environment.AZURE_TENANT_ID;
+  const credential = await signIn(environment, tenantId ? { tenantId } : {});
+  const base = { environment, credential, signal, clock: systemClock };
+  const subscriptionId = options.subscription ?? io.environment.AZURE_SUBSCRIPTION_ID ?? (await defaultSubscription(io, base));
+  const context = { ...base, subscriptionId };
+  return { context, cloud: await openCloud(context) };
+}
+
+/** The Azure CLI's default subscription, else the only one the caller has. */
+async function defaultSubscription(io: Io, context: Omit<CloudContext, "subscriptionId">): Promise<string> {
+  const folder = io.environment.AZURE_CONFIG_DIR ?? join(homedir(), ".azure");
+  const profile = await readFile(join(folder, "azureProfile.json"), "utf8").catch(() => undefined);
+  if (profile !== undefined) {
+    try {
+      const { subscriptions } = JSON.parse(profile.replace(/^\uFEFF/, "")) as { subscriptions?: { id?: string; isDefault?: boolean }[] };
+      const chosen = subscriptions?.find(({ isDefault }) => isDefault)?.id;
+      if (chosen) return chosen;
+    } catch {
+      // not ours to judge: ask Azure instead
+    }
+  }
+  const { listSubscriptions } = await import("../cloud/resource-groups.ts");
+  const found = (await listSubscriptions(context)).filter(({ state }) => state === "Enabled" || state === "Warned");
+  const [only, ...others] = found;
+  if (only && others.length === 0) return only.subscriptionId;
+  if (!only)
+    throw new KnownError("auth/signed-out", "the signed-in account has no Azure subscription", {
+      hint: "sign in with another account: `az login`",
+    });
+  const list = found.map(({ subscriptionId, displayName }) => `\n  ${subscriptionId}  ${displayName}`).join("");
+  throw new KnownError("usage/invalid", `the signed-in account has ${found.length} subscriptions:${list}`, {
+    hint: "choose one with --subscription",
+  });
+}
+
+/** The one app that is meant: by `--app`, or the only one. */
+export function chooseApp(setup: Setup, key: string | undefined): AppSetup {
+  const [first, ...others] = setup.apps;
+  const chosen = key === undefined ? (others.length === 0 ? first : undefined) : setup.apps.find((app) => app.key === key);
+  if (chosen) return chosen;
+  const keys = setup.apps.map((app) => app.key).join(", ");
+  throw new KnownError("usage/invalid", key === undefined ? `the project has several apps: ${keys}` : `the project has no app "${key}"`, {
+    hint: `choose one with --app: ${keys}`,
+  });
+}

@@ -1,0 +1,29 @@
+export type Outcome = "kept" | "created" | "updated" | "skipped" | "failed";
+
+export interface StepReport {
+  readonly name: string;
+  readonly outcome: Outcome;
+  /** Wall time from the first thing done for this step to the last, waiting for needs and lanes left out. */
+  readonly ms: number;
+  readonly reason?: string;
+  readonly error?: unknown;
+}
+
+export interface Report {
+  readonly steps: readonly StepReport[];
+  /** What each step was observed to be at the end, by step name. */
+  readonly observed: ReadonlyMap<string, unknown>;
+}
+
+export function failuresOf(report: Report): readonly StepReport[] {
+  return report.steps.filter(({ outcome }) => outcome === "failed");
+}
+
+export function isComplete(report: Report): boolean {
+  return report.steps.every(({ outcome }) => outcome !== "failed" && outcome !== "skipped");
+}
+
+/** What happens while a plan is applied, for the progress display. */
+export type Progress =
+  | { readonly kind: "begins"; readonly name: string; readonly does: "read" | "create" | "update" }
+  | { readonly kind: "ends"; readonly report: StepReport };

@@ -1,0 +1,83 @@
+import { existsSync } from "node:fs";
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { KnownError } from "../base/errors.ts";
+
+export const projectFileName = "passwordless-pg.json";
+/** Where editors find the schema of the project file. */
+export const schemaUrl = "https://unpkg.com/passwordless-pg/dist/passwordless-pg.schema.json";
+
+/** The project file as it stands, before defaults. `schema.json` says what each part may be. */
+export interface ProjectFile {
+  readonly $schema?: string;
+  readonly name: string;
+  readonly location?: string;
+  readonly resourceGroup?: string;
+  readonly server?: ServerPart;
+  readonly database?: string;
+  readonly apps?: Readonly<Record<string, AppPart>>;
+  readonly environments?: Readonly<Record<string, Omit<ProjectFile, "$schema" | "name" | "environments">>>;
+}
+
+export interface ServerPart {
+  readonly name?: string;
+  readonly version?: string;
+  readonly sku?: string;
+  readonly storageGb?: number;
+  readonly firewall?: "azure-services" | "app-addresses";
+}
+
+export interface AppPart {
+  readonly host?: "webapp";
+  readonly name?: string;
+  readonly runtime?: string;
+  readonly path?: string;
+  readonly plan?: string;
+  readonly access?: AccessLevel;
+  readonly startup?: string;
+  readonly health?: string;
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+export type AccessLevel = "owner" | "write" | "read";
+
+export interface FoundProject {
+  /** Absolute path of the project file, whether it exists or not. */
+  readonly path: string;
+  readonly folder: string;
+  /** `undefined` when there is no file yet. */
+  readonly content: unknown;
+}
+
+/** Looks in `directory` only: a project file higher up may belong to something else. `config` names a file instead. */
+export async function findProject(directory: string, config?: string): Promise<FoundProject> {
+  const path = config ? resolve(config) : join(resolve(directory), projectFileName);
+  const folder = dirname(path);
+  if (!existsSync(path)) {
+    if (config)
+      throw new KnownError("project/missing", `project file ${path} does not exist`, { hint: "check the path given with --config" });
+    return { path, folder, content: undefined };
+  }
+  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+    throw new KnownError("project/invalid", `project file ${path} cannot be read`, { cause });
+  });
+  try {
+    return { path, folder, content: JSON.parse(text) as unknown };
+  } catch (cause) {
+    throw new KnownError("project/invalid", `project file ${path} is not JSON`, {
+      cause,
+      hint: "a comma too many at the end of a list is the usual reason",
+    });
+  }
+}
+
+/** Writes beside and renames, so that a killed run never leaves half a file. */
+export async function writeProject(path: string, file: ProjectFile): Promise<void> {
+  const beside = `${path}.${process.pid}.tmp`;
+  try {
+    await writeFile(beside, `${JSON.stringify(file, undefined, 2)}\n`);
+    await rename(beside, path);
+  } catch (cause) {
+    throw new KnownError("project/unwritable", `project file ${path} cannot be written`, { cause });
+  }
+}

@@ -1,0 +1,55 @@
+import { createHash } from "node:crypto";
+
+/**
+ * Azure's name rules. Each answers with what is wrong, or `undefined` when the name may be used.
+ * The SDKs do not enforce these rules themselves.
+ */
+type NameRule = (name: string) => string | undefined;
+
+const rule =
+  (pattern: RegExp, says: string): NameRule =>
+  (name) =>
+    pattern.test(name) ? undefined : says;
+
+/** Flexible server: the service refuses upper case, `.`, `_`, and a hyphen at either end. */
+export const checkServerName = rule(
+  /^(?=.{3,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])$/,
+  "3-63 lower-case letters, digits or hyphens, no hyphen at either end",
+);
+
+/** Web app: 2-60 letters, digits, hyphens; the name becomes a host name. */
+export const checkSiteName = rule(
+  /^(?=.{2,60}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])$/,
+  "2-60 letters, digits or hyphens, no hyphen at either end",
+);
+
+export const checkResourceGroupName: NameRule = (name) =>
+  /^[\p{L}\p{N}._()-]{1,90}$/u.test(name) && !name.endsWith(".") ? undefined : "1-90 letters, digits, . _ - ( ), not ending in a dot";
+
+/** System databases are never ours to make or drop. */
+export const checkDatabaseName: NameRule = (name) => {
+  if (["azure_maintenance", "azure_sys", "template0", "template1"].includes(name)) return "is a system database";
+  return /^[A-Za-z_][A-Za-z0-9_-]{0,62}$/.test(name) ? undefined : "1-63 letters, digits, _ or -, beginning with a letter or _";
+};
+
+/** Folder name → project name: `My Shop!` → `my-shop`; `app` when nothing is left. */
+export function projectNameFrom(text: string): string {
+  const name = text
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^[^a-z]+|-+$/g, "")
+    .slice(0, 30)
+    .replace(/-+$/, "");
+  return name.length >= 2 ? name : "app";
+}
+
+/** Four letters or digits that are the same for the same seed. */
+export function suffixFrom(seed: string): string {
+  const alphabet = "abcdefghijkmnpqrstuvwxyz23456789";
+  return [...createHash("sha256").update(seed).digest().subarray(0, 4)].map((byte) => alphabet[byte % alphabet.length]).join("");
+}
+
+/** Service Connector takes letters, digits, `.` and `_`, and no hyphen. */
+export function linkerNameFrom(appKey: string): string {
+  return `postgres_${appKey.replace(/[^A-Za-z0-9._]/g, "_")}`;
+}

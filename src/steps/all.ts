@@ -1,0 +1,134 @@
+import type { Clock } from "../base/clock.ts";
+import { resourceGroupId, resourceId } from "../base/resource-id.ts";
+import type { Cloud } from "../cloud/cloud.ts";
+import type { WebAppConfig } from "../cloud/web-apps.ts";
+import type { AnyStep } from "../engine/step.ts";
+import type { Package } from "../package/pack.ts";
+import { type AppSetup, ownerTag, type Setup } from "../project/setup.ts";
+import { appServicePlan } from "./app-service-plan.ts";
+import { appSettings } from "./app-settings.ts";
+import { basicPublishing } from "./basic-publishing.ts";
+import { database } from "./database.ts";
+import { databaseAccess } from "./database-access.ts";
+import { type DatabaseDoor, findLeftovers } from "./database-door.ts";
+import { databasePrincipal } from "./database-principal.ts";
+import { deployment } from "./deployment.ts";
+import { entraAdministrator } from "./entra-administrator.ts";
+import { firewallForAddresses, firewallForAzureServices } from "./firewall.ts";
+import { logSettings } from "./log-settings.ts";
+import { postgresServer } from "./postgres-server.ts";
+import { resourceGroup } from "./resource-group.ts";
+import { serviceConnection } from "./service-connection.ts";
+import { webApp } from "./web-app.ts";
+import { webAppConfiguration } from "./web-app-configuration.ts";
+
+export interface GraphContext {
+  readonly cloud: Cloud;
+  readonly door: DatabaseDoor;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Given when the graph is to end in deployments. */
+  readonly deployments?: {
+    package(app: AppSetup): Promise<Package>;
+    onDetail(step: string, text: string): void;
+  };
+}
+
+/** Everything a project asks for, as steps; the product's table of contents. */
+export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
+  const { cloud, door, clock, signal } = context;
+  const group = setup.resourceGroup;
+  const tags = { [ownerTag]: setup.owner };
+  const location = setup.location;
+
+  const groupStep = resourceGroup({ name: group, location, tags }, cloud.resourceGroups);
+  const server = postgresServer({ ...setup.server, location, tenantId: cloud.caller.tenantId, tags }, cloud.postgresServers, {
+    group: groupStep,
+  });
+  const administrator = entraAdministrator(cloud.caller, group, cloud.postgresServers, { server });
+  const databaseStep = database(setup.database, group, cloud.postgresServers, { server });
+  const perApp = setup.apps.map((app) => {
+    const { key, role } = app;
+    const plan = appServicePlan({ key, ...app.plan, location, tags }, cloud.webApps, { group: groupStep });
+    const site = webApp({ key, name: app.name, location, config: configOf(app), tags }, cloud.webApps, { group: groupStep, plan });
+    const configuration = webAppConfiguration(key, configOf(app), group, cloud.webApps, { site });
+    const publishing = basicPublishing(key, group, cloud.webApps, { site });
+    const logs = logSettings(key, group, cloud.webApps, { site });
+    const connection = serviceConnection({ key, name: app.linker, userName: role, clientType: app.clientType }, cloud.linkers, {
+      site,
+      database: databaseStep,
+    });
+    const tokenScope = cloud.environment.scopes.postgres;
+    const isUsualScope = tokenScope === "https://ossrdbms-aad.database.windows.net/.default";
+    const settings = appSettings(
+      { key, role, clientType: app.clientType, own: app.settings, ...(isUsualScope ? {} : { tokenScope }) },
+      group,
+      cloud.webApps,
+      { site, server, database: databaseStep, connection },
+    );
+    const principal = databasePrincipal({ key, role }, cloud.principals, door, { server, administrator, site, database: databaseStep });
+    const access = databaseAccess({ key, role, level: app.access }, cloud.principals, door, {
+      server,
+      administrator,
+      database: databaseStep,
+      principal,
+    });
+    const steps: AnyStep[] = [plan, site, configuration, publishing, logs, connection, settings, principal, access];
+    const { deployments } = context;
+    if (deployments) {
+      const deploymentContext = {
+        webApps: cloud.webApps,
+        group,
+        scmSite: cloud.scmSite,
+        site: cloud.site,
+        clock,
+        signal,
+        onDetail: (text: string) => deployments.onDetail(`deployment ${key}`, text),
+      };
+      steps.push(
+        deployment({ key, package: () => deployments.package(app), health: app.health }, deploymentContext, {
+          site,
+          configuration,
+          publishing,
+          logs,
+          settings,
+        }),
+      );
+    }
+    return { key, site, steps };
+  });
+  const firewallContext = {
+    group,
+    servers: cloud.postgresServers,
+    findLeftovers: (rules: Parameters<typeof findLeftovers>[0]) =>
+      findLeftovers(rules, { callerId: cloud.caller.objectId, owner: setup.owner, clock }, door.openings),
+  };
+  const firewall: AnyStep =
+    setup.server.firewall === "azure-services"
+      ? firewallForAzureServices(firewallContext, { server })
+      : firewallForAddresses(firewallContext, { server, ...Object.fromEntries(perApp.map(({ key, site }) => [`site ${key}`, site])) });
+  return [groupStep, server, administrator, firewall, databaseStep, ...perApp.flatMap(({ steps }) => steps)];
+}
+
+/** The steps whose names begin with one of these, with all they need. For the commands of single pieces. */
+export function stepsNamed(steps: readonly AnyStep[], ...beginnings: readonly string[]): AnyStep[] {
+  return steps.filter(({ name }) => beginnings.some((beginning) => name.startsWith(beginning)));
+}
+
+function configOf(app: AppSetup): Partial<WebAppConfig> {
+  return {
+    runtime: app.runtime,
+    startup: app.startup,
+    // refused by the service on Free
+    alwaysOn: app.plan.sku !== "F1",
+    ftpsState: "Disabled",
+    minTlsVersion: "1.2",
+    scmMinTlsVersion: "1.2",
+    healthCheckPath: app.health,
+  };
+}
+
+/** Resource ID of the app's web app, for callers that have no graph. */
+export function siteId(setup: Setup, subscriptionId: string, app: AppSetup): string {
+  return resourceId(resourceGroupId(subscriptionId, setup.resourceGroup), "Microsoft.Web", "sites", app.name);
+}

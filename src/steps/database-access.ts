@@ -1,0 +1,36 @@
+import type { Administrator, Database, PostgresServer } from "../cloud/postgres-servers.ts";
+import { type AccessLevel, accessDifferences, type DatabaseAccess, type DatabasePrincipal, type Principals } from "../cloud/principals.ts";
+import { defineStep, type Step } from "../engine/step.ts";
+import type { DatabaseDoor } from "./database-door.ts";
+
+/** The role's rights in the app's database: exactly the level, proved by what the database itself says. */
+export const databaseAccess = (
+  desired: { key: string; role: string; level: AccessLevel },
+  principals: Principals,
+  door: DatabaseDoor,
+  needs: {
+    readonly server: Step<PostgresServer>;
+    readonly administrator: Step<Administrator>;
+    readonly database: Step<Database>;
+    readonly principal: Step<DatabasePrincipal>;
+  },
+) =>
+  defineStep<DatabaseAccess, typeof needs>({
+    name: `database access ${desired.key}`,
+    needs,
+    lane: "database roles",
+    read: ({ server, administrator, database }) =>
+      door.through(server, () => principals.access(server, administrator.name, database.name, desired.role)),
+    plan: (observed) => {
+      if (!observed) return { kind: "create", reason: desired.level };
+      const differences = accessDifferences(observed, desired.level).map((text) => ({
+        field: text,
+        observed: "not so",
+        desired: desired.level,
+      }));
+      return differences.length === 0 ? { kind: "keep" } : { kind: "update", differences };
+    },
+    apply: async (_change, { server, administrator, database }) => {
+      await door.through(server, () => principals.grant(server, administrator.name, database.name, desired.role, desired.level));
+    },
+  });

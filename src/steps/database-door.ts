@@ -1,0 +1,109 @@
+import { createHash } from "node:crypto";
+import type { Clock } from "../base/clock.ts";
+import { KnownError } from "../base/errors.ts";
+import type { FirewallRule, PostgresServers } from "../cloud/postgres-servers.ts";
+import { refusedAddress } from "../cloud/sql.ts";
+
+/**
+ * The caller's own way through the server's firewall. Nothing is opened while the server lets the caller in anyway;
+ * when it refuses, exactly the address it saw is let in until `close`.
+ */
+export interface DatabaseDoor {
+  /** Runs `work`; when the firewall refuses it, opens for the refused address and runs it again until that has taken effect. */
+  through<T>(server: { readonly name: string }, work: () => Promise<T>): Promise<T>;
+  /** Names of the rules this run has opened and not given back. */
+  readonly openings: ReadonlySet<string>;
+  /** Gives every opening back. Must run on every way out; works after Ctrl-C too. */
+  close(): Promise<void>;
+}
+
+/** A rule can need up to five minutes to act after its operation has succeeded (Microsoft's firewall documentation). */
+const effectDeadlineMs = 5 * 60_000;
+/** An opening of somebody else's run is left alone for this long. */
+const strangerGraceMs = 60 * 60_000;
+const prefix = "passwordless-pg-";
+
+interface DoorContext {
+  readonly servers: PostgresServers;
+  /** Adapters that still work after the run's signal was aborted, for giving back. */
+  readonly openServersForCleanup: () => Promise<PostgresServers>;
+  readonly group: string;
+  readonly callerId: string;
+  readonly owner: string;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  onNote(note: string): void;
+}
+
+export function createDatabaseDoor(context: DoorContext): DatabaseDoor {
+  const { servers, group, clock, signal } = context;
+  const opened = new Map<string, { server: string; address: string }>();
+  let opening: Promise<void> = Promise.resolve();
+
+  const open = async (server: string, address: string): Promise<void> => {
+    if ([...opened.values()].some((entry) => entry.server === server && entry.address === address)) return;
+    const name = `${mark(context)}-${Math.floor(clock.now() / 60_000).toString(36)}`;
+    opened.set(name, { server, address }); // before the call: a killed or cancelled write may have been accepted
+    context.onNote(`opening the firewall of ${server} for ${address} while this command works`);
+    await servers.putFirewallRule(group, server, { name, start: address, end: address });
+  };
+
+  return {
+    get openings() {
+      return new Set(opened.keys());
+    },
+    through: async (server, work) => {
+      const deadline = clock.now() + effectDeadlineMs;
+      for (let attempt = 0; ; attempt += 1) {
+        try {
+          return await work();
+        } catch (error) {
+          const address = refusedAddress(error);
+          if (address === undefined) throw error;
+          if (clock.now() > deadline) {
+            throw new KnownError(
+              "database/firewall",
+              `${server.name} still refuses ${address} five minutes after a firewall rule let it in`,
+              {
+                cause: error,
+                hint: "check that no network policy or private endpoint stands in between",
+              },
+            );
+          }
+          opening = opening.then(() => open(server.name, address));
+          await opening;
+          await clock.sleep(attempt === 0 ? 0 : Math.min(1000 * attempt, 10_000), signal);
+        }
+      }
+    },
+    close: async () => {
+      if (opened.size === 0) return;
+      const cleanup = await context.openServersForCleanup();
+      for (const [name, { server }] of opened) {
+        await cleanup.deleteFirewallRule(group, server, name);
+        opened.delete(name);
+        context.onNote(`closed the firewall of ${server} again`);
+      }
+    },
+  };
+}
+
+/** Rules that earlier runs left behind: ours at once, a stranger's only when it is old. */
+export function findLeftovers(
+  rules: readonly FirewallRule[],
+  context: Pick<DoorContext, "callerId" | "owner" | "clock">,
+  inUse: ReadonlySet<string>,
+): string[] {
+  return rules
+    .map(({ name }) => name)
+    .filter((name) => {
+      const match = /^passwordless-pg-[0-9a-f]{8}-([0-9a-z]{1,9})$/.exec(name);
+      if (!match?.[1] || inUse.has(name)) return false;
+      const openedAt = Number.parseInt(match[1], 36) * 60_000;
+      return name.startsWith(mark(context)) || context.clock.now() - openedAt > strangerGraceMs;
+    });
+}
+
+function mark({ callerId, owner }: Pick<DoorContext, "callerId" | "owner">): string {
+  return `${prefix}${createHash("sha256").update(`${owner}\n${callerId}`).digest("hex").slice(0, 8)}`;
+}

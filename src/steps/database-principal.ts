@@ -1,0 +1,56 @@
+import type { Administrator, Database, PostgresServer } from "../cloud/postgres-servers.ts";
+import type { DatabasePrincipal, Principals } from "../cloud/principals.ts";
+import type { WebApp } from "../cloud/web-apps.ts";
+import { type Change, defineStep, type Step } from "../engine/step.ts";
+import type { DatabaseDoor } from "./database-door.ts";
+
+/** The PostgreSQL role the web app signs in as, labelled with the object ID of its managed identity. */
+export const databasePrincipal = (
+  desired: { key: string; role: string },
+  principals: Principals,
+  door: DatabaseDoor,
+  needs: {
+    readonly server: Step<PostgresServer>;
+    readonly administrator: Step<Administrator>;
+    readonly site: Step<WebApp>;
+    readonly database: Step<Database>;
+  },
+) =>
+  defineStep<DatabasePrincipal, typeof needs>({
+    name: `database principal ${desired.key}`,
+    needs,
+    lane: "database roles",
+    read: ({ server, administrator }) => door.through(server, () => principals.find(server, administrator.name, desired.role)),
+    plan: (observed, { site }) => planPrincipal(observed, desired.role, site.principalId),
+    apply: async (change, { server, administrator, site, database }) => {
+      const objectId = site.principalId ?? "";
+      await door.through(server, () =>
+        change.kind === "create"
+          ? principals.create(server, administrator.name, { role: desired.role, objectId, type: "service" })
+          : principals.repair(server, administrator.name, { role: desired.role, objectId, databases: [database.name] }),
+      );
+    },
+  });
+
+function planPrincipal(observed: DatabasePrincipal | undefined, role: string, objectId: string | undefined): Change {
+  if (!observed) return { kind: "create", reason: role };
+  if (observed.isAdmin) {
+    return {
+      kind: "blocked",
+      reason: `role ${role} is an administrator of the server`,
+      hint: `remove it with \`az postgres flexible-server microsoft-entra-admin delete\`, or give the app another name`,
+    };
+  }
+  if (observed.type === "none") {
+    return {
+      kind: "blocked",
+      reason: `role ${role} exists and is not an Entra role`,
+      hint: "drop that role, or give the app another name",
+    };
+  }
+  if (observed.objectId === objectId && observed.type === "service") return { kind: "keep" };
+  return {
+    kind: "update",
+    differences: [{ field: "objectId", observed: observed.objectId, desired: objectId ?? "(that of the new identity)" }],
+  };
+}

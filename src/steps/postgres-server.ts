@@ -1,0 +1,82 @@
+import type { PostgresServer, PostgresServerChange, PostgresServers } from "../cloud/postgres-servers.ts";
+import type { ResourceGroup } from "../cloud/resource-groups.ts";
+import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
+
+export interface DesiredServer {
+  readonly name: string;
+  readonly location: string;
+  readonly version: string;
+  readonly sku: string;
+  readonly tier: string;
+  readonly storageGb: number;
+  readonly tenantId: string;
+  readonly tags: Record<string, string>;
+}
+
+/** The flexible server: Entra authentication on, password authentication off. Version, region and shrinking storage are never forced. */
+export const postgresServer = (desired: DesiredServer, servers: PostgresServers, needs: { readonly group: Step<ResourceGroup> }) =>
+  defineStep({
+    name: "flexible server",
+    needs,
+    read: ({ group }) => servers.get(group.name, desired.name),
+    plan: (observed) => planServer(observed, desired),
+    apply: async (change, { group }, observed) => {
+      if (!observed) return void (await servers.create(group.name, desired.name, desired));
+      if (observed.state === "Stopped") await servers.start(group.name, desired.name);
+      const wanted = change.kind === "update" ? changeOf(change.differences, desired) : {};
+      if (Object.keys(wanted).length > 0) await servers.update(group.name, desired.name, wanted);
+    },
+  });
+
+function planServer(observed: PostgresServer | undefined, desired: DesiredServer): Change {
+  if (!observed)
+    return { kind: "create", reason: `${desired.name}: PostgreSQL ${desired.version} on ${desired.sku} in ${desired.location}` };
+  if (observed.location !== desired.location) {
+    return blocked(
+      `it is in ${observed.location}, the project file says ${desired.location}`,
+      `set "location": "${observed.location}", or another server name`,
+    );
+  }
+  if (observed.version !== desired.version) {
+    return blocked(
+      `it runs PostgreSQL ${observed.version}, the project file says ${desired.version}`,
+      "a major upgrade is yours to start; set the version that is there",
+    );
+  }
+  if (observed.storageGb > desired.storageGb) {
+    return blocked(
+      `it has ${observed.storageGb} GB, storage cannot shrink to ${desired.storageGb} GB`,
+      `set "storageGb": ${observed.storageGb}`,
+    );
+  }
+  if (!observed.publicNetworkAccess) {
+    return blocked(
+      "its public network access is disabled",
+      "servers in a virtual network are not supported yet; enable public access for it",
+    );
+  }
+  const differences: Difference[] = [];
+  const differ = (field: string, is: unknown, wanted: unknown): void => {
+    if (is !== wanted) differences.push({ field, observed: is, desired: wanted });
+  };
+  if (observed.state === "Stopped") differ("state", observed.state, "Ready");
+  differ("activeDirectoryAuth", observed.entraAuth ? "Enabled" : "Disabled", "Enabled");
+  differ("passwordAuth", observed.passwordAuth ? "Enabled" : "Disabled", "Disabled");
+  differ("sku", observed.sku, desired.sku);
+  differ("storageGb", observed.storageGb, desired.storageGb);
+  return differences.length === 0 ? { kind: "keep" } : { kind: "update", differences };
+}
+
+function changeOf(differences: readonly Difference[], desired: DesiredServer): PostgresServerChange {
+  const fields = new Set(differences.map(({ field }) => field));
+  return {
+    ...(fields.has("activeDirectoryAuth") ? { entraAuth: true, tenantId: desired.tenantId } : {}),
+    ...(fields.has("passwordAuth") ? { passwordAuth: false } : {}),
+    ...(fields.has("sku") ? { sku: desired.sku, tier: desired.tier } : {}),
+    ...(fields.has("storageGb") ? { storageGb: desired.storageGb } : {}),
+  };
+}
+
+function blocked(reason: string, hint: string): Change {
+  return { kind: "blocked", reason, hint };
+}

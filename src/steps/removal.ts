@@ -1,0 +1,93 @@
+import { KnownError } from "../base/errors.ts";
+import type { Cloud } from "../cloud/cloud.ts";
+import { ownerTag, type Setup } from "../project/setup.ts";
+import type { DatabaseDoor } from "./database-door.ts";
+
+/** One thing that `down` would take away. */
+export interface Removal {
+  readonly what: string;
+  readonly why: string;
+  remove(): Promise<void>;
+}
+
+/**
+ * What this project created, in the order of removal: nothing without the project's tag, and nothing that something foreign lives in.
+ * The resource group goes only when it carries the tag and holds nothing foreign; then it takes everything with it.
+ */
+export async function planRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor): Promise<{ removals: Removal[]; kept: string[] }> {
+  const name = setup.resourceGroup;
+  const group = await cloud.resourceGroups.get(name);
+  if (!group) return { removals: [], kept: [] };
+  const resources = await cloud.resourceGroups.resources(name);
+  const isOurs = (tags: Readonly<Record<string, string>>): boolean => tags[ownerTag] === setup.owner;
+  const foreign = resources.filter(({ tags }) => !isOurs(tags));
+  const kept = foreign.map((resource) => `${resource.type} ${resource.name}`);
+  if (isOurs(group.tags) && foreign.length === 0) {
+    const inside = resources.map((resource) => `${resource.type.split("/").pop()} ${resource.name}`).join(", ");
+    return {
+      removals: [
+        { what: `resource group ${name}`, why: inside ? `with ${inside}` : "empty", remove: () => cloud.resourceGroups.delete(name) },
+      ],
+      kept: [],
+    };
+  }
+  if (isOurs(group.tags)) kept.push(`resource group ${name} (it holds things this project did not create)`);
+
+  const has = (type: string, resource: string): boolean =>
+    resources.some(
+      (entry) =>
+        entry.type.toLowerCase() === type.toLowerCase() && entry.name.toLowerCase() === resource.toLowerCase() && isOurs(entry.tags),
+    );
+  const removals: Removal[] = [];
+  const isServerOurs = has("Microsoft.DBforPostgreSQL/flexibleServers", setup.server.name);
+  for (const app of setup.apps) {
+    if (has("Microsoft.Web/sites", app.name)) {
+      removals.push({
+        what: `web app ${app.name}`,
+        why: "created by this project",
+        remove: () => tolerant(cloud.webApps.delete(name, app.name)),
+      });
+      if (!isServerOurs) removals.push(roleRemoval(setup, cloud, door, app.role));
+    }
+    if (has("Microsoft.Web/serverfarms", app.plan.name)) {
+      removals.push({
+        what: `App Service plan ${app.plan.name}`,
+        why: "created by this project",
+        remove: () => tolerant(cloud.webApps.deletePlan(name, app.plan.name)),
+      });
+    }
+  }
+  if (isServerOurs) {
+    removals.push({
+      what: `flexible server ${setup.server.name}`,
+      why: "created by this project, with all its databases",
+      remove: () => tolerant(cloud.postgresServers.delete(name, setup.server.name)),
+    });
+  }
+  return { removals, kept };
+}
+
+/** The role of an app on somebody else's server: what it owns goes to the administrator. */
+function roleRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor, role: string): Removal {
+  return {
+    what: `database role ${role}`,
+    why: "its web app goes",
+    remove: async () => {
+      const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
+      if (!server) return;
+      const administrators = await cloud.postgresServers.listAdministrators(setup.resourceGroup, server.name);
+      const login = administrators.find(({ objectId }) => objectId === cloud.caller.objectId)?.name;
+      if (!login)
+        throw new KnownError("database/denied", `${cloud.caller.name} is no Entra administrator of ${server.name}, so role ${role} stays`);
+      await door.through(server, () => cloud.principals.drop(server, login, { role, databases: [setup.database] }));
+    },
+  };
+}
+
+async function tolerant(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!(error instanceof KnownError) || error.code !== "azure/not-found") throw error;
+  }
+}

@@ -1,0 +1,352 @@
+import { KnownError } from "../base/errors.ts";
+import type { Cloud } from "../cloud/cloud.ts";
+import { accessDifferences } from "../cloud/principals.ts";
+import type { SiteResponse } from "../cloud/site-client.ts";
+import type { WebApp } from "../cloud/web-apps.ts";
+import type { AppSetup, Setup } from "../project/setup.ts";
+import { settingsOf } from "./app-settings.ts";
+import type { DatabaseDoor } from "./database-door.ts";
+import { covers } from "./firewall.ts";
+
+/** The verdict of one check; `detail` is the evidence. */
+export interface Check {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+  readonly hint?: string;
+}
+
+type Verdict = Omit<Check, "name">;
+
+export interface VerifyContext {
+  readonly setup: Setup;
+  readonly cloud: Cloud;
+  readonly door: DatabaseDoor;
+  /** A short text that no other run uses, for the row that is written and read. */
+  readonly marker: string;
+  onCheck?(check: Check): void;
+}
+
+interface CheckDefinition {
+  readonly name: string;
+  run(): Promise<Verdict>;
+}
+
+/**
+ * Proves the chain from the control plane to a row that the app wrote and read with its token.
+ * Every check runs, also after others failed; a check that cannot look says so and is not ok. Throws only on Ctrl-C.
+ */
+export async function verify(context: VerifyContext): Promise<Check[]> {
+  const facts = gather(context);
+  const definitions = [...serverChecks(context, facts), ...context.setup.apps.flatMap((app) => appChecks(context, facts, app))];
+  return Promise.all(
+    definitions.map(async ({ name, run }) => {
+      const check = { name, ...(await run().catch((error: unknown) => cannotLook(error))) };
+      context.onCheck?.(check);
+      return check;
+    }),
+  );
+}
+
+function cannotLook(error: unknown): Verdict {
+  if (!(error instanceof KnownError) || error.code === "cancelled") throw error;
+  return { ok: false, detail: error.message, ...(error.hint ? { hint: error.hint } : {}) };
+}
+
+/** Everything the checks look at, each asked for once. */
+function gather({ setup, cloud, door }: VerifyContext) {
+  const { resourceGroup: group } = setup;
+  const server = once(
+    async () => (await cloud.postgresServers.get(group, setup.server.name)) ?? absent(`flexible server ${setup.server.name}`),
+  );
+  const administrators = once(async () => cloud.postgresServers.listAdministrators(group, (await server()).name));
+  const login = once(
+    async () => (await administrators()).find(({ objectId }) => objectId === cloud.caller.objectId)?.name ?? cloud.caller.name,
+  );
+  const database = once(
+    async () =>
+      (await cloud.postgresServers.getDatabase(group, (await server()).name, setup.database)) ?? absent(`database ${setup.database}`),
+  );
+  const site = keyed((name) => cloud.webApps.get(group, name).then((found) => found ?? absent(`web app ${name}`)));
+  const settings = keyed((name) => cloud.webApps.getSettings(group, name).then((found) => found ?? absent(`web app ${name}`)));
+  const principal = keyed(async (role) => {
+    const [at, as] = await Promise.all([server(), login()]);
+    return door.through(at, () => cloud.principals.find(at, as, role));
+  });
+  const access = keyed(async (role) => {
+    if (!(await principal(role))) return absent(`role ${role}`);
+    const [at, as] = await Promise.all([server(), login()]);
+    return door.through(at, () => cloud.principals.access(at, as, setup.database, role));
+  });
+  return { server, administrators, login, database, site, settings, principal, access };
+}
+
+type Facts = ReturnType<typeof gather>;
+
+function absent(what: string): never {
+  throw new KnownError("azure/not-found", `${what} does not exist`, { hint: "run `passwordless-pg init`" });
+}
+
+function serverChecks({ setup, cloud }: VerifyContext, facts: Facts): CheckDefinition[] {
+  const repair = "run `passwordless-pg init`";
+  return [
+    {
+      name: "server is ready",
+      run: async () => {
+        const { state, version, host } = await facts.server();
+        return verdict(
+          state === "Ready",
+          `${host} runs PostgreSQL ${version}, state ${state}`,
+          "start it with `passwordless-pg server start`",
+        );
+      },
+    },
+    {
+      name: "server takes Entra tokens only",
+      run: async () => {
+        const { passwordAuth, entraAuth } = await facts.server();
+        return verdict(!passwordAuth && entraAuth, `passwordAuth ${onOff(passwordAuth)}, activeDirectoryAuth ${onOff(entraAuth)}`, repair);
+      },
+    },
+    {
+      name: "caller is Entra administrator",
+      run: async () => {
+        const found = (await facts.administrators()).find(({ objectId }) => objectId === cloud.caller.objectId);
+        return verdict(
+          found !== undefined,
+          found ? `${found.name} (${found.type})` : `${cloud.caller.name} is none of the server's administrators`,
+          repair,
+        );
+      },
+    },
+    {
+      name: "firewall is narrow",
+      run: async () => {
+        const rules = await cloud.postgresServers.listFirewallRules(setup.resourceGroup, (await facts.server()).name);
+        const wide = rules.filter((rule) => covers(rule, "8.8.8.8") && covers(rule, "203.0.113.1"));
+        const leftovers = rules.filter(({ name }) => name.startsWith("passwordless-pg-"));
+        const detail = rules.map(({ name, start, end }) => `${name} ${start === end ? start : `${start}-${end}`}`).join(", ") || "no rule";
+        if (wide.length > 0) return { ok: false, detail: `open to the internet: ${detail}`, hint: `remove rule ${wide[0]?.name}` };
+        if (leftovers.length > 0) return { ok: false, detail: `left open by an earlier run: ${detail}`, hint: repair };
+        return verdict(rules.length > 0, detail, repair);
+      },
+    },
+    {
+      name: "database exists",
+      run: async () => {
+        const { name, charset } = await facts.database();
+        return verdict(true, `${name} (${charset})`, repair);
+      },
+    },
+    {
+      name: "caller signs in to PostgreSQL over verified TLS",
+      run: async () => {
+        const role = setup.apps[0]?.role ?? "";
+        await facts.principal(role);
+        return verdict(true, `as ${await facts.login()} with a token`, repair);
+      },
+    },
+  ];
+}
+
+function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDefinition[] {
+  const { setup, cloud } = context;
+  const group = setup.resourceGroup;
+  const repair = "run `passwordless-pg init`";
+  const site = (): Promise<WebApp> => facts.site(app.name);
+  const named = (name: string, run: () => Promise<Verdict>): CheckDefinition => ({ name: `${app.key}: ${name}`, run });
+  return [
+    named("web app runs, HTTPS only", async () => {
+      const { state, httpsOnly, url } = await site();
+      return verdict(state === "Running" && httpsOnly, `${url} ${state}, httpsOnly ${httpsOnly}`, repair);
+    }),
+    named("TLS 1.2 or newer, FTPS off", async () => {
+      const config = (await cloud.webApps.getConfig(group, (await site()).name)) ?? absent(`configuration of ${app.name}`);
+      const ok = Number(config.minTlsVersion) >= 1.2 && Number(config.scmMinTlsVersion) >= 1.2 && config.ftpsState === "Disabled";
+      return verdict(ok, `minTlsVersion ${config.minTlsVersion}, SCM ${config.scmMinTlsVersion}, ftpsState ${config.ftpsState}`, repair);
+    }),
+    named("basic publishing credentials are off", async () => {
+      const policies =
+        (await cloud.webApps.getPublishingPolicies(group, (await site()).name)) ?? absent(`publishing policies of ${app.name}`);
+      return verdict(!policies.scm && !policies.ftp, `scm ${onOff(policies.scm)}, ftp ${onOff(policies.ftp)}`, repair);
+    }),
+    named("managed identity is on", async () => {
+      const { principalId } = await site();
+      return verdict(
+        principalId !== undefined,
+        principalId ? `principal ${principalId}` : "the app has no system-assigned identity",
+        repair,
+      );
+    }),
+    named("service connection names the role", async () => {
+      const [{ id }, { id: targetId }] = await Promise.all([site(), facts.database()]);
+      const linker = (await cloud.linkers.get(id, app.linker)) ?? absent(`service connection ${app.linker}`);
+      const ok =
+        linker.userName === app.role &&
+        linker.authType === "systemAssignedIdentity" &&
+        linker.targetId.toLowerCase() === targetId.toLowerCase();
+      return verdict(
+        ok,
+        `${linker.name} → ${linker.targetId.split("/").pop()} as ${linker.userName ?? "(nobody)"}, ${linker.provisioningState}`,
+        repair,
+      );
+    }),
+    named("settings are complete", async () => {
+      const [settings, server, database] = await Promise.all([facts.settings(app.name), facts.server(), facts.database()]);
+      const wanted = Object.entries(
+        settingsOf({ key: app.key, role: app.role, clientType: app.clientType, own: app.settings }, server, database),
+      );
+      const wrong = wanted.filter(([name, value]) => settings[name] !== value).map(([name]) => name);
+      return verdict(
+        wrong.length === 0,
+        wrong.length === 0 ? wanted.map(([name]) => name).join(", ") : `missing or changed: ${wrong.join(", ")}`,
+        repair,
+      );
+    }),
+    named("settings hold no secret", async () => {
+      const secrets = Object.entries(await facts.settings(app.name)).filter(([name, value]) => looksSecret(name, value));
+      const names = secrets.map(([name]) => name).join(", ");
+      return verdict(
+        secrets.length === 0,
+        names ? `looks like a secret: ${names}` : "none found",
+        "remove that setting; the app signs in with its identity",
+      );
+    }),
+    named("role is labelled with the identity", async () => {
+      const [{ principalId }, principal] = await Promise.all([site(), facts.principal(app.role)]);
+      if (!principal) return { ok: false, detail: `role ${app.role} does not exist`, hint: repair };
+      const ok = principal.objectId === principalId && principal.type === "service";
+      return verdict(
+        ok,
+        ok ? `${app.role} is ${principalId}` : `${app.role} is ${principal.objectId || "nobody"}, the identity is ${principalId}`,
+        repair,
+      );
+    }),
+    named("role is not privileged", async () => {
+      const [principal, access] = await Promise.all([facts.principal(app.role), facts.access(app.role)]);
+      const powers = [
+        principal?.isAdmin && "administrator",
+        access.isSuperuser && "superuser",
+        access.canCreateRole && "CREATEROLE",
+        access.canCreateDatabase && "CREATEDB",
+        access.canBypassRls && "BYPASSRLS",
+        access.ownsOutsidePublic > 0 && `owns ${access.ownsOutsidePublic} objects outside schema public`,
+        access.memberOf.length > 0 && `member of ${access.memberOf.join(", ")}`,
+      ].filter((power): power is string => typeof power === "string");
+      return verdict(
+        powers.length === 0,
+        powers.length === 0 ? "no administrative right, member of no role" : powers.join(", "),
+        "take these rights from the role",
+      );
+    }),
+    named(`access is exactly "${app.access}"`, async () => {
+      const access = await facts.access(app.role);
+      const differences = accessDifferences(access, app.access);
+      return verdict(
+        differences.length === 0,
+        differences.length === 0 ? `on ${access.tables.total} tables of ${setup.database}` : differences.join("; "),
+        repair,
+      );
+    }),
+    named("app answers", async () => {
+      const path = app.health || "/";
+      const response = await cloud.site(await site()).get(path);
+      const isPlaceholder = /Your web app is running and waiting for your content/i.test(response.body);
+      const ok = !isPlaceholder && (app.health ? response.status < 400 : response.status < 500);
+      return verdict(
+        ok,
+        isPlaceholder ? `${path} is App Service's placeholder page` : `${path} HTTP ${response.status}`,
+        "run `passwordless-pg deploy`, then `passwordless-pg logs tail`",
+      );
+    }),
+    ...rowChecks(context, app, site),
+  ];
+}
+
+/** The last link: the app itself, over its own token. The templates have the routes; other apps are judged by their health path. */
+function rowChecks({ cloud, marker }: VerifyContext, app: AppSetup, site: () => Promise<WebApp>): CheckDefinition[] {
+  const hint = "`passwordless-pg logs tail` shows what the app says";
+  const without = (path: string, response: SiteResponse): Verdict | undefined =>
+    response.status === 404 || response.status === 405
+      ? { ok: true, detail: `not asked: the app has no ${path}; its health path stands for it` }
+      : undefined;
+  return [
+    {
+      name: `${app.key}: app signs in with its token`,
+      run: async () => {
+        const response = await cloud.site(await site()).get("/healthz/database", { timeoutMs: 60_000 });
+        const body = asJson(response.body);
+        if (response.status === 200 && body.user === app.role && body.tls === true) {
+          return { ok: true, detail: `as ${app.role} over TLS, PostgreSQL ${String(body.serverVersion ?? "")}`.trim() };
+        }
+        return without("/healthz/database", response) ?? { ok: false, detail: `HTTP ${response.status} ${oneLine(response.body)}`, hint };
+      },
+    },
+    {
+      name: `${app.key}: app writes and reads a row`,
+      run: async () => {
+        if (app.access === "read") return { ok: true, detail: 'not asked: access level "read" writes nothing' };
+        const client = cloud.site(await site());
+        const written = await client.post("/items", { name: marker }, { timeoutMs: 60_000 });
+        if (written.status !== 201) {
+          return without("/items", written) ?? { ok: false, detail: `POST /items HTTP ${written.status} ${oneLine(written.body)}`, hint };
+        }
+        const { id } = asJson(written.body);
+        const read = await client.get(`/items/${encodeURIComponent(String(id))}`);
+        const isSame = read.status === 200 && asJson(read.body).name === marker;
+        return verdict(
+          isSame,
+          isSame ? `item ${String(id)} came back` : `GET /items/${String(id)} HTTP ${read.status} ${oneLine(read.body)}`,
+          hint,
+        );
+      },
+    },
+  ];
+}
+
+function verdict(ok: boolean, detail: string, hint: string): Verdict {
+  return ok ? { ok, detail } : { ok, detail, hint };
+}
+
+function onOff(value: boolean): string {
+  return value ? "Enabled" : "Disabled";
+}
+
+/** Names that say password or secret, values with a password in a URL or connection text, and tokens. */
+export function looksSecret(name: string, value: string): boolean {
+  if (value === "" || value.startsWith("@Microsoft.KeyVault(")) return false;
+  return (
+    /passw(or)?d|pwd|secret|api_?key|access_?key|connection_?key/i.test(name) ||
+    /:\/\/[^/\s:@]+:[^/\s@]+@|password\s*=\s*\S|^eyJ[\w-]+\.eyJ/i.test(value)
+  );
+}
+
+function asJson(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, " ").slice(0, 300);
+}
+
+function once<T>(ask: () => Promise<T>): () => Promise<T> {
+  let answer: Promise<T> | undefined;
+  return () => {
+    answer ??= ask();
+    return answer;
+  };
+}
+
+function keyed<T>(ask: (key: string) => Promise<T>): (key: string) => Promise<T> {
+  const answers = new Map<string, Promise<T>>();
+  return (key) => {
+    const answer = answers.get(key) ?? ask(key);
+    answers.set(key, answer);
+    return answer;
+  };
+}

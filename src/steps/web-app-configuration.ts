@@ -1,0 +1,33 @@
+import type { WebApp, WebAppConfig, WebApps } from "../cloud/web-apps.ts";
+import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
+
+/** `config/web`: runtime, start command, TLS, FTPS off, health check. */
+export const webAppConfiguration = (
+  key: string,
+  desired: Partial<WebAppConfig>,
+  group: string,
+  webApps: WebApps,
+  needs: { readonly site: Step<WebApp> },
+) =>
+  defineStep<WebAppConfig, typeof needs>({
+    name: `web app configuration ${key}`,
+    needs,
+    lane: `site ${key}`,
+    read: ({ site }) => webApps.getConfig(group, site.name),
+    plan: (observed) => planConfig(observed, desired),
+    apply: async (_change, { site }) => void (await webApps.updateConfig(group, site.name, desired)),
+  });
+
+function planConfig(observed: WebAppConfig | undefined, desired: Partial<WebAppConfig>): Change {
+  if (!observed) return { kind: "create" };
+  const differences: Difference[] = (Object.keys(desired) as (keyof WebAppConfig)[])
+    .filter((field) => !isAsWanted(field, observed[field], desired[field]))
+    .map((field) => ({ field, observed: observed[field], desired: desired[field] }));
+  return differences.length === 0 ? { kind: "keep" } : { kind: "update", differences };
+}
+
+function isAsWanted(field: keyof WebAppConfig, observed: unknown, desired: unknown): boolean {
+  if (field === "minTlsVersion" || field === "scmMinTlsVersion") return Number(observed) >= Number(desired); // 1.3 is fine too
+  if (field === "runtime") return String(observed).toUpperCase() === String(desired).toUpperCase();
+  return observed === desired;
+}
