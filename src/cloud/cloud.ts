@@ -1,13 +1,14 @@
+import { openArm } from "./arm.ts";
 import type { CloudContext } from "./connection.ts";
-import type { Caller } from "./credential.ts";
+import { accessToken, type Caller, whoAmI } from "./credential.ts";
 import type { Environment } from "./environment.ts";
-import type { Linkers } from "./linkers.ts";
-import type { PostgresServers } from "./postgres-servers.ts";
-import type { Principals } from "./principals.ts";
-import type { ResourceGroups } from "./resource-groups.ts";
-import type { ScmSite } from "./scm-site.ts";
-import type { SiteClient } from "./site-client.ts";
-import type { WebApp, WebApps } from "./web-apps.ts";
+import { type Linkers, linkers } from "./linkers.ts";
+import { type PostgresServers, postgresServers } from "./postgres-servers.ts";
+import { type Principals, principals } from "./principals.ts";
+import { type ResourceGroups, resourceGroups } from "./resource-groups.ts";
+import { type ScmSite, scmSite } from "./scm-site.ts";
+import { type SiteClient, siteClient } from "./site-client.ts";
+import { type WebApp, type WebApps, webApps } from "./web-apps.ts";
 
 /** The adapters over one subscription of one Azure environment. */
 export interface Cloud {
@@ -25,7 +26,25 @@ export interface Cloud {
   databaseToken(): Promise<{ readonly token: string; readonly expiresOn: Date }>;
 }
 
-/** Asks one ARM token to learn who is calling; makes no other request. */
-export async function openCloud(_context: CloudContext): Promise<Cloud> {
-  throw new Error("not written yet");
+/** Asks one ARM token to learn who is calling; makes no other request. Throws `auth/signed-out`. */
+export async function openCloud(context: CloudContext): Promise<Cloud> {
+  const { credential, environment, signal, subscriptionId } = context;
+  const caller = await whoAmI(credential, environment);
+  const arm = openArm(context);
+  return {
+    environment,
+    caller,
+    subscriptionId,
+    resourceGroups: resourceGroups(arm),
+    postgresServers: postgresServers(arm),
+    webApps: webApps(arm),
+    linkers: linkers(arm),
+    principals: principals(context),
+    scmSite: (webApp) => scmSite(context, webApp),
+    site: (webApp) => siteClient(context, webApp),
+    databaseToken: async () => {
+      const { token, expiresOnTimestamp } = await accessToken(credential, environment.scopes.postgres, signal);
+      return { token, expiresOn: new Date(expiresOnTimestamp) };
+    },
+  };
 }

@@ -39,7 +39,7 @@ export async function signIn(environment: Environment, settings: SignInSettings)
   };
   if (clientSecret !== undefined) {
     if (!tenantId || !clientId) throw new KnownError("usage/invalid", "a client secret needs a tenant ID and a client ID beside it");
-    return new identity.ClientSecretCredential(tenantId, clientId, clientSecret, common);
+    return remembering(new identity.ClientSecretCredential(tenantId, clientId, clientSecret, common));
   }
   const tenant = tenantId === undefined ? {} : { tenantId };
   const client = clientId === undefined ? {} : { clientId };
@@ -51,7 +51,42 @@ export async function signIn(environment: Environment, settings: SignInSettings)
     // Last: away from Azure its probe of the metadata endpoint is the slowest way to learn that it is absent.
     new identity.ManagedIdentityCredential({ ...common, ...client }),
   ];
-  return new identity.ChainedTokenCredential(...chain);
+  return remembering(new identity.ChainedTokenCredential(...chain));
+}
+
+/** How long before its end a token is replaced; a login or a call under way must not meet an expired one. */
+const RENEW_BEFORE_MS = 5 * 60_000;
+
+/**
+ * Keeps one token per scope, in memory only, and asks once when several clients want it at the same time: the Azure CLI credential starts
+ * a process for every request, and each SDK client would ask for itself.
+ */
+export function remembering(credential: TokenCredential): TokenCredential {
+  const tokens = new Map<string, AccessToken>();
+  const pending = new Map<string, Promise<AccessToken | null>>();
+  return {
+    getToken: async (scopes, options) => {
+      // A claims challenge says that the token at hand will not do.
+      if (options?.claims !== undefined) return credential.getToken(scopes, options);
+      const key = [scopes, options?.tenantId ?? ""].flat().join(" ");
+      const known = tokens.get(key);
+      if (known && known.expiresOnTimestamp - Date.now() > RENEW_BEFORE_MS) return known;
+      return ask(key, () => credential.getToken(scopes, options));
+    },
+  };
+
+  function ask(key: string, request: () => Promise<AccessToken | null>): Promise<AccessToken | null> {
+    const asking = pending.get(key);
+    if (asking) return asking;
+    const answer = request()
+      .then((token) => {
+        if (token) tokens.set(key, token);
+        return token;
+      })
+      .finally(() => pending.delete(key));
+    pending.set(key, answer);
+    return answer;
+  }
 }
 
 /** The constructor throws where the variables of workload identity are missing; in a chain that means: not this one. */

@@ -116,10 +116,10 @@ function text(value: unknown): string | undefined {
 }
 
 function extendedCodeOf(body: Readonly<Record<string, unknown>>): string | undefined {
-  const details = body["Details"] ?? body["details"];
+  const details = body.Details ?? body.details;
   if (!Array.isArray(details)) return undefined;
   for (const detail of details) {
-    const code = text(record(record(detail)?.["ErrorEntity"])?.["ExtendedCode"]);
+    const code = text(record(record(detail)?.ErrorEntity)?.ExtendedCode);
     if (code) return code;
   }
   return undefined;
@@ -137,11 +137,11 @@ export function parseFailure(status: number | undefined, body: string | undefine
     return undefined;
   }
   const top = record(parsed);
-  const error = record(top?.["error"]) ?? top;
+  const error = record(top?.error) ?? top;
   if (!error) return undefined;
-  const code = text(error["code"]) ?? text(error["Code"]);
+  const code = text(error.code) ?? text(error.Code);
   if (code === undefined) return undefined;
-  const message = text(error["message"]) ?? text(error["Message"]) ?? code;
+  const message = text(error.message) ?? text(error.Message) ?? code;
   const extendedCode = extendedCodeOf(error);
   return { status, code, message: withoutSecrets(message), ...(extendedCode && { extendedCode }) };
 }

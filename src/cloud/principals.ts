@@ -1,3 +1,11 @@
+import type { TokenCredential } from "@azure/core-auth";
+import type { Clock } from "../base/clock.ts";
+import { KnownError } from "../base/errors.ts";
+import { accessToken } from "./credential.ts";
+import type { Environment } from "./environment.ts";
+import { pause } from "./operations.ts";
+import { connectSql, quoteIdentifier, type SqlResult, type SqlSession, sqlStateOf } from "./sql.ts";
+
 /** Owner may create tables in schema public; write changes rows; read reads them. */
 export type AccessLevel = "owner" | "write" | "read";
 
@@ -31,6 +39,8 @@ export interface DatabaseAccess {
   readonly databaseCreate: boolean;
   readonly schemaUsage: boolean;
   readonly schemaCreate: boolean;
+  /** Everybody may create in schema public (PostgreSQL 14 and older), so the role may too. */
+  readonly isSchemaCreatePublic: boolean;
   readonly tables: TableAccess;
   readonly sequences: { readonly total: number; readonly usage: number; readonly select: number; readonly update: number };
   /** Privilege words (`SELECT`, …) that tables and sequences made later by the asking administrator will carry for the role. */
@@ -71,7 +81,445 @@ export interface Principals {
   drop(server: DatabaseServer, login: string, principal: { readonly role: string; readonly databases: readonly string[] }): Promise<void>;
 }
 
-/** Whether the access is exactly what the level means; the differences in words, empty when it is. */
-export function accessDifferences(_access: DatabaseAccess, _level: AccessLevel): string[] {
-  throw new Error("not written yet");
+const has = (words: readonly string[], wanted: readonly string[]): boolean => wanted.every((word) => words.includes(word));
+
+/** Whether the access is exactly what the level means: the differences in words, empty when it is. */
+export function accessDifferences(access: DatabaseAccess, level: AccessLevel): string[] {
+  const { tables, sequences, defaultPrivileges } = access;
+  const { tables: tablePrivileges, sequences: sequencePrivileges } = privilegesOf[level];
+  const writes = level !== "read";
+  const lacking: readonly (readonly [boolean, string])[] = [
+    [!access.connect, "may not connect"],
+    [level === "owner" && !access.temp, "may not make temporary tables"],
+    [!access.schemaUsage, "may not use schema public"],
+    [level === "owner" && !access.schemaCreate, "may not create in schema public"],
+    [tables.select < tables.total, `may read only ${tables.select} of ${tables.total} tables`],
+    [writes && tables.insert < tables.total, `may insert into only ${tables.insert} of ${tables.total} tables`],
+    [writes && tables.update < tables.total, `may update only ${tables.update} of ${tables.total} tables`],
+    [writes && tables.delete < tables.total, `may delete from only ${tables.delete} of ${tables.total} tables`],
+    [writes && sequences.usage < sequences.total, `may use only ${sequences.usage} of ${sequences.total} sequences`],
+    [!has(defaultPrivileges.tables, tablePrivileges), "lacks privileges on tables made later"],
+    [!has(defaultPrivileges.sequences, sequencePrivileges), "lacks privileges on sequences made later"],
+  ];
+  const excessive: readonly (readonly [boolean, string])[] = [
+    [access.isSuperuser, "is a superuser"],
+    [access.canCreateRole, "may create roles"],
+    [access.canCreateDatabase, "may create databases"],
+    [access.canBypassRls, "bypasses row security"],
+    [access.memberOf.includes(ADMIN_ROLE), `is a member of ${ADMIN_ROLE}`],
+    [access.databaseCreate, "may create schemas"],
+    [level !== "owner" && access.schemaCreate && !access.isSchemaCreatePublic, "may create in schema public"],
+    [level !== "owner" && access.ownedTables > 0, `owns ${access.ownedTables} tables`],
+    [access.ownsOutsidePublic > 0, `owns ${access.ownsOutsidePublic} objects outside schema public`],
+    [!writes && tables.insert + tables.update + tables.delete > 0, "may change rows"],
+    [!writes && sequences.update > 0, "may change sequences"],
+    [!writes && defaultPrivileges.tables.some((word) => word !== "SELECT"), "may change rows of tables made later"],
+    [level === "write" && defaultPrivileges.tables.includes("TRUNCATE"), "may truncate tables made later"],
+  ];
+  return [...lacking, ...excessive].filter(([isSo]) => isSo).map(([, words]) => words);
+}
+
+const ADMIN_ROLE = "azure_pg_admin";
+/** Where the `pgaadauth_*` functions live, and only there. */
+const HOME_DATABASE = "postgres";
+
+const privilegesOf: Readonly<Record<AccessLevel, { readonly tables: readonly string[]; readonly sequences: readonly string[] }>> = {
+  owner: {
+    tables: ["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"],
+    sequences: ["SELECT", "USAGE", "UPDATE"],
+  },
+  write: { tables: ["SELECT", "INSERT", "UPDATE", "DELETE"], sequences: ["SELECT", "USAGE", "UPDATE"] },
+  read: { tables: ["SELECT"], sequences: ["SELECT"] },
+};
+
+/**
+ * Runs a statement whose warnings count as errors: a GRANT without grant option only warns (01007), and so does a REVOKE (01006).
+ */
+async function run(session: SqlSession, text: string): Promise<SqlResult> {
+  const result = await session.query(text);
+  const refusal = result.notices.find(({ code }) => code === "01007" || code === "01006");
+  if (refusal) {
+    throw new KnownError("database/denied", "the administrator may not pass on these privileges", {
+      hint: "the owner of the database or its tables must grant them: the cause names the object",
+      cause: Object.assign(new Error(`${refusal.code}: ${refusal.message}`), { name: "PostgresError", code: refusal.code }),
+    });
+  }
+  return result;
+}
+
+async function transaction<T>(session: SqlSession, work: () => Promise<T>): Promise<T> {
+  await session.query("BEGIN");
+  try {
+    const result = await work();
+    await session.query("COMMIT");
+    return result;
+  } catch (error) {
+    // The first error is the one to tell; a connection that is gone has rolled back by itself.
+    await session.query("ROLLBACK").catch(() => {});
+    throw error;
+  }
+}
+
+/**
+ * Does work that needs the rights of another role, by joining it for the time of the surrounding transaction.
+ * Inferred for Azure: an Entra administrator may grant itself the roles it manages (CREATEROLE).
+ */
+async function asMemberOf<T>(session: SqlSession, role: string, work: () => Promise<T>): Promise<T> {
+  const { rows } = await session.query("SELECT pg_has_role(current_user, $1::name, 'USAGE') AS is_member", [role]);
+  if (rows[0]?.is_member === true) return work();
+  await run(session, `GRANT ${quoteIdentifier(role)} TO CURRENT_USER`);
+  const result = await work();
+  await run(session, `REVOKE ${quoteIdentifier(role)} FROM CURRENT_USER`);
+  return result;
+}
+
+interface Relation {
+  /** Quoted, `public."Order"`. */
+  readonly name: string;
+  readonly owner: string;
+  readonly kind: "table" | "sequence" | "routine";
+}
+
+/** Everything in schema public that a level speaks of; what belongs to an extension is left to the extension. */
+const INVENTORY = `
+  SELECT format('%I.%I', n.nspname, c.relname) AS name, pg_get_userbyid(c.relowner) AS owner,
+         CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END AS kind
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE n.nspname = 'public' AND c.relkind IN ('r','p','v','m','f','S')
+     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+  UNION ALL
+  SELECT p.oid::regprocedure::text, pg_get_userbyid(p.proowner), 'routine'
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+   WHERE n.nspname = 'public' AND p.prokind <> 'a'
+     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`;
+
+async function inventory(session: SqlSession): Promise<Relation[]> {
+  const { rows } = await session.query(INVENTORY);
+  return rows.map(({ name, owner, kind }) => ({ name: String(name), owner: String(owner), kind: kind as Relation["kind"] }));
+}
+
+/** Takes everything in schema public from the role and gives what the level means, as the owner of the objects. */
+async function setPrivileges(
+  session: SqlSession,
+  relations: readonly Relation[],
+  role: string,
+  level: AccessLevel | "none",
+): Promise<void> {
+  const to = quoteIdentifier(role);
+  const words = { table: "TABLE", sequence: "SEQUENCE", routine: "ROUTINE" } as const;
+  for (const kind of ["table", "sequence", "routine"] as const) {
+    const names = relations.filter((relation) => relation.kind === kind).map(({ name }) => name);
+    if (names.length === 0) continue;
+    const on = `ON ${words[kind]} ${names.join(", ")}`;
+    await run(session, `REVOKE ALL ${on} FROM ${to}`);
+    if (level === "none") continue;
+    if (kind === "table") await run(session, `GRANT ${privilegesOf[level].tables.join(", ")} ${on} TO ${to}`);
+    else if (kind === "sequence") await run(session, `GRANT ${privilegesOf[level].sequences.join(", ")} ${on} TO ${to}`);
+    else if (level === "owner") await run(session, `GRANT EXECUTE ${on} TO ${to}`);
+  }
+}
+
+/** The objects of schema public by owner; what the role owns itself needs no grant. */
+async function setAllPrivileges(session: SqlSession, role: string, level: AccessLevel | "none"): Promise<void> {
+  const byOwner = new Map<string, Relation[]>();
+  for (const relation of await inventory(session)) byOwner.set(relation.owner, [...(byOwner.get(relation.owner) ?? []), relation]);
+  for (const [owner, relations] of byOwner) {
+    if (owner === role) continue;
+    await asMemberOf(session, owner, () => setPrivileges(session, relations, role, level));
+  }
+}
+
+async function setDefaultPrivileges(session: SqlSession, role: string, level: AccessLevel | "none"): Promise<void> {
+  const to = quoteIdentifier(role);
+  const alter = "ALTER DEFAULT PRIVILEGES IN SCHEMA public";
+  for (const kind of ["TABLES", "SEQUENCES", "FUNCTIONS"]) await run(session, `${alter} REVOKE ALL ON ${kind} FROM ${to}`);
+  if (level === "none") return;
+  await run(session, `${alter} GRANT ${privilegesOf[level].tables.join(", ")} ON TABLES TO ${to}`);
+  await run(session, `${alter} GRANT ${privilegesOf[level].sequences.join(", ")} ON SEQUENCES TO ${to}`);
+  if (level === "owner") await run(session, `${alter} GRANT EXECUTE ON FUNCTIONS TO ${to}`);
+}
+
+async function setDatabasePrivileges(session: SqlSession, database: string, role: string, level: AccessLevel | "none"): Promise<void> {
+  const to = quoteIdentifier(role);
+  const on = `ON DATABASE ${quoteIdentifier(database)}`;
+  await run(session, `REVOKE ALL ${on} FROM ${to}`);
+  await run(session, `REVOKE ALL ON SCHEMA public FROM ${to}`);
+  if (level === "none") return;
+  await run(session, `GRANT ${level === "owner" ? "CONNECT, TEMPORARY" : "CONNECT"} ${on} TO ${to}`);
+  await run(session, `GRANT ${level === "owner" ? "USAGE, CREATE" : "USAGE"} ON SCHEMA public TO ${to}`);
+}
+
+const ACCESS = `
+  WITH role AS (SELECT oid, rolname, rolsuper, rolcreaterole, rolcreatedb, rolbypassrls FROM pg_roles WHERE rolname = $1),
+  relation AS (
+    SELECT c.oid, c.relkind, c.relname, c.relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = 'public' AND c.relkind IN ('r','p','v','m','f','S')
+       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')),
+  later AS (
+    SELECT d.defaclobjtype AS kind, a.privilege_type AS word FROM pg_default_acl d
+      JOIN pg_namespace n ON n.oid = d.defaclnamespace, aclexplode(d.defaclacl) a, role
+     WHERE n.nspname = 'public' AND d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND a.grantee = role.oid)
+  SELECT has_database_privilege(role.oid, current_database(), 'CONNECT') AS connect,
+         has_database_privilege(role.oid, current_database(), 'TEMPORARY') AS temp,
+         has_database_privilege(role.oid, current_database(), 'CREATE') AS database_create,
+         has_schema_privilege(role.oid, 'public', 'USAGE') AS schema_usage,
+         has_schema_privilege(role.oid, 'public', 'CREATE') AS schema_create,
+         has_schema_privilege('public', 'public', 'CREATE') AS schema_create_public,
+         role.rolsuper, role.rolcreaterole, role.rolcreatedb, role.rolbypassrls,
+         t.*, s.*,
+         ARRAY(SELECT word::text FROM later WHERE kind = 'r' ORDER BY 1) AS later_tables,
+         ARRAY(SELECT word::text FROM later WHERE kind = 'S' ORDER BY 1) AS later_sequences,
+         ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = role.oid ORDER BY 1) AS member_of,
+         (SELECT count(*)::int FROM relation WHERE relowner = role.oid AND relkind <> 'S') AS owned_tables,
+         (SELECT count(*)::int FROM pg_shdepend d JOIN pg_database b ON b.oid = d.dbid
+           WHERE b.datname = current_database() AND d.refclassid = 'pg_authid'::regclass AND d.refobjid = role.oid AND d.deptype = 'o'
+             AND NOT (d.classid = 'pg_class'::regclass AND d.objid IN (SELECT c.oid FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace))
+             AND NOT (d.classid = 'pg_proc'::regclass AND d.objid IN (SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace))
+             AND NOT (d.classid = 'pg_type'::regclass AND d.objid IN (SELECT y.oid FROM pg_type y WHERE y.typnamespace = 'public'::regnamespace))
+         ) AS owns_outside,
+         ARRAY(SELECT format('%s (%s)', relname, pg_get_userbyid(relowner)) FROM relation
+                WHERE relkind <> 'S' AND relowner <> role.oid AND pg_get_userbyid(relowner) <> current_user ORDER BY 1) AS foreign_tables
+    FROM role,
+    LATERAL (SELECT count(*)::int AS tables,
+                    count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'SELECT'))::int AS tables_select,
+                    count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'INSERT'))::int AS tables_insert,
+                    count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'UPDATE'))::int AS tables_update,
+                    count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'DELETE'))::int AS tables_delete
+               FROM relation WHERE relkind <> 'S') t,
+    LATERAL (SELECT count(*)::int AS sequences,
+                    count(*) FILTER (WHERE has_sequence_privilege(role.oid, oid, 'USAGE'))::int AS sequences_usage,
+                    count(*) FILTER (WHERE has_sequence_privilege(role.oid, oid, 'SELECT'))::int AS sequences_select,
+                    count(*) FILTER (WHERE has_sequence_privilege(role.oid, oid, 'UPDATE'))::int AS sequences_update
+               FROM relation WHERE relkind = 'S') s`;
+
+function toAccess(row: Readonly<Record<string, unknown>>): DatabaseAccess {
+  const is = (column: string): boolean => row[column] === true;
+  const count = (column: string): number => Number(row[column] ?? 0);
+  const words = (column: string): string[] => (Array.isArray(row[column]) ? row[column].map(String) : []);
+  return {
+    connect: is("connect"),
+    temp: is("temp"),
+    databaseCreate: is("database_create"),
+    schemaUsage: is("schema_usage"),
+    schemaCreate: is("schema_create"),
+    isSchemaCreatePublic: is("schema_create_public"),
+    tables: {
+      total: count("tables"),
+      select: count("tables_select"),
+      insert: count("tables_insert"),
+      update: count("tables_update"),
+      delete: count("tables_delete"),
+    },
+    sequences: {
+      total: count("sequences"),
+      usage: count("sequences_usage"),
+      select: count("sequences_select"),
+      update: count("sequences_update"),
+    },
+    defaultPrivileges: { tables: words("later_tables"), sequences: words("later_sequences") },
+    ownedTables: count("owned_tables"),
+    ownsOutsidePublic: count("owns_outside"),
+    foreignTables: words("foreign_tables"),
+    memberOf: words("member_of"),
+    isSuperuser: is("rolsuper"),
+    canCreateRole: is("rolcreaterole"),
+    canCreateDatabase: is("rolcreatedb"),
+    canBypassRls: is("rolbypassrls"),
+  };
+}
+
+const isYes = (value: unknown): boolean => value === true || value === 1 || value === "1" || value === "t" || value === "true";
+
+/**
+ * Reads `pgaadauth_list_principals` by position: documentation and running samples disagree about the name of its first column
+ * (`rolename`, `rolname`). Order: role, type, object ID, tenant, MFA, admin.
+ */
+function toPrincipals({ rows, columns }: SqlResult): DatabasePrincipal[] {
+  const [role = "", type = "", objectId = "", , , isAdmin = ""] = columns;
+  return rows.map((row) => ({
+    role: String(row[role]),
+    type: String(row[type] ?? "").toLowerCase(),
+    objectId: String(row[objectId] ?? ""),
+    isAdmin: isYes(row[isAdmin]),
+  }));
+}
+
+async function findIn(session: SqlSession, role: string): Promise<DatabasePrincipal | undefined> {
+  const labelled = toPrincipals(await session.query("SELECT * FROM pgaadauth_list_principals(false)"));
+  const found = labelled.find((principal) => principal.role === role);
+  if (found) return found;
+  const { rows } = await session.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [role]);
+  return rows.length === 0 ? undefined : { role, objectId: "", type: "none", isAdmin: false };
+}
+
+async function ownsAnything(session: SqlSession, role: string): Promise<boolean> {
+  const { rows } = await session.query(
+    `SELECT 1 FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
+      WHERE d.refclassid = 'pg_authid'::regclass AND r.rolname = $1 AND d.deptype = 'o'
+        AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1`,
+    [role],
+  );
+  return rows.length > 0;
+}
+
+/** Databases that hold objects or grants of the role, with those that were named and exist. */
+async function databasesOf(session: SqlSession, role: string, named: readonly string[]): Promise<string[]> {
+  const { rows } = await session.query(
+    `SELECT d.datname::text AS name FROM pg_database d
+      WHERE d.datallowconn AND NOT d.datistemplate
+        AND (d.datname = ANY($2) OR EXISTS (
+          SELECT FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid
+           WHERE s.refclassid = 'pg_authid'::regclass AND r.rolname = $1 AND s.dbid = d.oid))
+      ORDER BY d.datname = 'postgres', 1`,
+    [role, named],
+  );
+  return rows.map(({ name }) => String(name));
+}
+
+/** Pauses while Entra learns of a new identity: some minutes (App Service and PostgreSQL notes). */
+const NEW_IDENTITY_PAUSES_MS = [5_000, 10_000, 20_000, ...Array<number>(8).fill(30_000)];
+/** The old and the new spelling; their SQLSTATE was never recorded. */
+const NOT_YET_KNOWN = /(could not|cannot) validate/i;
+
+const isNotYetKnown = (error: unknown): boolean =>
+  error instanceof KnownError && error.cause instanceof Error && NOT_YET_KNOWN.test(error.cause.message);
+
+export interface PrincipalsContext {
+  readonly environment: Environment;
+  readonly credential: TokenCredential;
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly onProgress?: (note: string) => void;
+}
+
+export function principals({ environment, credential, signal, clock, onProgress }: PrincipalsContext): Principals {
+  const token = async () => (await accessToken(credential, environment.scopes.postgres, signal)).token;
+
+  const inDatabase = async <T>(
+    { host, port }: DatabaseServer,
+    login: string,
+    database: string,
+    work: (session: SqlSession) => Promise<T>,
+  ): Promise<T> => {
+    const session = await connectSql({ host, port, database, user: login, token, environment, signal });
+    try {
+      return await work(session);
+    } finally {
+      await session.close();
+    }
+  };
+
+  /** Creates the role, asking again while Entra does not know the identity yet. */
+  const createIn = async (session: SqlSession, role: string, objectId: string): Promise<DatabasePrincipal> => {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        await session.query("SELECT pgaadauth_create_principal_with_oid($1, $2, 'service', false, false)", [role, objectId]);
+        break;
+      } catch (error) {
+        // The role is there already: whose it is shows below.
+        if (sqlStateOf(error) === "42710") break;
+        const pauseMs = NEW_IDENTITY_PAUSES_MS[tries];
+        if (!isNotYetKnown(error) || pauseMs === undefined) throw error;
+        onProgress?.(`the identity of ${role} is not known to Entra yet, next try in ${pauseMs / 1000} s`);
+        await pause(clock, signal, pauseMs);
+      }
+    }
+    const found = await findIn(session, role);
+    if (found?.objectId.toLowerCase() === objectId.toLowerCase()) return found;
+    throw new KnownError("azure/conflict", `the database role ${role} belongs to another identity`, {
+      hint: "`passwordless-pg doctor --fix` gives it to the current identity and keeps what it owns",
+    });
+  };
+
+  /** In every database: what `from` owns goes to `to`, its grants are dropped. */
+  const handOver = async (server: DatabaseServer, login: string, databases: readonly string[], from: string, to: string): Promise<void> => {
+    for (const database of databases) {
+      await inDatabase(server, login, database, (session) =>
+        transaction(session, () =>
+          asMemberOf(session, from, () =>
+            asMemberOf(session, to, async () => {
+              await run(session, `REASSIGN OWNED BY ${quoteIdentifier(from)} TO ${quoteIdentifier(to)}`);
+              await run(session, `DROP OWNED BY ${quoteIdentifier(from)}`);
+            }),
+          ),
+        ),
+      );
+    }
+  };
+
+  return {
+    find: (server, login, role) => inDatabase(server, login, HOME_DATABASE, (session) => findIn(session, role)),
+    create: (server, login, { role, objectId }) => inDatabase(server, login, HOME_DATABASE, (session) => createIn(session, role, objectId)),
+    // The documented way: reassign, drop, create again. What the role owns waits with a holder of fixed name, so a broken run can go on.
+    repair: async (server, login, { role, objectId, databases }) => {
+      const holder = holderOf(role);
+      return inDatabase(server, login, HOME_DATABASE, async (session) => {
+        const existing = await findIn(session, role);
+        const isHolderThere = (await session.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [holder])).rows.length > 0;
+        if (existing && existing.objectId.toLowerCase() !== objectId.toLowerCase()) {
+          if (existing.isAdmin) {
+            throw new KnownError("step/blocked", `the role ${role} is an administrator of the server: it is not touched`, {
+              hint: "choose another role name for the app",
+            });
+          }
+          if (!isHolderThere) await run(session, `CREATE ROLE ${quoteIdentifier(holder)} NOLOGIN`);
+          await handOver(server, login, await databasesOf(session, role, databases), role, holder);
+          await run(session, `DROP ROLE ${quoteIdentifier(role)}`);
+        }
+        const created = await createIn(session, role, objectId);
+        const { rows } = await session.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [holder]);
+        if (rows.length > 0) {
+          await handOver(server, login, await databasesOf(session, holder, databases), holder, role);
+          await run(session, `DROP ROLE ${quoteIdentifier(holder)}`);
+        }
+        return created;
+      });
+    },
+    access: (server, login, database, role) =>
+      inDatabase(server, login, database, async (session) => {
+        const { rows } = await session.query(ACCESS, [role]);
+        if (!rows[0]) throw new KnownError("database/failed", `there is no role ${role} on ${server.host}`);
+        return toAccess(rows[0]);
+      }),
+    grant: (server, login, database, role, level) =>
+      inDatabase(server, login, database, (session) =>
+        transaction(session, async () => {
+          // A role that may only read or write owns nothing: what it made under a higher level goes to the administrator.
+          if (level !== "owner" && (await ownsAnything(session, role))) {
+            await asMemberOf(session, role, () => run(session, `REASSIGN OWNED BY ${quoteIdentifier(role)} TO ${quoteIdentifier(login)}`));
+          }
+          await setDatabasePrivileges(session, database, role, level);
+          await setAllPrivileges(session, role, level);
+          await setDefaultPrivileges(session, role, level);
+        }),
+      ),
+    revokeAll: (server, login, database, role) =>
+      inDatabase(server, login, database, (session) =>
+        transaction(session, async () => {
+          await setDatabasePrivileges(session, database, role, "none");
+          await setAllPrivileges(session, role, "none");
+          await setDefaultPrivileges(session, role, "none");
+        }),
+      ),
+    drop: (server, login, { role, databases }) =>
+      inDatabase(server, login, HOME_DATABASE, async (session) => {
+        const existing = await findIn(session, role);
+        if (!existing) return;
+        if (existing.isAdmin) {
+          throw new KnownError("step/blocked", `the role ${role} is an administrator of the server: it is not dropped`, {
+            hint: "remove the administrator in Azure first",
+          });
+        }
+        await handOver(server, login, await databasesOf(session, role, databases), role, login);
+        await run(session, `DROP ROLE ${quoteIdentifier(role)}`);
+      }),
+  };
+}
+
+/** Where the objects of a role wait while it is made anew; within PostgreSQL's 63 bytes. */
+function holderOf(role: string): string {
+  const suffix = "_held";
+  let start = role;
+  while (Buffer.byteLength(start + suffix) > 63) start = start.slice(0, -1);
+  return start + suffix;
 }

@@ -1,4 +1,20 @@
 import type { Readable } from "node:stream";
+import type { TokenCredential } from "@azure/core-auth";
+import {
+  createDefaultHttpClient,
+  createHttpHeaders,
+  createPipelineFromOptions,
+  createPipelineRequest,
+  type HttpMethods,
+  type PipelineRequest,
+  type PipelineResponse,
+} from "@azure/core-rest-pipeline";
+import { KnownError } from "../base/errors.ts";
+import { USER_AGENT } from "./arm.ts";
+import type { CloudContext } from "./connection.ts";
+import { accessToken } from "./credential.ts";
+import { cancelled, failureError, translate, withoutSecrets } from "./errors.ts";
+import { pause } from "./operations.ts";
 
 export interface Deployment {
   readonly id: string;
@@ -41,3 +57,320 @@ export interface ScmSite {
   /** All log files as one zip. */
   downloadLogs(): Promise<Readable>;
 }
+
+const CALL_TIMEOUT_MS = 60_000;
+/** Recorded: the first upload to a cold SCM site took 65 s; the front end cuts at 230 s. */
+const UPLOAD_TIMEOUT_MS = 240_000;
+/** The log stream's heartbeat comes each 60 s: three of them missing means it is dead. */
+const STREAM_IDLE_MS = 200_000;
+const WARM_UP_DEADLINE_MS = 5 * 60_000;
+const UPLOAD_TRIES = 3;
+/** An upload that meets a running deployment waits this long for its end. */
+const BUSY_DEADLINE_MS = 15 * 60_000;
+
+const statuses: Readonly<Record<string, Deployment["status"]>> = {
+  "-1": "cancelled",
+  0: "pending",
+  1: "building",
+  2: "deploying",
+  3: "failed",
+  4: "succeeded",
+  5: "conflict",
+  6: "partial",
+};
+
+interface WireDeployment {
+  readonly id?: string;
+  readonly status?: number;
+  readonly status_text?: string | null;
+  readonly progress?: string | null;
+  readonly received_time?: string | null;
+  readonly end_time?: string | null;
+  readonly message?: string | null;
+  readonly deployer?: string | null;
+  readonly complete?: boolean;
+  readonly is_temp?: boolean;
+}
+
+function toDeployment(wire: WireDeployment): Deployment {
+  return {
+    id: wire.id ?? "",
+    isTemporary: wire.is_temp ?? false,
+    isComplete: wire.complete ?? false,
+    status: statuses[String(wire.status ?? 0)] ?? "pending",
+    statusText: wire.status_text ?? "",
+    progress: wire.progress ?? "",
+    receivedTime: wire.received_time ?? "",
+    ...(wire.end_time && { endTime: wire.end_time }),
+    message: wire.message ?? "",
+    deployer: wire.deployer ?? "",
+  };
+}
+
+interface WireLogEntry {
+  readonly id?: string;
+  readonly log_time?: string;
+  readonly message?: string | null;
+  readonly type?: number;
+  readonly details_url?: string | null;
+}
+
+const toLogEntry = ({ id, log_time, message, type, details_url }: WireLogEntry): DeploymentLogEntry => ({
+  id: id ?? "",
+  time: log_time ?? "",
+  message: message ?? "",
+  level: type === 2 ? "error" : type === 1 ? "warning" : "info",
+  hasDetails: Boolean(details_url),
+});
+
+/** The words of an SCM refusal: its pages are HTML, whose title says it all. */
+function wordsOf(body: string): string {
+  const title = /<title>([^<]*)<\/title>/i.exec(body)?.[1] ?? /<h1[^>]*>([^<]*)<\/h1>/i.exec(body)?.[1];
+  return withoutSecrets((title ?? body).trim().slice(0, 500));
+}
+
+/** Refusals of the SCM site (Kudu notes, error texts). A 403 "stopped" page also stands for a missing role or a wrong audience. */
+function refusal(what: string, status: number, body: string): KnownError {
+  const words = wordsOf(body);
+  const cause = failureError({ status, code: `HTTP ${status}`, message: words === "" ? "no words" : words });
+  if (status === 401) {
+    return new KnownError("azure/denied", `the SCM site refused to ${what}: it does not take the token`, {
+      hint: "sign in again with `az login`; the account must belong to the tenant of the subscription",
+      cause,
+    });
+  }
+  if (status === 403) {
+    const hint = /ip forbidden/i.test(words)
+      ? "the access restrictions of the SCM site exclude this machine's address"
+      : "either the app is stopped, or the account lacks the role Website Contributor on it";
+    return new KnownError("azure/denied", `the SCM site refused to ${what}`, { hint, cause });
+  }
+  if (status === 404) return new KnownError("azure/not-found", `the SCM site cannot ${what}`, { cause });
+  if (status === 409) {
+    const hint = "another deployment is running: wait for its end, then deploy again";
+    return new KnownError("azure/busy", `the SCM site refused to ${what}`, { hint, cause });
+  }
+  if (status === 400 || status === 413) return new KnownError("deploy/package-invalid", `the SCM site refused to ${what}`, { cause });
+  return new KnownError("azure/failed", `the SCM site failed to ${what}`, { cause });
+}
+
+interface Call {
+  readonly method?: HttpMethods;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: PipelineRequest["body"];
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+  /** Answer with a stream instead of text. */
+  readonly isStream?: true;
+}
+
+/** Bearer tokens with the App Service audience; with ARM's where Entra does not know that one (both were accepted in 2026 recordings). */
+function scmTokens(credential: TokenCredential, { scopes }: CloudContext["environment"], signal: AbortSignal): () => Promise<string> {
+  let scope = scopes.appService;
+  return async () => {
+    try {
+      return (await accessToken(credential, scope, signal)).token;
+    } catch (error) {
+      if (scope === scopes.resourceManager || signal.aborted) throw error;
+      const { token } = await accessToken(credential, scopes.resourceManager, signal);
+      scope = scopes.resourceManager;
+      return token;
+    }
+  };
+}
+
+export function scmSite(context: CloudContext, webApp: { readonly name: string; readonly scmHost: string }): ScmSite {
+  const { clock, credential, environment, onProgress, signal } = context;
+  const token = scmTokens(credential, environment, signal);
+  const pipeline = createPipelineFromOptions({
+    userAgentOptions: { userAgentPrefix: USER_AGENT },
+    retryOptions: { maxRetries: 0 },
+    redirectOptions: { maxRetries: 0 },
+    ...(environment.caPem && { tlsOptions: { ca: environment.caPem } }),
+  });
+  const client = createDefaultHttpClient();
+  // With several instances, a poll must meet the instance that took the package: its cookie is sent back.
+  let affinity: string | undefined;
+
+  const send = async (path: string, call: Call = {}): Promise<PipelineResponse> => {
+    const request = createPipelineRequest({
+      url: `https://${webApp.scmHost}${path}`,
+      method: call.method ?? "GET",
+      headers: createHttpHeaders({
+        authorization: `Bearer ${await token()}`,
+        ...(affinity !== undefined && { cookie: affinity }),
+        ...call.headers,
+      }),
+      timeout: call.timeoutMs ?? CALL_TIMEOUT_MS,
+      abortSignal: call.signal ?? signal,
+      ...(call.body !== undefined && { body: call.body }),
+      ...(call.isStream && { streamResponseStatusCodes: new Set([200]) }),
+    });
+    const response = await pipeline.sendRequest(client, request);
+    const cookie = /ARRAffinity=[0-9a-f]+/i.exec(response.headers.get("set-cookie") ?? "")?.[0];
+    if (cookie) affinity = cookie;
+    return response;
+  };
+
+  const attempt = async (what: string, path: string, call?: Call): Promise<PipelineResponse> => {
+    try {
+      return await send(path, call);
+    } catch (error) {
+      throw signal.aborted ? cancelled(signal) : translate(`${what} (${webApp.name})`, error);
+    }
+  };
+
+  /** A GET, tried again while the SCM container restarts (502, 503, 504, broken connections): every settings change does that. */
+  const read = async (what: string, path: string): Promise<PipelineResponse> => {
+    const until = clock.now() + 120_000;
+    for (;;) {
+      let trouble: KnownError;
+      try {
+        const response = await attempt(what, path);
+        if (response.status < 300 || response.status === 404) return response;
+        trouble = refusal(`${what} (${webApp.name})`, response.status, response.bodyAsText ?? "");
+        if (response.status < 500) throw trouble;
+      } catch (error) {
+        if (!(error instanceof KnownError) || !["azure/unreachable", "azure/failed"].includes(error.code)) throw error;
+        trouble = error;
+      }
+      if (clock.now() > until) throw trouble;
+      await pause(clock, signal, 2_000);
+    }
+  };
+
+  const json = <T>(response: PipelineResponse): T => JSON.parse(response.bodyAsText ?? "null") as T;
+  const readJson = async <T>(what: string, path: string): Promise<T | undefined> => {
+    const response = await read(what, path);
+    return response.status === 404 ? undefined : json<T>(response);
+  };
+
+  const deploymentAt = async (what: string, path: string): Promise<Deployment | undefined> => {
+    const wire = await readJson<WireDeployment>(what, path);
+    return wire && toDeployment(wire);
+  };
+  const latest = () => deploymentAt("read the latest deployment", "/api/deployments/latest");
+  const isDeploying = async (): Promise<boolean> => {
+    const answer = await readJson<{ value?: string | boolean }>("ask for running deployments", "/api/isdeploying");
+    return String(answer?.value).toLowerCase() === "true";
+  };
+  const logAt = async (path: string): Promise<DeploymentLogEntry[]> =>
+    // Early in a deployment there is no log yet (404).
+    ((await readJson<readonly WireLogEntry[]>("read the deployment log", path)) ?? []).map(toLogEntry);
+
+  const untilIdle = async (): Promise<void> => {
+    const until = clock.now() + BUSY_DEADLINE_MS;
+    while (await isDeploying()) {
+      if (clock.now() > until) throw new KnownError("azure/busy", `another deployment of ${webApp.name} does not end`);
+      onProgress?.("waiting for another deployment to end");
+      await pause(clock, signal, 5_000);
+    }
+  };
+
+  /** After a broken upload: the deployment that it started all the same, if it did. */
+  const startedSince = async (before: Deployment | undefined): Promise<Deployment | undefined> => {
+    const now = await latest();
+    return now && now.id !== before?.id && now.receivedTime !== before?.receivedTime ? now : undefined;
+  };
+
+  return {
+    warmUp: async () => {
+      const until = clock.now() + WARM_UP_DEADLINE_MS;
+      for (;;) {
+        const response = await attempt("wake the SCM site", "/api/deployments?warmup=true", { timeoutMs: CALL_TIMEOUT_MS }).catch(
+          (error: unknown) => {
+            if (error instanceof KnownError && ["azure/unreachable", "azure/failed"].includes(error.code) && clock.now() <= until) return;
+            throw error;
+          },
+        );
+        if (response && response.status < 300) return;
+        if (response && (response.status < 500 || clock.now() > until)) {
+          throw refusal(`wake up (${webApp.name})`, response.status, response.bodyAsText ?? "");
+        }
+        onProgress?.("waking the SCM site");
+        await pause(clock, signal, 2_000);
+      }
+    },
+    getSettings: async () => (await readJson<Record<string, string>>("read the settings", "/api/settings")) ?? {},
+    zipDeploy: async ({ stream, size }) => {
+      const what = `take the package of ${webApp.name}`;
+      const before = await latest();
+      let trouble: unknown;
+      for (let tries = 0; tries < UPLOAD_TRIES; tries += 1) {
+        try {
+          const response = await attempt("upload the package", "/api/zipdeploy?isAsync=true", {
+            method: "POST",
+            headers: { "content-type": "application/zip", ...(size !== undefined && { "content-length": String(size) }) },
+            body: stream,
+            timeoutMs: UPLOAD_TIMEOUT_MS,
+          });
+          if (response.status < 300) {
+            const deploymentId = response.headers.get("scm-deployment-id") ?? (await startedSince(before))?.id;
+            if (deploymentId) return { deploymentId };
+            throw new KnownError("deploy/interrupted", `the SCM site took the package of ${webApp.name} but named no deployment`);
+          }
+          trouble = refusal(what, response.status, response.bodyAsText ?? "");
+          if (response.status < 500 && response.status !== 409) throw trouble;
+          if (response.status === 409) {
+            await untilIdle();
+            continue;
+          }
+        } catch (error) {
+          if (!(error instanceof KnownError) || !["azure/unreachable", "azure/failed"].includes(error.code)) throw error;
+          trouble = error;
+        }
+        // The front end gives up before Kudu does: sending again would only meet a lock.
+        const started = await startedSince(before);
+        if (started) return { deploymentId: started.id };
+        await pause(clock, signal, 3_000);
+      }
+      throw trouble;
+    },
+    latest,
+    getDeployment: (id) => deploymentAt("read the deployment", `/api/deployments/${encodeURIComponent(id)}`),
+    listLog: (id) => logAt(`/api/deployments/${encodeURIComponent(id)}/log`),
+    listLogDetails: (id, logId) => logAt(`/api/deployments/${encodeURIComponent(id)}/log/${encodeURIComponent(logId)}`),
+    isDeploying,
+    openLogStream: async (streamSignal) => {
+      const response = await attempt("open the log stream", "/api/logstream", {
+        isStream: true,
+        timeoutMs: 0,
+        signal: AbortSignal.any([signal, streamSignal]),
+      });
+      if (response.status !== 200) throw refusal(`stream the log of ${webApp.name}`, response.status, response.bodyAsText ?? "");
+      return bytes(response.readableStreamBody, STREAM_IDLE_MS);
+    },
+    downloadLogs: async () => {
+      const response = await attempt("download the logs", "/api/logs/docker/zip", { isStream: true, timeoutMs: UPLOAD_TIMEOUT_MS });
+      if (response.status !== 200) throw refusal(`give the logs of ${webApp.name}`, response.status, response.bodyAsText ?? "");
+      return response.readableStreamBody as Readable;
+    },
+  };
+}
+
+/** The chunks of a body; ends when the other side ends, breaks off or is silent for too long. The caller connects again. */
+async function* bytes(body: NodeJS.ReadableStream | undefined, idleMs: number): AsyncIterable<Uint8Array> {
+  if (!body) return;
+  const stream = body as Readable;
+  let timer = setTimeout(() => stream.destroy(), idleMs);
+  try {
+    for await (const chunk of stream) {
+      clearTimeout(timer);
+      timer = setTimeout(() => stream.destroy(), idleMs);
+      yield typeof chunk === "string" ? Buffer.from(chunk) : (chunk as Uint8Array);
+    }
+  } catch (error) {
+    // A recycled SCM container drops the stream without a word: an end like another.
+    if (!isBreak(error)) throw error;
+  } finally {
+    clearTimeout(timer);
+    stream.destroy();
+  }
+}
+
+const isBreak = (error: unknown): boolean =>
+  error instanceof Error &&
+  (error.name === "AbortError" ||
+    ["ECONNRESET", "ERR_STREAM_PREMATURE_CLOSE", "EPIPE", "ETIMEDOUT", "ABORT_ERR"].includes(
+      (error as Error & { code?: string }).code ?? "",
+    ));

@@ -1,3 +1,10 @@
+import { createDefaultHttpClient, createHttpHeaders, createPipelineRequest, type HttpMethods } from "@azure/core-rest-pipeline";
+import { KnownError } from "../base/errors.ts";
+import { USER_AGENT } from "./arm.ts";
+import type { CloudContext } from "./connection.ts";
+import { cancelled, withoutSecrets } from "./errors.ts";
+import { pause } from "./operations.ts";
+
 export interface SiteResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -8,4 +15,60 @@ export interface SiteResponse {
 export interface SiteClient {
   get(path: string, options?: { readonly timeoutMs?: number }): Promise<SiteResponse>;
   post(path: string, json: unknown, options?: { readonly timeoutMs?: number }): Promise<SiteResponse>;
+}
+
+const TIMEOUT_MS = 60_000;
+/** New host names can be unknown to name servers for some time, and a restarting app breaks connections. */
+const GET_TRIES = 4;
+
+export function siteClient(context: CloudContext, webApp: { readonly name: string; readonly url: string }): SiteClient {
+  const { clock, environment, signal } = context;
+  const client = createDefaultHttpClient();
+  const tlsSettings = environment.caPem === undefined ? undefined : { ca: environment.caPem };
+
+  const send = async (method: HttpMethods, path: string, timeoutMs: number, json?: unknown): Promise<SiteResponse> => {
+    const response = await client.sendRequest(
+      createPipelineRequest({
+        url: new URL(path, webApp.url).href,
+        method,
+        timeout: timeoutMs,
+        abortSignal: signal,
+        // An app's public URL: no token is ever sent there.
+        allowInsecureConnection: true,
+        headers: createHttpHeaders({ "user-agent": USER_AGENT, ...(json !== undefined && { "content-type": "application/json" }) }),
+        ...(json !== undefined && { body: JSON.stringify(json) }),
+        ...(tlsSettings && { tlsSettings }),
+      }),
+    );
+    return { status: response.status, headers: response.headers.toJSON(), body: response.bodyAsText ?? "" };
+  };
+
+  const unreachable = (path: string, error: unknown): KnownError => {
+    if (signal.aborted) return cancelled(signal);
+    const words = withoutSecrets(error instanceof Error ? error.message : String(error));
+    return new KnownError("azure/unreachable", `${webApp.name} does not answer at ${path}`, {
+      hint: "look at its log: `passwordless-pg logs tail`",
+      cause: new Error(words),
+    });
+  };
+
+  return {
+    get: async (path, { timeoutMs = TIMEOUT_MS } = {}) => {
+      for (let tries = 1; ; tries += 1) {
+        try {
+          return await send("GET", path, timeoutMs);
+        } catch (error) {
+          if (signal.aborted || tries >= GET_TRIES) throw unreachable(path, error);
+        }
+        await pause(clock, signal, 500 * tries);
+      }
+    },
+    post: async (path, json, { timeoutMs = TIMEOUT_MS } = {}) => {
+      try {
+        return await send("POST", path, timeoutMs, json);
+      } catch (error) {
+        throw unreachable(path, error);
+      }
+    },
+  };
 }

@@ -1,4 +1,9 @@
+import { isIP } from "node:net";
+import type { Client as PgClient } from "pg";
+import { type ErrorCode, KnownError } from "../base/errors.ts";
 import type { Environment } from "./environment.ts";
+import { cancelled, withoutSecrets } from "./errors.ts";
+import { orCancelled } from "./operations.ts";
 
 export interface SqlNotice {
   /** SQLSTATE, `01007`. */
@@ -16,6 +21,7 @@ export interface SqlResult {
 }
 
 export interface SqlSession {
+  /** One statement. Throws `database/denied` (42501), `database/failed` and the like with PostgreSQL's error as cause. */
   query(text: string, values?: readonly unknown[]): Promise<SqlResult>;
   close(): Promise<void>;
 }
@@ -31,25 +37,183 @@ export interface SqlTarget {
   readonly signal: AbortSignal;
 }
 
-/**
- * Opens one connection. Throws `database/firewall` (see `refusedAddress`), `database/login-refused`, `database/unreachable`,
- * `database/denied` or `database/failed` with PostgreSQL's own error as cause.
- */
-export async function connectSql(_target: SqlTarget): Promise<SqlSession> {
-  throw new Error("not written yet");
+const CONNECT_TIMEOUT_MS = 20_000;
+const STATEMENT_TIMEOUT_MS = 120_000;
+/** A server that is starting (57P03) or has no free connection (53300) is asked again for a while. */
+const NOT_YET = new Set(["57P03", "53300"]);
+const NOT_YET_PAUSES_MS = [500, 1_000, 2_000, 4_000, 8_000, 8_000];
+
+interface SqlError extends Error {
+  readonly code?: string;
+  readonly severity?: string;
+  readonly detail?: string;
+  readonly hint?: string;
+}
+
+const unreachableHints: Readonly<Record<string, string>> = {
+  ENOTFOUND: "the server's name does not resolve: is it deleted, or private (reachable from its network only)?",
+  EAI_AGAIN: "name resolution failed: check the network",
+  ECONNREFUSED: "nothing listens there: is the server stopped?",
+  ETIMEDOUT: "no answer: public access may be closed, or a firewall on the way blocks port 5432",
+};
+
+const stateAdvice: Readonly<Record<string, { readonly code: ErrorCode; readonly hint?: string }>> = {
+  "28P01": {
+    code: "database/login-refused",
+    hint: "the role must exist as an Entra principal and the token must belong to it: check the server's Entra administrators",
+  },
+  "28000": { code: "database/login-refused", hint: "the token does not fit the role: check kind (user or service), tenant and audience" },
+  "3D000": { code: "database/failed", hint: "create the database first: `passwordless-pg init`" },
+  "42501": { code: "database/denied", hint: "sign in as an Entra administrator of the server, or as the owner of the object" },
+  "53300": { code: "database/unreachable", hint: "all connections are in use: `passwordless-pg scale advise` shows the budget" },
+  "57P03": { code: "database/unreachable", hint: "the server is starting: run the command again in a minute" },
+};
+
+const FIREWALL = /no pg_hba\.conf entry for host "([^"]+)"/;
+const TLS_CODE = /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|EPROTO)/;
+
+/** PostgreSQL's error without what could carry values or tokens (position, query, connection options). */
+function causeOf(error: SqlError): Error {
+  const state = error.code === undefined ? "" : `${error.code}: `;
+  const detail = error.detail ? ` (${error.detail})` : "";
+  return Object.assign(new Error(withoutSecrets(`${state}${error.message}${detail}`)), { name: "PostgresError", code: error.code });
+}
+
+function translateSql(what: string, error: unknown): KnownError {
+  if (error instanceof KnownError) return error;
+  const sql = (error instanceof Error ? error : new Error(String(error))) as SqlError;
+  const cause = causeOf(sql);
+  const state = sql.code ?? "";
+  // 28000 is also the state of refused tokens: only the words tell a firewall refusal apart (PostgreSQL notes, login failures).
+  if (state === "28000" && FIREWALL.test(sql.message)) {
+    return new KnownError("database/firewall", `cannot ${what}: the server's firewall does not let this machine in`, {
+      hint: "add a firewall rule for the address in the cause: `passwordless-pg firewall add`",
+      cause,
+    });
+  }
+  const advice = stateAdvice[state];
+  if (advice) return new KnownError(advice.code, `cannot ${what}`, { hint: advice.hint, cause });
+  if (TLS_CODE.test(state)) {
+    const hint = "the server's certificate is not trusted: is something between this machine and Azure?";
+    return new KnownError("database/unreachable", `cannot ${what}: TLS failed`, { hint, cause });
+  }
+  if (/^E[A-Z_]+$/.test(state)) return new KnownError("database/unreachable", `cannot ${what}`, { hint: unreachableHints[state], cause });
+  return new KnownError("database/failed", `cannot ${what}`, { cause });
 }
 
 /** The address Azure saw, when the error is a firewall refusal that names one. */
-export function refusedAddress(_error: unknown): string | undefined {
-  throw new Error("not written yet");
+export function refusedAddress(error: unknown): string | undefined {
+  if (!(error instanceof KnownError) || error.code !== "database/firewall" || !(error.cause instanceof Error)) return undefined;
+  return FIREWALL.exec(error.cause.message)?.[1];
 }
 
-/** `"name"`, for roles, schemas and databases. */
-export function quoteIdentifier(_name: string): string {
-  throw new Error("not written yet");
+/** SQLSTATE of the PostgreSQL error behind an error of this folder. */
+export function sqlStateOf(error: unknown): string | undefined {
+  const cause = error instanceof KnownError ? error.cause : undefined;
+  return cause instanceof Error ? (cause as SqlError).code : undefined;
 }
 
-/** `'text'`, for the few places where a parameter is not possible. */
-export function quoteLiteral(_text: string): string {
-  throw new Error("not written yet");
+async function newClient(target: SqlTarget): Promise<PgClient> {
+  const { default: pg } = await import("pg");
+  const { host, port, database, user, token, environment } = target;
+  return new pg.Client({
+    host,
+    port,
+    database,
+    user,
+    // A function: asked only when the server asks for the password, which it does after TLS.
+    password: token,
+    application_name: "passwordless-pg",
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    ssl: {
+      rejectUnauthorized: true,
+      minVersion: "TLSv1.2",
+      // For an address literal pg sets no servername: without `host` Node would check the certificate against "localhost".
+      ...(isIP(host) === 0 ? { servername: host } : { host }),
+      ...(environment.caPem && { ca: environment.caPem }),
+    },
+  });
+}
+
+/** Connects or fails within the time limit, and leaves no socket behind when it fails. */
+async function connectOnce(target: SqlTarget): Promise<PgClient> {
+  const client = await newClient(target);
+  // An idle connection that breaks emits `error`; the next query reports it.
+  client.on("error", () => {});
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(
+      () => reject(Object.assign(new Error(`no answer within ${CONNECT_TIMEOUT_MS / 1000} s`), { code: "ETIMEDOUT" })),
+      CONNECT_TIMEOUT_MS,
+    );
+  });
+  try {
+    await orCancelled(target.signal, Promise.race([client.connect(), limit]));
+    return client;
+  } catch (error) {
+    client.end().catch(() => {});
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Opens one connection, waiting a little for a server that is starting. Throws `database/firewall` (see `refusedAddress`),
+ * `database/login-refused`, `database/unreachable`, `database/denied` or `database/failed` with PostgreSQL's own error as cause.
+ */
+export async function connectSql(target: SqlTarget): Promise<SqlSession> {
+  const what = `connect to ${target.database} on ${target.host} as ${target.user}`;
+  for (const pauseMs of NOT_YET_PAUSES_MS) {
+    try {
+      return openSession(target, await connectOnce(target));
+    } catch (error) {
+      if (target.signal.aborted) throw cancelled(target.signal);
+      if (!NOT_YET.has((error as SqlError).code ?? "")) throw translateSql(what, error);
+    }
+    await orCancelled(target.signal, new Promise((resolve) => setTimeout(resolve, pauseMs)));
+  }
+  try {
+    return openSession(target, await connectOnce(target));
+  } catch (error) {
+    throw translateSql(what, error);
+  }
+}
+
+function openSession(target: SqlTarget, client: PgClient): SqlSession {
+  let notices: SqlNotice[] = [];
+  client.on("notice", ({ code, severity, message }) => {
+    notices.push({ code: code ?? "", severity: severity ?? "", message: message ?? "" });
+  });
+  return {
+    query: async (text, values = []) => {
+      notices = [];
+      try {
+        const result = await orCancelled(target.signal, client.query<Record<string, unknown>>(text, [...values]));
+        return { rows: result.rows, columns: result.fields.map(({ name }) => name), notices };
+      } catch (error) {
+        throw translateSql(`run SQL in ${target.database} on ${target.host}`, error);
+      }
+    },
+    close: async () => {
+      // A connection that broke already cannot say goodbye: nothing to report, nothing to give back.
+      await client.end().catch(() => {});
+    },
+  };
+}
+
+/** `"name"`, for roles, schemas and databases. Throws on a zero byte, which no identifier may hold. */
+export function quoteIdentifier(name: string): string {
+  return `"${withoutZero(name).replaceAll('"', '""')}"`;
+}
+
+/** `'text'`, for the few places where a parameter is not possible; an escape string when it holds a backslash. */
+export function quoteLiteral(text: string): string {
+  const doubled = withoutZero(text).replaceAll("'", "''");
+  return doubled.includes("\\") ? `E'${doubled.replaceAll("\\", "\\\\")}'` : `'${doubled}'`;
+}
+
+function withoutZero(text: string): string {
+  if (text.includes("\0")) throw new KnownError("database/failed", "a name or text for SQL holds a zero byte");
+  return text;
 }
