@@ -1,0 +1,144 @@
+import { describe, expect, test } from "vitest";
+import { KnownError } from "../../src/base/errors.ts";
+import type { ProjectFile } from "../../src/project/file.ts";
+import { createSetup, withNames } from "../../src/project/setup.ts";
+import { validateProject } from "../../src/project/validate.ts";
+
+const setupOf = (file: unknown, environment?: string) =>
+  createSetup(file, {
+    folder: "/project",
+    environment,
+    suffix: "7f3a",
+    detected: { api: { runtime: "python|3.12" } },
+    validate: validateProject,
+  });
+
+function problemsOf(file: unknown, environment?: string): string {
+  try {
+    setupOf(file, environment);
+    return "";
+  } catch (error) {
+    expect(error).toBeInstanceOf(KnownError);
+    return (error as KnownError).message;
+  }
+}
+
+describe("createSetup", () => {
+  test("only a name is needed; everything else has a default", () => {
+    expect(setupOf({ name: "orders" })).toEqual({
+      name: "orders",
+      owner: "orders-db-7f3a",
+      location: "eastus",
+      resourceGroup: "rg-orders",
+      server: { name: "orders-db-7f3a", version: "16", sku: "Standard_B1ms", tier: "Burstable", storageGb: 32, firewall: "azure-services" },
+      database: "orders",
+      apps: [
+        {
+          key: "api",
+          name: "orders-api-7f3a",
+          runtime: "PYTHON|3.12",
+          folder: "/project",
+          plan: { name: "orders-api-7f3a-plan", sku: "B1", tier: "Basic" },
+          access: "owner",
+          startup: "",
+          health: "",
+          role: "orders-api-7f3a",
+          linker: "postgres_api",
+          clientType: "python",
+          settings: {},
+        },
+      ],
+    });
+  });
+
+  test("the design's example is taken as it is written", () => {
+    const setup = setupOf({
+      name: "orders",
+      location: "East US",
+      resourceGroup: "rg-orders",
+      server: { name: "orders-db-7f3a", version: "16", sku: "Standard_B1ms", storageGb: 32 },
+      database: "orders",
+      apps: {
+        api: {
+          host: "webapp",
+          name: "orders-api-7f3a",
+          runtime: "python|3.12",
+          path: ".",
+          plan: "B1",
+          access: "owner",
+          startup: "python -m uvicorn main:app",
+          health: "/healthz",
+        },
+      },
+    });
+    expect(setup.location).toBe("eastus");
+    expect(setup.apps[0]).toMatchObject({ startup: "python -m uvicorn main:app", health: "/healthz" });
+  });
+
+  test("all problems are reported together", () => {
+    const message = problemsOf({
+      name: "Orders!",
+      locatoin: "eastus",
+      server: { version: "9", name: "Bad_Name" },
+      apps: { api: { access: "all" } },
+    });
+    for (const part of [
+      'unknown key "locatoin"',
+      "server.version: must be one of",
+      "apps.api.access: must be one of owner, write, read",
+      "name: must match",
+    ]) {
+      expect(message).toContain(part);
+    }
+    const names = problemsOf({
+      name: "orders",
+      resourceGroup: "rg.",
+      database: "azure_sys",
+      server: { name: "-x" },
+      apps: { api: { name: "a_b" } },
+    });
+    for (const part of ["resourceGroup", "database", "server.name", "apps.api.name"]) expect(names).toContain(part);
+  });
+
+  test.each([
+    ["an unknown environment", { name: "orders" }, "staging", "environments.staging"],
+    ["an app nobody can tell the runtime of", { name: "orders", apps: { web: {} } }, undefined, "apps.web.runtime"],
+    ["no object at all", [], undefined, "must be object"],
+    [
+      "two apps of one name",
+      { name: "orders", apps: { api: { name: "same" }, web: { name: "same", runtime: "node|22-lts" } } },
+      undefined,
+      "two apps",
+    ],
+  ])("refuses %s", (_what, file, environment, part) => {
+    expect(problemsOf(file, environment)).toContain(part);
+  });
+
+  test("an environment shares no globally unique name and no resource group with the others", () => {
+    const file = {
+      name: "orders",
+      resourceGroup: "rg-x",
+      server: { name: "orders-db-main" },
+      apps: { api: { name: "orders-api-main", plan: "S1" } },
+      environments: { staging: { location: "westeurope" } },
+    };
+    const setup = setupOf(file, "staging");
+    expect(setup).toMatchObject({ location: "westeurope", resourceGroup: "rg-orders-staging", server: { name: "orders-db-7f3a" } });
+    expect(setup.apps[0]).toMatchObject({ name: "orders-api-7f3a", plan: { sku: "S1" } });
+  });
+
+  test("names written back are found again and never change", () => {
+    const file: ProjectFile = { name: "orders", apps: { api: { path: "." } } };
+    const written = withNames(file, setupOf(file));
+    expect(written.server?.name).toBe("orders-db-7f3a");
+    const again = createSetup(written, {
+      folder: "/elsewhere",
+      suffix: "zzzz",
+      detected: { api: { runtime: "python|3.12" } },
+      validate: validateProject,
+    });
+    expect(again.server.name).toBe("orders-db-7f3a");
+    expect(again.apps[0]?.name).toBe("orders-api-7f3a");
+    expect(withNames(written, again)).toEqual(written);
+  });
+});
