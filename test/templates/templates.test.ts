@@ -1,0 +1,162 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { freePort, startTokenPostgres, type TokenPostgres } from "./postgres-with-tokens.ts";
+import { type RunningTemplate, runTemplate } from "./run-template.ts";
+
+const names = ["fastapi", "express"] as const;
+const json = { "content-type": "application/json" };
+
+const post = (url: string, body: string) => fetch(`${url}/items`, { method: "POST", headers: json, body });
+
+/** Each line the app printed, as JSON; fails on a line that is none. */
+const records = (output: string) =>
+  output
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+describe.each(names)("template %s without a database", (name) => {
+  let app: RunningTemplate;
+  beforeAll(async () => {
+    const identity = { IDENTITY_ENDPOINT: `http://127.0.0.1:${await freePort()}/msi/token`, IDENTITY_HEADER: "header-that-stays-secret" };
+    app = await runTemplate(name, {
+      DB_HOST: "127.0.0.1",
+      DB_PORT: String(await freePort()),
+      DB_NAME: "shop",
+      DB_USER: "app",
+      ...identity,
+    });
+  }, 180_000);
+  afterAll(() => app?.stop());
+
+  test("is healthy, names its routes and says that the database is not there", async () => {
+    const health = await fetch(`${app.url}/healthz`);
+    expect([health.status, await health.json()]).toEqual([200, { status: "ok" }]);
+    expect(await (await fetch(app.url)).json()).toMatchObject({ name: "items", routes: expect.arrayContaining(["GET /items"]) });
+    const database = await fetch(`${app.url}/healthz/database`);
+    expect([database.status, await database.json()]).toEqual([
+      503,
+      { status: "unavailable", error: expect.any(String), message: expect.any(String) },
+    ]);
+    expect((await fetch(`${app.url}/nothing`)).status).toBe(404);
+  });
+
+  test.each([
+    '{"name":""}',
+    '{"name":7}',
+    "{}",
+    "[]",
+    "not json",
+    '{"name":"a\\u0000b"}',
+    '{"name":"\\ud800"}',
+    JSON.stringify({ name: "x".repeat(201) }),
+  ])("refuses the item %s", async (body) => {
+    const response = await post(app.url, body);
+    expect([response.status, await response.json()]).toEqual([422, { error: "invalid", message: expect.any(String) }]);
+  });
+
+  test.each(["/items?limit=0", "/items?limit=101", "/items?limit=x", "/items/x", "/items/0", "/items/99999999999999999"])(
+    "refuses %s",
+    async (path) => {
+      expect((await fetch(app.url + path)).status).toBe(422);
+    },
+  );
+
+  test("ends on SIGTERM; prints one JSON record a line and no secret", async () => {
+    const { output } = await app.stop();
+    expect(records(output).at(-1)).toMatchObject({ level: "info", message: expect.stringMatching(/stopped|Finished server process/) });
+    expect(records(output)).toContainEqual(expect.objectContaining({ level: "info", method: "GET", path: "/healthz", status: 200 }));
+    expect(output).not.toContain("header-that-stays-secret");
+  });
+});
+
+describe("templates with a database", () => {
+  let postgres: TokenPostgres;
+  beforeAll(async () => {
+    postgres = await startTokenPostgres();
+  });
+  afterAll(() => postgres?.close());
+
+  const settings = () => ({
+    ...postgres.identity,
+    DB_HOST: "127.0.0.1",
+    DB_PORT: String(postgres.port),
+    DB_NAME: "shop",
+    DB_USER: "app",
+    PGSSLROOTCERT: postgres.caFile,
+  });
+
+  test.each(names)(
+    "%s signs in with its token over verified TLS and keeps items",
+    async (name) => {
+      await postgres.admin("DROP TABLE IF EXISTS items; REVOKE CREATE ON SCHEMA public FROM app");
+      const app = await runTemplate(name, settings());
+      try {
+        const health = await fetch(`${app.url}/healthz/database`);
+        expect([health.status, await health.json()]).toEqual([
+          200,
+          { status: "ok", user: "app", database: "shop", tls: true, serverVersion: expect.stringMatching(/^16/) },
+        ]);
+        const refused = await post(app.url, '{"name":"tea"}');
+        expect([refused.status, await refused.json()]).toMatchObject([
+          503,
+          { error: "42501", message: expect.stringContaining("access level owner") },
+        ]);
+        await postgres.admin("GRANT CREATE ON SCHEMA public TO app");
+        const created = await Promise.all(
+          ["tea", "crème 🫖", "x".repeat(200)].map((item) => post(app.url, JSON.stringify({ name: item }))),
+        );
+        expect(created.map(({ status }) => status)).toEqual([201, 201, 201]);
+        const tea = (await created[0]?.json()) as { id: number };
+        expect(tea).toEqual({
+          id: expect.any(Number),
+          name: "tea",
+          createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+        });
+        const { items } = (await (await fetch(`${app.url}/items?limit=2`)).json()) as { items: { id: number }[] };
+        expect(items.map(({ id }) => id)).toEqual([3, 2]);
+        expect(await (await fetch(`${app.url}/items/${tea.id}`)).json()).toEqual(tea);
+        const remove = () => fetch(`${app.url}/items/${tea.id}`, { method: "DELETE" });
+        expect([(await remove()).status, (await remove()).status, (await fetch(`${app.url}/items/${tea.id}`)).status]).toEqual([
+          204, 404, 404,
+        ]);
+        expect(postgres.tokenRequests()).toBeGreaterThan(0);
+      } finally {
+        const { output } = await app.stop();
+        expect(output).not.toContain(postgres.token);
+        records(output);
+      }
+    },
+    180_000,
+  );
+
+  test.each(names)(
+    "%s recovers when the role appears later, and names the SQLSTATE until then",
+    async (name) => {
+      await postgres.admin("ALTER ROLE app NOLOGIN");
+      const app = await runTemplate(name, settings());
+      try {
+        const before = await fetch(`${app.url}/healthz/database`);
+        expect([before.status, await before.json()]).toMatchObject([503, { error: expect.stringMatching(/^28000$|OperationalError/) }]);
+        await postgres.admin("ALTER ROLE app LOGIN");
+        await expect.poll(async () => (await fetch(`${app.url}/healthz/database`)).status, { timeout: 20_000 }).toBe(200);
+      } finally {
+        await app.stop();
+      }
+    },
+    180_000,
+  );
+
+  test.each(names)(
+    "%s refuses a server certificate it cannot verify",
+    async (name) => {
+      const { PGSSLROOTCERT: _, ...rest } = settings();
+      const app = await runTemplate(name, rest);
+      try {
+        expect((await fetch(`${app.url}/healthz/database`)).status).toBe(503);
+      } finally {
+        await app.stop();
+      }
+    },
+    180_000,
+  );
+});
