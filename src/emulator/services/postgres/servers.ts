@@ -1,0 +1,85 @@
+import { parseResourceId, resourceGroupId } from "../../../base/resource-id.ts";
+import { armFront } from "../../http/arm-error.ts";
+import type { EmulatorRequest } from "../../http/router.ts";
+import type { Platform } from "../../platform.ts";
+import type { Collection } from "../../store.ts";
+import { requireKnownGroup } from "../resources/groups.ts";
+import type { Administrator, Database, FirewallRule, FlexibleServer } from "./model.ts";
+import { TYPE } from "./wire.ts";
+
+/** All that this provider remembers, by resource ID. */
+export interface Tables {
+  readonly servers: Collection<FlexibleServer>;
+  readonly administrators: Collection<Administrator>;
+  readonly rules: Collection<FirewallRule>;
+  readonly databases: Collection<Database>;
+}
+
+export function openTables({ store }: Platform): Tables {
+  return {
+    servers: store.collection("postgres-servers"),
+    administrators: store.collection("postgres-administrators"),
+    rules: store.collection("postgres-firewall-rules"),
+    databases: store.collection("postgres-databases"),
+  };
+}
+
+/** The ID of the server a request's path names, spelled as Azure spells it. */
+export function serverIdOf({ params }: EmulatorRequest): string {
+  return `${resourceGroupId(params.subscription ?? "", params.group ?? "")}/providers/${TYPE}/${params.server}`;
+}
+
+/** The server of a request's path. Throws ARM's 404 for group or server. */
+export function requireServer(platform: Platform, tables: Tables, request: EmulatorRequest): FlexibleServer {
+  const id = serverIdOf(request);
+  requireKnownGroup(platform, id);
+  const server = tables.servers.get(id);
+  if (server) return server;
+  const { server: name, group } = request.params;
+  throw armFront(
+    404,
+    "ResourceNotFound",
+    `The Resource '${TYPE}/${name}' under resource group '${group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix`,
+  );
+}
+
+/** 404 as the provider itself says it, for children. */
+export function childNotFound(kind: string, name: string) {
+  return armFront(404, "ResourceNotFound", `The requested resource of type '${TYPE}/${kind}' with name '${name}' was not found.`);
+}
+
+/** Azure does one write at a time on a server, its children included. */
+export function requireIdle(platform: Platform, server: FlexibleServer): void {
+  if (platform.operations.running(server.id).length === 0) return;
+  throw armFront(
+    409,
+    "ServerIsBusy",
+    `Cannot complete operation while server '${server.name}' is busy processing another operation. Try again later.`,
+  );
+}
+
+export function requireAccessible(server: FlexibleServer): void {
+  if (server.state === "Ready") return;
+  throw armFront(
+    409,
+    "AadAuthOperationCannotBePerformedWhenServerIsNotAccessible",
+    `The server '${server.name}' is not in an accessible state to perform Azure AD Principal operation. Please make sure the server is accessible before executing Azure AD Principal operations.`,
+  );
+}
+
+/** Servers of one group, in any case of its ID. */
+export function serversOf(tables: Tables, groupId: string): FlexibleServer[] {
+  return tables.servers.list(`${groupId}/`);
+}
+
+/** Forgets a server and its children. */
+export function forget(tables: Tables, serverId: string): void {
+  tables.servers.delete(serverId);
+  for (const table of [tables.administrators, tables.rules, tables.databases] as const) {
+    for (const { id } of table.list(`${serverId}/`)) table.delete(id);
+  }
+}
+
+export function subscriptionOf(server: FlexibleServer): string {
+  return parseResourceId(server.id)?.subscriptionId ?? "";
+}

@@ -1,0 +1,79 @@
+import type { FlexibleServerRegistry, Platform, Service } from "../../platform.ts";
+import { createFleet } from "./fleet.ts";
+import { SYSTEM_DATABASES } from "./model.ts";
+import { createWrites } from "./operations.ts";
+import { postgresRoutes } from "./routes.ts";
+import { forget, openTables, serversOf } from "./servers.ts";
+import { TYPE } from "./wire.ts";
+
+const API_VERSIONS = [
+  "2021-06-01",
+  "2022-12-01",
+  "2023-03-01-preview",
+  "2023-06-01-preview",
+  "2024-08-01",
+  "2024-11-01-preview",
+  "2025-08-01",
+  "2026-01-01-preview",
+];
+
+/** Microsoft.DBforPostgreSQL: flexible servers that are real PostgreSQL behind a token gateway. */
+export function createPostgresService(platform: Platform): Service & { readonly registry: FlexibleServerRegistry } {
+  const tables = openTables(platform);
+  const fleet = createFleet(platform, tables.servers, tables.rules);
+  const writes = createWrites(platform, tables, fleet);
+  return {
+    namespace: "Microsoft.DBforPostgreSQL",
+    apiVersions: API_VERSIONS,
+    routes: postgresRoutes({ platform, tables, fleet, writes }),
+    resources: (groupId) =>
+      serversOf(tables, groupId).map(({ id, name, location, tags, sku }) => ({
+        id,
+        name,
+        type: TYPE,
+        location,
+        sku,
+        ...(tags ? { tags } : {}),
+      })),
+    removeGroup: async (groupId) => {
+      for (const server of serversOf(tables, groupId)) {
+        await fleet.destroy(server);
+        forget(tables, server.id);
+      }
+      platform.store.commit();
+    },
+    start: async () => {
+      // Made ready before the first server asks, so that creating it takes no longer than on any other day.
+      fleet.runtime().catch((error) => platform.log(`postgres: ${error instanceof Error ? error.message : error}`));
+      const running = tables.servers.list().filter(({ state }) => state !== "Stopped" && state !== "Provisioning" && state !== "Dropping");
+      await Promise.all(
+        running.map(({ id, name }) =>
+          fleet.launch(id).catch((error) => platform.log(`postgres ${name}: ${error instanceof Error ? error.message : error}`)),
+        ),
+      );
+    },
+    stop: () => fleet.close(),
+    registry: registry(platform, tables),
+  };
+}
+
+function registry(platform: Platform, tables: ReturnType<typeof openTables>): FlexibleServerRegistry {
+  return {
+    find: (serverId) => {
+      const server = tables.servers.get(serverId);
+      if (!server?.address) return undefined;
+      const { id, name, address, port = 5432, publicNetworkAccess } = server;
+      const databases = [...SYSTEM_DATABASES, ...tables.databases.list(`${id}/`).map((database) => database.name)];
+      return { id, name, host: address, port, databases, publicNetworkAccess };
+    },
+    allowAzureServices: (serverId) => {
+      const server = tables.servers.get(serverId);
+      const rules = tables.rules.list(`${serverId}/`);
+      if (!server || rules.some((rule) => rule.startIpAddress === "0.0.0.0" && rule.endIpAddress === "0.0.0.0")) return;
+      const name = `AllowAllAzureServicesAndResourcesWithinAzureIps_${platform.clock.now()}`;
+      const id = `${server.id}/firewallRules/${name}`;
+      tables.rules.set(id, { id, name, startIpAddress: "0.0.0.0", endIpAddress: "0.0.0.0" });
+      platform.store.commit();
+    },
+  };
+}
