@@ -95,7 +95,7 @@ const LAST_BACKOFF_MS = 60_000;
 const STABLE_MS = 60_000;
 
 export function createAppHost(describe: () => AppDescription, around: AppHostSurroundings): AppHost {
-  const { log, clock } = around;
+  const { log } = around;
   let current: Generation = { kind: "stopped" };
   let pending: { readonly generation: Generation & { kind: "running" } } | undefined;
   let newest: Promise<StartOutcome> = Promise.resolve({ successful: 0, failed: 0 });

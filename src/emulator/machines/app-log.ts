@@ -15,12 +15,15 @@ export interface AppLog {
   write(machine: string, kind: LogKind, ...lines: readonly string[]): void;
   /** Called after every append; returns what ends the subscription. */
   onAppend(listener: () => void): () => void;
+  /** The last lines of all files, for ARM's `containerlogs`; empty when there are none. */
+  tail(): string;
   close(): void;
 }
 
 /** Real default of `logsDirectorySizeLimit`, kept per file here. */
 const MAX_FILE_BYTES = 35 * 1024 * 1024;
 const MAX_PARTIAL_BYTES = 64 * 1024;
+const TAIL_LINES = 500;
 
 /** `folder` is asked at each append: file system logging may be switched while an app runs. */
 export function createAppLog(folder: (kind: LogKind) => string, clock: Clock): AppLog {
@@ -86,6 +89,7 @@ export function createAppLog(folder: (kind: LogKind) => string, clock: Clock): A
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+    tail: () => [...open.values()].map(({ path }) => readTail(path, TAIL_LINES)).join(""),
     close: () => {
       for (const file of open.values()) closeSync(file.fd);
       open.clear();
@@ -93,8 +97,25 @@ export function createAppLog(folder: (kind: LogKind) => string, clock: Clock): A
   };
 }
 
+/** The last lines of a file, at most about 64 KB of them. */
+export function readTail(path: string, lines: number): string {
+  const fd = openSync(path, "r");
+  try {
+    const { size } = fstatSync(fd);
+    const bytes = Buffer.alloc(Math.min(size, MAX_PARTIAL_BYTES));
+    readSync(fd, bytes, 0, bytes.length, size - bytes.length);
+    return bytes
+      .toString("utf8")
+      .split(/(?<=\n)/)
+      .slice(-lines)
+      .join("");
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** `YYYY_MM_DD` in UTC. */
-export function day(epochMs: number): string {
+function day(epochMs: number): string {
   return new Date(epochMs).toISOString().slice(0, 10).replaceAll("-", "_");
 }
 

@@ -1,0 +1,158 @@
+import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { type AppFront, openFront } from "../../machines/app-front.ts";
+import { type AppDescription, type AppHost, createAppHost, type StartOutcome } from "../../machines/app-host.ts";
+import { type AppLog, createAppLog } from "../../machines/app-log.ts";
+import type { Platform } from "../../platform.ts";
+import { openScmSite, type ScmSite, type ScmSubject } from "../scm/service.ts";
+import type { IdentityEndpoint } from "./identity.ts";
+import type { Plan, Site } from "./model.ts";
+import { displayLocation, subscriptionOf } from "./wire.ts";
+
+/** What runs for one site: its containers, front end, SCM site and log. */
+export interface SiteMachine {
+  readonly front: AppFront;
+  readonly scm: ScmSite;
+  readonly host: AppHost;
+  readonly log: AppLog;
+  readonly ports: { readonly app: number; readonly scm: number };
+  /** Starts the containers anew if the site should run. `undefined` while it is stopped. */
+  restartApp(): Promise<StartOutcome | undefined>;
+  /** What a write of settings, configuration or identity does: app and SCM containers both restart. */
+  recycleAll(): void;
+  /** Gives back processes and ports; the files stay. */
+  close(): Promise<void>;
+}
+
+/** What a machine asks about its site, anew each time. */
+export interface SiteSource {
+  site(): Site;
+  plan(): Plan | undefined;
+  /** Makes a release the content of the site. */
+  setRelease(folder: string): void;
+}
+
+/** Real limit of a container's start, and the one at pace `fast`. */
+const START_LIMIT_MS = 230_000;
+const FAST_START_LIMIT_MS = 60_000;
+
+export async function openSiteMachine(
+  platform: Platform,
+  source: SiteSource,
+  identity: IdentityEndpoint,
+  shims: { readonly node: string; readonly python: string },
+): Promise<SiteMachine> {
+  const folder = join(platform.home.sites, source.site().folder);
+  for (const name of ["home/LogFiles", "home/site", "home/data", "releases", "deployments", "tmp", "volatile"]) {
+    mkdirSync(join(folder, name), { recursive: true });
+  }
+  const isHttpLogging = (): boolean => source.site().logs.httpLogs.fileSystem.enabled;
+  const log = createAppLog(() => join(folder, isHttpLogging() ? "home/LogFiles" : "volatile"), platform.clock);
+  const host = createAppHost(() => describeApp(platform, source, folder), {
+    store: platform.store,
+    clock: platform.clock,
+    log,
+    shims,
+    bundleFile: platform.certificates.bundleFile,
+    startLimitMs: (seconds) => startLimit(platform, seconds),
+    identity: { open: (header) => identity.open(header, source.site().id), close: (header) => identity.closeHeader(header) },
+  });
+  const known = source.site().ports;
+  const front = await openFront(
+    () => (source.site().state === "Running" ? host.pick() : "stopped"),
+    platform.certificates.issue(["localhost", "127.0.0.1"]),
+    () => source.site().isHttpsOnly,
+    known.app,
+  );
+  const restartApp = async (): Promise<StartOutcome | undefined> => (source.site().state === "Running" ? host.recycle() : undefined);
+  const activate = async (release: string): Promise<StartOutcome | undefined> => {
+    source.setRelease(release);
+    pointTo(join(folder, "home/site/wwwroot"), release);
+    const outcome = await restartApp();
+    await removeOtherReleases(join(folder, "releases"), source.site().release);
+    return outcome;
+  };
+  const scm = await openScmSite(platform, {
+    log,
+    activate,
+    subject: () => describeScm(source.site(), folder),
+    ...(known.scm === undefined ? {} : { port: known.scm }),
+  });
+  const report = (error: unknown): void => platform.log(`site ${source.site().name}: ${String(error)}`);
+  return {
+    front,
+    scm,
+    host,
+    log,
+    ports: { app: front.port, scm: scm.port },
+    restartApp,
+    recycleAll: () => {
+      scm.recycle();
+      restartApp().catch(report);
+    },
+    close: async () => {
+      await scm.close();
+      await host.stop();
+      await front.close();
+      log.close();
+    },
+  };
+}
+
+function startLimit(platform: Platform, settingSeconds: number | undefined): number {
+  if (settingSeconds !== undefined) return Math.min(1800, Math.max(10, settingSeconds)) * 1000;
+  return Math.max(FAST_START_LIMIT_MS, platform.operations.paced(START_LIMIT_MS));
+}
+
+function describeApp(platform: Platform, source: SiteSource, folder: string): AppDescription {
+  const site = source.site();
+  const plan = source.plan();
+  return {
+    siteId: site.id,
+    siteName: site.name,
+    resourceGroup: site.resourceGroup,
+    subscriptionId: subscriptionOf(site.id),
+    regionName: displayLocation(site.location),
+    sku: plan?.sku.tier ?? "Standard",
+    hostName: `localhost:${site.ports.app ?? 0}`,
+    linuxFxVersion: site.config.linuxFxVersion,
+    appCommandLine: site.config.appCommandLine,
+    appSettings: site.appSettings,
+    connectionStrings: site.connectionStrings,
+    isHttpLogging: site.logs.httpLogs.fileSystem.enabled,
+    hasIdentity: site.principalId !== undefined && platform.directory.find(site.principalId) !== undefined,
+    instanceCount: plan?.sku.capacity ?? 1,
+    homeFolder: join(folder, "home"),
+    binFolder: join(folder, "bin"),
+    ...(site.release === undefined ? {} : { appFolder: site.release }),
+  };
+}
+
+function describeScm(site: Site, folder: string): ScmSubject {
+  return {
+    siteId: site.id,
+    siteName: site.name,
+    linuxFxVersion: site.config.linuxFxVersion,
+    appSettings: site.appSettings,
+    folder,
+    isHttpLogging: site.logs.httpLogs.fileSystem.enabled,
+    isBasicAllowed: site.basicPublishing.scm,
+    publishing: { user: `$${site.name}`, password: site.publishingPassword },
+    lastModified: site.lastModified,
+  };
+}
+
+/** Replaces a symbolic link in one step. */
+function pointTo(link: string, target: string): void {
+  rmSync(`${link}.new`, { force: true });
+  symlinkSync(target, `${link}.new`);
+  renameSync(`${link}.new`, link);
+}
+
+async function removeOtherReleases(folder: string, active: string | undefined): Promise<void> {
+  if (active === undefined) return;
+  for (const name of readdirSync(folder)) {
+    if (name !== basename(active)) await rm(join(folder, name), { recursive: true, force: true });
+  }
+}
