@@ -127,7 +127,7 @@ async function upload(scm: ScmSite, packed: Package, context: DeploymentContext)
       bytes += chunk.length;
     };
     try {
-      context.onDetail(`uploading ${packed.files.length} files`);
+      context.onDetail(`uploading ${packed.files} files`);
       const { deploymentId } = await scm.zipDeploy({ stream: () => packed.stream().on("data", count) });
       return { deploymentId, bytes };
     } catch (error) {

@@ -4,6 +4,7 @@ import type { AppSetup } from "../../project/setup.ts";
 import { deployedOn, deploy as deployPackage } from "../../steps/deployment.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { createProgressView, type ProgressView } from "../output/progress.ts";
+import { packApp } from "../pack-app.ts";
 import { chooseApp, openProject, type Session, withSession } from "../session.ts";
 
 interface DeployOptions {
@@ -23,8 +24,7 @@ interface Deployed {
 export async function deploy(io: Io, options: DeployOptions & GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options, false);
   const apps = options.app === undefined ? project.setup.apps : [chooseApp(project.setup, options.app)];
-  const { pack } = await import("../../package/pack.ts");
-  const packages = new Map(await Promise.all(apps.map(async (app) => [app.key, await pack(app.folder)] as const)));
+  const packages = new Map(await Promise.all(apps.map(async (app) => [app.key, await packApp(io, app)] as const)));
   const view = createProgressView(io);
   try {
     return await withSession(io, options, project, async (session) => {
@@ -62,7 +62,7 @@ async function deployOne(
   if (!site)
     throw new KnownError("azure/not-found", `web app ${app.name} does not exist in ${group}`, { hint: "run `passwordless-pg up`" });
   const running = deployedOn(site);
-  if (!isForced && running?.packageHash === packed.sha256 && site.state === "Running") {
+  if (!isForced && running && running.packageHash === packed.sha256 && site.state === "Running") {
     return { ok: true, app: app.name, url: site.url, uploadedBytes: 0, deploymentId: running.deploymentId || null, outcome: "unchanged" };
   }
   const startedAt = clock.now();

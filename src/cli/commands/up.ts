@@ -11,6 +11,7 @@ import { checkLine } from "../output/checks.ts";
 import { createProgressView } from "../output/progress.ts";
 import { resultBody } from "../output/result.ts";
 import { paint } from "../output/style.ts";
+import { packApp } from "../pack-app.ts";
 import { withSession } from "../session.ts";
 import { type NewProjectFlags, prepareProject } from "./prepare.ts";
 
@@ -18,7 +19,7 @@ export async function up(io: Io, options: NewProjectFlags & GlobalOptions, direc
   const project = await prepareProject(io, options, directory);
   const packages = new Map<string, Promise<Package>>();
   const packageOf = (app: AppSetup): Promise<Package> => {
-    const packed = packages.get(app.key) ?? import("../../package/pack.ts").then(({ pack }) => pack(app.folder));
+    const packed = packages.get(app.key) ?? packApp(io, app);
     packages.set(app.key, packed);
     return packed;
   };

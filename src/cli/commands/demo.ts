@@ -1,0 +1,52 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { GlobalOptions, Io } from "../io.ts";
+import { paint } from "../output/style.ts";
+import { down } from "./down.ts";
+import { isLocalRunning, stop as stopLocal } from "./local.ts";
+import { up } from "./up.ts";
+
+/** The main job in a temporary folder on local Azure; leaves nothing running unless --keep. */
+export async function demo(io: Io, options: { readonly keep?: boolean; readonly template?: string } & GlobalOptions): Promise<number> {
+  const { bold, dim } = paint(io.hasColor);
+  const wasRunning = await isLocalRunning(io);
+  const folder = await mkdtemp(join(tmpdir(), "passwordless-pg-demo-"));
+  const template = options.template ?? "fastapi";
+  io.note(bold(`passwordless-pg up --local --template ${template} ${folder}`));
+  const flags = { ...options, local: true, yes: true };
+  let code = 1;
+  try {
+    code = await up(io, { ...flags, template, name: "demo" }, folder);
+    if (options.keep && !io.isJson) {
+      io.note(
+        [
+          "",
+          `The app is in ${folder}. Go on there with:`,
+          "  passwordless-pg logs tail --local",
+          "  passwordless-pg verify --local",
+          '  eval "$(passwordless-pg local env)"   # for psql, az and the SDKs',
+          "  passwordless-pg down --local",
+          "  passwordless-pg local stop",
+        ].join("\n"),
+      );
+    }
+    return code;
+  } finally {
+    if (!options.keep) {
+      io.note(dim("tidying up (use --keep to leave it running)"));
+      await tidyUp(io, { ...flags, quiet: true }, folder, wasRunning);
+    }
+  }
+}
+
+/** Also after Ctrl-C, when the run's own signal is aborted already. */
+async function tidyUp(io: Io, flags: GlobalOptions, folder: string, wasRunning: boolean): Promise<void> {
+  const fresh: Io = { ...io, signal: AbortSignal.timeout(60_000), isLive: false, isJson: false, note: () => {}, result: () => {} };
+  try {
+    if (await isLocalRunning(fresh)) await down(fresh, flags, folder);
+  } finally {
+    if (!wasRunning) await stopLocal(fresh);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
