@@ -1,0 +1,170 @@
+import { webcrypto } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createServer, type Server } from "node:https";
+import type { AddressInfo } from "node:net";
+import "reflect-metadata";
+import * as x509 from "@peculiar/x509";
+import type { Clock } from "../../src/base/clock.ts";
+import type { CloudContext } from "../../src/cloud/connection.ts";
+
+export interface Exchange {
+  readonly request: { readonly method: string; readonly url: string; readonly body?: unknown };
+  readonly response: { readonly status: number; readonly headers: Readonly<Record<string, string | string[]>>; readonly body: unknown };
+}
+
+/** Recorded exchanges of real Azure, from `test/fixtures/recorded/client`. */
+export function recorded(name: string): readonly Exchange[] {
+  const file = new URL(`../fixtures/recorded/client/${name}.json`, import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { exchanges: readonly Exchange[] }).exchanges;
+}
+
+export interface SeenRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly authorization: string | undefined;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly body: string;
+}
+
+export interface ReplayServer {
+  readonly origin: string;
+  readonly host: string;
+  readonly caPem: string;
+  readonly requests: readonly SeenRequest[];
+  /** Answers come in this order for one method and path; the last one stays. */
+  play(exchanges: readonly Exchange[]): void;
+  close(): Promise<void>;
+}
+
+/** Polling addresses are signed: only the very same address is answered. */
+const mustBeVerbatim = (url: string): boolean => /azureAsyncOperation|operationStatuses|operationResults/i.test(url);
+
+const keyOf = (method: string, url: string): string => {
+  const { pathname, search } = new URL(url, "https://anywhere");
+  return `${method} ${pathname.toLowerCase()}${mustBeVerbatim(url) ? search : ""}`;
+};
+
+async function certificate(): Promise<{ cert: string; key: string }> {
+  x509.cryptoProvider.set(webcrypto as Crypto);
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const made = await x509.X509CertificateGenerator.createSelfSigned({
+    name: "CN=localhost",
+    notBefore: new Date(Date.now() - 60_000),
+    notAfter: new Date(Date.now() + 3_600_000),
+    signingAlgorithm: algorithm,
+    keys: keys as Parameters<typeof x509.X509CertificateGenerator.createSelfSigned>[0]["keys"],
+    extensions: [new x509.SubjectAlternativeNameExtension([{ type: "dns", value: "localhost" }])],
+  });
+  const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
+  return {
+    cert: made.toString("pem"),
+    key: `-----BEGIN PRIVATE KEY-----\n${pkcs8.replace(/.{64}/g, "$&\n")}\n-----END PRIVATE KEY-----\n`,
+  };
+}
+
+/** A TLS server on localhost that answers as real Azure was recorded to; what it was never told to answer is a 501. */
+export async function startReplay(): Promise<ReplayServer> {
+  const { cert, key } = await certificate();
+  const answers = new Map<string, Exchange["response"][]>();
+  const requests: SeenRequest[] = [];
+  let origin = "";
+
+  const server: Server = createServer({ cert, key }, (request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const [path = "", query = ""] = (request.url ?? "").split("?");
+      const { authorization } = request.headers;
+      requests.push({
+        method: request.method ?? "",
+        path,
+        query,
+        authorization,
+        headers: request.headers,
+        body: Buffer.concat(chunks).toString("utf8"),
+      });
+      const queue = answers.get(keyOf(request.method ?? "", request.url ?? "")) ?? [];
+      const answer = queue.length > 1 ? queue.shift() : queue[0];
+      if (!answer) {
+        response.writeHead(501, { "content-type": "application/json" });
+        response.end(JSON.stringify({ error: { code: "NotRecorded", message: `${request.method} ${request.url}` } }));
+        return;
+      }
+      for (const [name, value] of Object.entries(answer.headers)) {
+        const here = (text: string) => text.replace(/^https:\/\/[^/]+/, origin);
+        response.setHeader(name, Array.isArray(value) ? value.map(here) : here(value));
+      }
+      const isSilent = answer.body === null && answer.status !== 202;
+      response.writeHead(answer.status, { "content-type": "application/json; charset=utf-8" });
+      response.end(isSilent ? undefined : JSON.stringify(answer.body));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const host = `localhost:${(server.address() as AddressInfo).port}`;
+  origin = `https://${host}`;
+  return {
+    origin,
+    host,
+    caPem: cert,
+    requests,
+    play: (exchanges) => {
+      for (const { request, response } of exchanges) {
+        const key = keyOf(request.method, request.url);
+        answers.set(key, [...(answers.get(key) ?? []), response]);
+      }
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/** A clock on which every sleep is over at once and takes its full time. */
+export function leapingClock(): Clock & { readonly slept: readonly number[] } {
+  let now = Date.now();
+  const slept: number[] = [];
+  return {
+    slept,
+    now: () => now,
+    sleep: async (ms, signal) => {
+      signal?.throwIfAborted();
+      slept.push(ms);
+      now += ms;
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
+
+/** A token nobody signed: the replay server does not look. */
+export function unsignedToken(claims: Readonly<Record<string, unknown>>): string {
+  const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  return `${part({ alg: "none" })}.${part(claims)}.${part("none")}`;
+}
+
+/** A context over the replay server, signed in as a user. */
+export function contextOf(server: ReplayServer, subscriptionId: string, more: Partial<CloudContext> = {}): CloudContext {
+  const token = unsignedToken({
+    oid: "894ef8da-0000-4000-8000-000000000001",
+    tid: "72f988bf-0000-4000-8000-000000000002",
+    upn: "ana@example.com",
+  });
+  return {
+    environment: {
+      name: "public",
+      resourceManager: server.origin,
+      authorityHost: server.origin,
+      scopes: { resourceManager: "https://arm/.default", postgres: "https://db/.default", appService: "https://scm/.default" },
+      siteScheme: "https",
+      caPem: server.caPem,
+    },
+    credential: { getToken: async () => ({ token, expiresOnTimestamp: Date.now() + 3_600_000 }) },
+    subscriptionId,
+    signal: new AbortController().signal,
+    clock: leapingClock(),
+    ...more,
+  };
+}
