@@ -1,27 +1,143 @@
+import { WebSiteManagementClient } from "@azure/arm-appservice";
 import { describe, expect } from "vitest";
 import { fileTest as test } from "../support/emulator.ts";
-import { eventually, makeSite, pythonApp } from "../support/sites.ts";
+import { eventually, makeSite } from "../support/sites.ts";
 
-describe("a deployed Python app", () => {
-  test("runs with its settings, on loopback, behind http and https", async ({ emulator }) => {
-    const site = await makeSite(emulator, "py-app", { startup: "python app.py", settings: { GREETING: "hi there" }, identity: true });
-    const before = await emulator.fetch(`${site.origin}/`);
-    expect(before.status).toBe(200);
-    expect(before.text).toContain("Your web app is running and waiting for your content");
+const API = "api-version=2024-04-01";
 
-    expect(await site.deploy({ "app.py": pythonApp })).toMatchObject({ status: "RuntimeSuccessful" });
-    const answer = await emulator.fetch(`${site.origin}/some/path?x=1`);
-    expect(answer.status).toBe(200);
-    expect(answer.body.path).toBe("/some/path?x=1");
-    expect(answer.body.env).toMatchObject({
-      GREETING: "hi there",
-      APPSETTING_GREETING: "hi there",
-      WEBSITE_SITE_NAME: "py-app",
-      IDENTITY_ENDPOINT: expect.stringContaining("http://127.0.0.1:"),
+describe("plans", () => {
+  test("PUT echoes, GET shows the display form and the true maximum", async ({ emulator }) => {
+    const id = `${await emulator.group()}/providers/Microsoft.Web/serverfarms/plan-forms`;
+    const sku = { name: "P1V2", tier: "PREMIUMV2", capacity: 2 };
+    const put = await emulator.arm("PUT", `${id}?${API}`, { location: "eastus2", sku, properties: { reserved: true } });
+    expect(put.body).toMatchObject({
+      location: "eastus2",
+      kind: "linux",
+      sku: { name: "P1v2", tier: "PremiumV2", size: "P1v2", family: "Pv2", capacity: 2 },
     });
-    expect(Object.keys(answer.body.env)).not.toContain("USER");
-    const plain = await fetch(`${site.origin.replace("https", "http")}/plain`);
-    expect(plain.status).toBe(200);
-    await plain.body?.cancel();
+    expect(put.body.properties).toMatchObject({ maximumNumberOfWorkers: 0, sku: put.body.sku });
+    const get = await emulator.arm("GET", `${id.toUpperCase()}?${API}`);
+    expect(get.body.location).toBe("East US 2");
+    expect(get.body.properties.maximumNumberOfWorkers).toBe(30);
+    expect(get.body.properties.sku).toBeUndefined();
+  });
+
+  test("a plan with sites is not deleted; the last site takes an empty plan along unless told not to", async ({ emulator }) => {
+    const site = await makeSite(emulator, "plan-user");
+    const refused = await emulator.arm("DELETE", `${site.planId}?${API}`);
+    expect(refused.status).toBe(409);
+    expect(refused.body).toMatchObject({ Code: "Conflict", Target: null, Innererror: null });
+    expect((await emulator.arm("DELETE", `${site.id}?${API}&deleteEmptyServerFarm=false`)).status).toBe(200);
+    expect((await emulator.arm("GET", `${site.planId}?${API}`)).status).toBe(200);
+    const again = await makeSite(emulator, "plan-user");
+    expect((await again.arm("DELETE")).status).toBe(200);
+    expect((await emulator.arm("GET", `${site.planId}?${API}`)).body.error.code).toBe("ResourceNotFound");
+    expect((await again.arm("DELETE")).status).toBe(204);
+  });
+});
+
+describe("sites", () => {
+  test("the SDK creates, reads and changes one", async ({ emulator }) => {
+    const { id, planId } = await makeSite(emulator, "sdk-site");
+    const [group = "", name = ""] = [id.split("/")[4], "sdk-site"];
+    const client = new WebSiteManagementClient(emulator.credential, emulator.endpoints.subscriptionId, {
+      endpoint: emulator.endpoints.resourceManager,
+      tlsOptions: { ca: emulator.caPem },
+    });
+    const patched = await client.webApps.update(group, name, { identity: { type: "SystemAssigned" }, httpsOnly: true });
+    expect(patched.identity?.principalId).toMatch(/^[0-9a-f-]{36}$/);
+    await client.webApps.updateConfiguration(group, name, { appCommandLine: "python x.py", ftpsState: "Disabled", healthCheckPath: "/h" });
+    expect(await client.webApps.getConfiguration(group, name)).toMatchObject({
+      linuxFxVersion: "PYTHON|3.12",
+      appCommandLine: "python x.py",
+      ftpsState: "Disabled",
+      healthCheckPath: "/h",
+    });
+    await client.webApps.updateApplicationSettings(group, name, { properties: { A: "1", B: "2" } });
+    await client.webApps.updateApplicationSettings(group, name, { properties: { B: "3" } });
+    expect((await client.webApps.listApplicationSettings(group, name)).properties).toEqual({ B: "3" });
+    expect((await client.webApps.updateScmAllowed(group, name, { allow: false })).allow).toBe(false);
+    expect((await client.webApps.getScmAllowed(group, name)).allow).toBe(false);
+    await client.webApps.updateDiagnosticLogsConfig(group, name, { httpLogs: { fileSystem: { enabled: true, retentionInMb: 50 } } });
+    expect((await client.webApps.getDiagnosticLogsConfiguration(group, name)).httpLogs?.fileSystem?.enabled).toBe(true);
+    const names: (string | undefined)[] = [];
+    for await (const found of client.webApps.listByResourceGroup(group)) names.push(found.name);
+    expect(names).toContain(name);
+    expect((await client.appServicePlans.get(group, planId.split("/").at(-1) ?? ""))?.numberOfSites).toBe(1);
+    expect(await client.checkNameAvailability(name, "Site")).toMatchObject({ nameAvailable: false, reason: "AlreadyExists" });
+    await client.webApps.delete(group, name);
+    expect(await client.checkNameAvailability(name, "Microsoft.Web/sites")).toMatchObject({ nameAvailable: true });
+  });
+
+  test("the PUT answer is stale, GET is true", async ({ emulator }) => {
+    const site = await makeSite(emulator, "stale-site");
+    const put = await site.arm("PUT", "", {
+      location: "eastus",
+      properties: { serverFarmId: site.planId, siteConfig: { alwaysOn: true } },
+    });
+    expect(put.body.properties.siteConfig).toMatchObject({ linuxFxVersion: "", alwaysOn: false });
+    expect(put.body.properties.siteProperties.properties[0]).toEqual({ name: "LinuxFxVersion", value: "PYTHON|3.12" });
+    expect((await site.arm("GET")).body.properties.siteConfig).toMatchObject({ linuxFxVersion: "PYTHON|3.12", alwaysOn: true });
+  });
+
+  test("an identity that is removed and given again is another one", async ({ emulator }) => {
+    const site = await makeSite(emulator, "identity-site", { identity: true });
+    const first = (await site.arm("GET")).body.identity.principalId as string;
+    expect(emulator.platform.directory.find(first)?.displayName).toBe("identity-site");
+    expect((await site.arm("PATCH", "", { identity: { type: "None" } })).body.identity).toBeUndefined();
+    expect(emulator.platform.directory.find(first)).toBeUndefined();
+    const second = (await site.arm("PATCH", "", { identity: { type: "SystemAssigned" } })).body.identity.principalId;
+    expect(second).not.toBe(first);
+  });
+
+  test("refusals have Microsoft.Web's odd shape, a missing site ARM's", async ({ emulator }) => {
+    const site = await makeSite(emulator, "taken-site");
+    const other = await emulator.group("rg-other");
+    const body = { location: "eastus", properties: { serverFarmId: site.planId } };
+    const taken = await emulator.arm("PUT", `${other}/providers/Microsoft.Web/sites/taken-site?${API}`, body);
+    expect(taken.status).toBe(409);
+    expect(taken.body.Details[2].ErrorEntity).toMatchObject({ ExtendedCode: "54001", Parameters: ["taken-site"] });
+    const runtime = await site.arm("PATCH", "/config/web", { properties: { linuxFxVersion: "PYTHON|2.7" } });
+    expect([runtime.status, runtime.body.Message]).toEqual([400, "The parameter LinuxFxVersion has an invalid value."]);
+    const missing = await site.arm("GET", "x");
+    expect([missing.status, missing.body.error.code]).toEqual([404, "ResourceNotFound"]);
+  });
+
+  test("alwaysOn is refused on a Free plan, a Linux runtime on a Windows plan", async ({ emulator }) => {
+    const group = await emulator.group();
+    for (const [name, sku, reserved, config, status] of [
+      ["free", "F1", true, { alwaysOn: true }, 409],
+      ["windows", "B1", false, { linuxFxVersion: "PYTHON|3.12" }, 400],
+    ] as const) {
+      const plan = `${group}/providers/Microsoft.Web/serverfarms/${name}`;
+      await emulator.arm("PUT", `${plan}?${API}`, { location: "eastus", sku: { name: sku }, properties: { reserved } });
+      const body = { location: "eastus", properties: { serverFarmId: plan, siteConfig: config } };
+      const refused = await emulator.arm("PUT", `${group}/providers/Microsoft.Web/sites/on-${name}?${API}`, body);
+      expect(refused.status, refused.text).toBe(status);
+      expect((await emulator.arm("GET", `${group}/providers/Microsoft.Web/sites/on-${name}?${API}`)).status).toBe(404);
+    }
+  });
+
+  test("a stopped site says so, and starts again", async ({ emulator }) => {
+    const site = await makeSite(emulator, "stop-site");
+    expect((await site.arm("POST", "/stop")).status).toBe(200);
+    const stopped = await emulator.fetch(site.origin);
+    expect([stopped.status, stopped.text.includes("This web app is stopped.")]).toEqual([403, true]);
+    expect((await site.arm("GET")).body.properties.state).toBe("Stopped");
+    expect((await site.arm("POST", "/start")).status).toBe(200);
+    await eventually(
+      () => emulator.fetch(site.origin),
+      ({ status }) => status === 200,
+    );
+  });
+
+  test("deleting the group closes the site's ports and removes its identity", async ({ emulator }) => {
+    const group = await emulator.group("rg-doomed");
+    const site = await makeSite(emulator, "doomed-site", { identity: true, group: "rg-doomed" });
+    const { principalId } = (await site.arm("GET")).body.identity;
+    await emulator.arm("DELETE", `${group}?api-version=2021-04-01`);
+    await emulator.until(`${group}?api-version=2021-04-01`, ({ status }) => status === 404);
+    await expect(emulator.fetch(site.origin)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    expect(emulator.platform.directory.find(principalId)).toBeUndefined();
   });
 });

@@ -30,9 +30,16 @@ export interface TestSite {
 export async function makeSite(
   emulator: TestEmulator,
   name: string,
-  options: { runtime?: string; startup?: string; settings?: Record<string, string>; identity?: boolean; capacity?: number } = {},
+  options: {
+    runtime?: string;
+    startup?: string;
+    settings?: Record<string, string>;
+    identity?: boolean;
+    capacity?: number;
+    group?: string;
+  } = {},
 ): Promise<TestSite> {
-  const group = await emulator.group();
+  const group = await emulator.group(options.group);
   const planId = `${group}/providers/Microsoft.Web/serverfarms/plan-${name}`;
   const id = `${group}/providers/Microsoft.Web/sites/${name}`;
   const sku = { name: "S1", tier: "STANDARD", capacity: options.capacity ?? 1 };
