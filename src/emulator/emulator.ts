@@ -17,9 +17,12 @@ import type { Endpoints, Platform, Service } from "./platform.ts";
 import { openDirectory } from "./services/entra/directory.ts";
 import { createEntraService } from "./services/entra/service.ts";
 import { createTokens, newSigningKeyPem } from "./services/entra/tokens.ts";
+import { createPostgresService } from "./services/postgres/service.ts";
 import { createProviders, type Providers } from "./services/resources/providers.ts";
 import { createResourcesService } from "./services/resources/service.ts";
 import { cloudToWire } from "./services/resources/wire.ts";
+import { createServiceLinkerService } from "./services/servicelinker/service.ts";
+import { createWebService } from "./services/web/service.ts";
 import { createStore, type Store } from "./store.ts";
 
 export interface EmulatorOptions {
@@ -209,7 +212,9 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
 /** The service list of local Azure: one line a service; the later may stand on the earlier. */
 function armServices(platform: Platform, providers: Providers, all: () => readonly Service[]): readonly Service[] {
   const resources = createResourcesService(platform, providers, all);
-  return [resources];
+  const servers = createPostgresService(platform);
+  const sites = createWebService(platform);
+  return [resources, servers, sites, createServiceLinkerService(platform, { sites, servers })];
 }
 
 /** Before 2022 one document, since then a list of clouds. */

@@ -1,0 +1,66 @@
+import { appendFileSync, rmSync } from "node:fs";
+import { text } from "node:stream/consumers";
+import { KnownError } from "../base/errors.ts";
+import { type Emulator, startEmulator } from "./emulator.ts";
+import { homeFiles, prepareHome, replaceFile } from "./home.ts";
+import type { DaemonGreeting, DaemonOptions } from "./local.ts";
+import { ownStamp } from "./process-stamp.ts";
+
+/** How long an orderly end may take before the process ends itself the hard way; the next start sweeps. */
+const END_MS = 20_000;
+
+await run(JSON.parse(await text(process.stdin)) as DaemonOptions);
+
+/** Local Azure as a process of its own: greets on standard output when ready, ends on SIGTERM, SIGINT or the control API. */
+async function run(options: DaemonOptions): Promise<void> {
+  prepareHome(options.homeFolder);
+  const files = homeFiles(options.homeFolder);
+  const log = (line: string): void => appendFileSync(files.log, `${new Date().toISOString()} ${line}\n`, { mode: 0o600 });
+  const logBug = (error: unknown): void => log(`bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  // A bug in one request must not take down the databases and apps of the others.
+  process.on("uncaughtException", logBug);
+  process.on("unhandledRejection", logBug);
+  process.stdout.on("error", () => undefined); // whoever started us is gone
+
+  const asked = new AbortController();
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => asked.abort());
+  try {
+    const emulator = await startEmulator({ ...options, log, onShutdown: () => asked.abort() });
+    replaceFile(files.run, JSON.stringify({ ...ownStamp(), ...emulator.status }), 0o600);
+    log(`ready on ${emulator.endpoints.resourceManager}`);
+    greet({ ready: true });
+    await whenAborted(asked.signal);
+    await end(emulator, files.run, log);
+  } catch (error) {
+    logBug(error);
+    greet({ ready: false, error: told(error) });
+    process.exitCode = 1;
+  }
+  // Nothing should be left to wait for; if something is, it must not keep a dead local Azure alive.
+  setTimeout(() => process.kill(process.pid, "SIGKILL"), END_MS).unref();
+}
+
+async function end(emulator: Emulator, runFile: string, log: (line: string) => void): Promise<void> {
+  setTimeout(() => process.kill(process.pid, "SIGKILL"), END_MS).unref();
+  log("ending");
+  rmSync(runFile, { force: true });
+  await emulator.close();
+  log("ended");
+}
+
+function greet(greeting: DaemonGreeting): void {
+  process.stdout.write(`${JSON.stringify(greeting)}\n`);
+}
+
+function told(error: unknown): { code?: string; message: string; hint?: string } {
+  if (!(error instanceof KnownError))
+    return { message: `Local Azure could not start: ${error instanceof Error ? error.message : String(error)}` };
+  return { code: error.code, message: error.message, ...(error.hint ? { hint: error.hint } : {}) };
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
