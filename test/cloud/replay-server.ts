@@ -46,7 +46,7 @@ const keyOf = (method: string, url: string): string => {
 };
 
 async function certificate(): Promise<{ cert: string; key: string }> {
-  x509.cryptoProvider.set(webcrypto as Crypto);
+  x509.cryptoProvider.set(webcrypto);
   const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const made = await x509.X509CertificateGenerator.createSelfSigned({

@@ -1,0 +1,60 @@
+import { describe, expect, it } from "vitest";
+import { remembering, whoAmI } from "../../src/cloud/credential.ts";
+import { environments } from "../../src/cloud/environment.ts";
+import { unsignedToken } from "./replay-server.ts";
+
+const credentialOf = (claims: Readonly<Record<string, unknown>>) => ({
+  getToken: async () => ({ token: unsignedToken(claims), expiresOnTimestamp: Date.now() + 3_600_000 }),
+});
+
+describe("whoAmI", () => {
+  it.each([
+    ["a user of a v1 token", { oid: "o", tid: "t", upn: "ana@example.com" }, { name: "ana@example.com", type: "User" }],
+    ["a guest", { oid: "o", tid: "t", unique_name: "live.com#ana@example.com" }, { name: "ana@example.com", type: "User" }],
+    ["an application", { oid: "o", tid: "t", appid: "app-id", idtyp: "app" }, { name: "app-id", type: "ServicePrincipal" }],
+    ["a named application", { oid: "o", tid: "t", appid: "a", app_displayname: "ci" }, { name: "ci", type: "ServicePrincipal" }],
+  ])("knows %s", async (_who, claims, expected) => {
+    expect(await whoAmI(credentialOf(claims), environments.public)).toEqual({ objectId: "o", tenantId: "t", ...expected });
+  });
+
+  it("says how to sign in when nobody is", async () => {
+    const nobody = { getToken: () => Promise.reject(new Error("Please run 'az login'")) };
+    await expect(whoAmI(nobody, environments.public)).rejects.toMatchObject({
+      code: "auth/signed-out",
+      hint: expect.stringContaining("az login"),
+    });
+  });
+});
+
+describe("remembering", () => {
+  it("asks once for one scope, also when asked in parallel, and again near the end", async () => {
+    let asked = 0;
+    let lifetimeMs = 3_600_000;
+    const inner = {
+      getToken: async () => {
+        asked += 1;
+        return { token: `token ${asked}`, expiresOnTimestamp: Date.now() + lifetimeMs };
+      },
+    };
+    const credential = remembering(inner);
+    await Promise.all([credential.getToken("a"), credential.getToken("a"), credential.getToken(["a"])]);
+    expect(asked).toBe(1);
+    lifetimeMs = 60_000;
+    await credential.getToken("b");
+    await credential.getToken("b");
+    expect(asked).toBe(3);
+  });
+
+  it("does not remember a failure", async () => {
+    let asked = 0;
+    const credential = remembering({
+      getToken: async () => {
+        asked += 1;
+        if (asked === 1) throw new Error("once");
+        return { token: "t", expiresOnTimestamp: Date.now() + 3_600_000 };
+      },
+    });
+    await expect(credential.getToken("a")).rejects.toThrow("once");
+    expect((await credential.getToken("a"))?.token).toBe("t");
+  });
+});

@@ -1,0 +1,222 @@
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { systemClock } from "../../src/base/clock.ts";
+import { type Cloud, openCloud } from "../../src/cloud/cloud.ts";
+import type { CloudContext } from "../../src/cloud/connection.ts";
+import { signIn } from "../../src/cloud/credential.ts";
+import type { Environment } from "../../src/cloud/environment.ts";
+import { accessDifferences } from "../../src/cloud/principals.ts";
+import { connectSql, type SqlSession } from "../../src/cloud/sql.ts";
+import { startTestEmulator, type TestEmulator } from "../support/emulator.ts";
+
+/** Local Azure as a black box: only its endpoints are used. */
+const GROUP = "rg-cloud";
+const SERVER = "cloud-db";
+const DATABASE = "Orders-1";
+const ROLE = 'app-role "1"';
+const OBJECT_ID = "11111111-2222-4333-8444-555555555555";
+
+let emulator: TestEmulator;
+let release: () => Promise<void>;
+let context: CloudContext;
+let cloud: Cloud;
+
+beforeAll(async () => {
+  ({ emulator, release } = await startTestEmulator());
+  const { endpoints, caPem, clientId, clientSecretFile } = emulator;
+  const environment: Environment = {
+    name: "local",
+    resourceManager: endpoints.resourceManager,
+    authorityHost: endpoints.authority,
+    scopes: {
+      resourceManager: "https://management.azure.com/.default",
+      postgres: "https://ossrdbms-aad.database.windows.net/.default",
+      appService: "https://appservice.azure.com/.default",
+    },
+    siteScheme: "https",
+    caPem,
+  };
+  const clientSecret = readFileSync(clientSecretFile, "utf8");
+  const credential = await signIn(environment, { tenantId: endpoints.tenantId, clientId, clientSecret });
+  const signal = new AbortController().signal;
+  context = { environment, credential, subscriptionId: endpoints.subscriptionId, signal, clock: systemClock };
+  cloud = await openCloud(context);
+});
+afterAll(() => release?.());
+
+const login = () => cloud.caller.name;
+const target = async () => {
+  const server = await cloud.postgresServers.get(GROUP, SERVER);
+  if (!server) throw new Error("no server");
+  return { host: server.host, port: server.port };
+};
+const session = async (database: string): Promise<SqlSession> =>
+  connectSql({
+    ...(await target()),
+    database,
+    user: login(),
+    token: async () => (await cloud.databaseToken()).token,
+    environment: context.environment,
+    signal: context.signal,
+  });
+const inDatabase = async <T>(work: (session: SqlSession) => Promise<T>): Promise<T> => {
+  const open = await session(DATABASE);
+  try {
+    return await work(open);
+  } finally {
+    await open.close();
+  }
+};
+
+describe("adapters over local Azure", () => {
+  it("makes a group and an Entra-only server with administrator and database", async () => {
+    expect(await cloud.resourceGroups.get(GROUP)).toBeUndefined();
+    await cloud.resourceGroups.put(GROUP, { location: "eastus", tags: { made: "here" } });
+    expect(await cloud.resourceGroups.get(GROUP)).toMatchObject({ name: GROUP, location: "eastus", tags: { made: "here" } });
+    const { tenantId, objectId, name, type } = cloud.caller;
+    expect(await cloud.postgresServers.get(GROUP, SERVER)).toBeUndefined();
+    const desired = {
+      location: "eastus",
+      version: "16",
+      sku: "Standard_B1ms",
+      tier: "Burstable",
+      storageGb: 32,
+      tenantId,
+      tags: { a: "b" },
+    };
+    const server = await cloud.postgresServers.create(GROUP, SERVER, desired);
+    expect(server).toMatchObject({ name: SERVER, passwordAuth: false, entraAuth: true, tenantId, tags: { a: "b" }, sku: "Standard_B1ms" });
+    // Three writes at once: the adapter makes them one after the other.
+    await Promise.all([
+      cloud.postgresServers.putAdministrator(GROUP, SERVER, { objectId, name, type, tenantId }),
+      cloud.postgresServers.putFirewallRule(GROUP, SERVER, { name: "me", start: "127.0.0.1", end: "127.0.0.1" }),
+      cloud.postgresServers.createDatabase(GROUP, SERVER, DATABASE),
+    ]);
+    expect(await cloud.postgresServers.listAdministrators(GROUP, SERVER)).toMatchObject([{ objectId, name, type }]);
+    expect(await cloud.postgresServers.listFirewallRules(GROUP, SERVER)).toEqual([{ name: "me", start: "127.0.0.1", end: "127.0.0.1" }]);
+  });
+
+  it("tells a firewall refusal and the address that was seen", async () => {
+    await cloud.postgresServers.deleteFirewallRule(GROUP, SERVER, "me");
+    await expect(session("postgres")).rejects.toMatchObject({ code: "database/firewall" });
+    await cloud.postgresServers.putFirewallRule(GROUP, SERVER, { name: "me", start: "127.0.0.1", end: "127.0.0.1" });
+    const open = await session("postgres");
+    expect((await open.query("SELECT current_user::text AS me")).rows).toEqual([{ me: login() }]);
+    await open.close();
+    await expect(session("no such")).rejects.toMatchObject({ code: "database/failed" });
+  });
+
+  it("creates a role for an identity, finds it, and grants exactly the level", async () => {
+    const server = await target();
+    expect(await cloud.principals.find(server, login(), ROLE)).toBeUndefined();
+    const made = await cloud.principals.create(server, login(), { role: ROLE, objectId: OBJECT_ID, type: "service" });
+    expect(made).toEqual({ role: ROLE, objectId: OBJECT_ID, type: "service", isAdmin: false });
+    expect(await cloud.principals.create(server, login(), { role: ROLE, objectId: OBJECT_ID, type: "service" })).toEqual(made);
+    const other = "99999999-2222-4333-8444-555555555555";
+    await expect(cloud.principals.create(server, login(), { role: ROLE, objectId: other, type: "service" })).rejects.toMatchObject({
+      code: "azure/conflict",
+    });
+    await inDatabase(async (admin) => {
+      await admin.query('CREATE TABLE "Old Things" (id serial PRIMARY KEY, name text)');
+    });
+    for (const level of ["read", "owner", "write", "read", "owner"] as const) {
+      expect(accessDifferences(await cloud.principals.access(server, login(), DATABASE, ROLE), level), `before ${level}`).not.toEqual([]);
+      await cloud.principals.grant(server, login(), DATABASE, ROLE, level);
+      expect(accessDifferences(await cloud.principals.access(server, login(), DATABASE, ROLE), level), `after ${level}`).toEqual([]);
+    }
+    await cloud.principals.grant(server, login(), DATABASE, ROLE, "owner");
+    const later = await inDatabase(async (admin) => {
+      await admin.query('CREATE TABLE "Later Things" (id serial PRIMARY KEY)');
+      return admin.query(`SELECT has_table_privilege($1, '"Later Things"', 'INSERT') AS may`, [ROLE]);
+    });
+    expect(later.rows).toEqual([{ may: true }]);
+  });
+
+  it("gives a role to a recreated identity and keeps what the role owned", async () => {
+    const server = await target();
+    await inDatabase(async (admin) => {
+      await admin.query(`GRANT "app-role ""1""" TO CURRENT_USER`);
+      await admin.query(`SET ROLE "app-role ""1"""`);
+      await admin.query("CREATE TABLE owned_by_app (id serial PRIMARY KEY)");
+      await admin.query("INSERT INTO owned_by_app DEFAULT VALUES");
+      await admin.query("RESET ROLE");
+      await admin.query(`REVOKE "app-role ""1""" FROM CURRENT_USER`);
+    });
+    const objectId = "22222222-2222-4333-8444-555555555555";
+    const repaired = await cloud.principals.repair(server, login(), { role: ROLE, objectId, databases: [DATABASE] });
+    expect(repaired).toMatchObject({ role: ROLE, objectId });
+    await cloud.principals.grant(server, login(), DATABASE, ROLE, "owner");
+    const access = await cloud.principals.access(server, login(), DATABASE, ROLE);
+    expect(accessDifferences(access, "owner")).toEqual([]);
+    expect(access.ownedTables).toBe(1);
+    const roles = await inDatabase((admin) => admin.query("SELECT count(*)::int AS n FROM pg_roles WHERE rolname LIKE '%_held'"));
+    expect(roles.rows).toEqual([{ n: 0 }]);
+
+    await cloud.principals.grant(server, login(), DATABASE, ROLE, "read");
+    expect((await cloud.principals.access(server, login(), DATABASE, ROLE)).ownedTables).toBe(0);
+    await cloud.principals.drop(server, login(), { role: ROLE, databases: [DATABASE] });
+    expect(await cloud.principals.find(server, login(), ROLE)).toBeUndefined();
+    const kept = await inDatabase((admin) => admin.query("SELECT count(*)::int AS n FROM owned_by_app"));
+    expect(kept.rows).toEqual([{ n: 1 }]);
+  });
+
+  it("makes a plan and a web app with identity, settings, closed publishing and logs", async () => {
+    const plan = await cloud.webApps.createPlan(GROUP, "cloud-plan", { location: "eastus", sku: "B1", tags: {} });
+    expect(plan).toMatchObject({ sku: "B1", tier: "Basic", capacity: 1, isLinux: true });
+    expect(await cloud.webApps.scalePlan(GROUP, "cloud-plan", { capacity: 2 })).toMatchObject({ sku: "B1", capacity: 2, isLinux: true });
+    expect(await cloud.webApps.get(GROUP, "cloud-app")).toBeUndefined();
+    const app = await cloud.webApps.create(GROUP, "cloud-app", {
+      location: "eastus",
+      planId: plan.id,
+      config: { runtime: "PYTHON|3.12", startup: "python app.py", ftpsState: "Disabled", minTlsVersion: "1.2" },
+      settings: { ONE: "1" },
+      tags: { t: "1" },
+    });
+    expect(app).toMatchObject({ name: "cloud-app", httpsOnly: true, state: "Running", tags: { t: "1" } });
+    expect(app.principalId).toMatch(/^[0-9a-f-]{36}$/);
+    expect(app.scmHost).not.toBe("");
+    expect(await cloud.webApps.getConfig(GROUP, "cloud-app")).toMatchObject({ runtime: "PYTHON|3.12", startup: "python app.py" });
+    expect(await cloud.webApps.updateConfig(GROUP, "cloud-app", { healthCheckPath: "/healthz" })).toMatchObject({
+      healthCheckPath: "/healthz",
+    });
+    expect(await cloud.webApps.getSettings(GROUP, "cloud-app")).toMatchObject({ ONE: "1" });
+    await cloud.webApps.putSettings(GROUP, "cloud-app", { TWO: "2" });
+    expect(await cloud.webApps.getSettings(GROUP, "cloud-app")).toEqual({ TWO: "2" });
+    await cloud.webApps.setPublishingPolicy(GROUP, "cloud-app", "scm", false);
+    await cloud.webApps.setPublishingPolicy(GROUP, "cloud-app", "ftp", false);
+    expect(await cloud.webApps.getPublishingPolicies(GROUP, "cloud-app")).toEqual({ scm: false, ftp: false });
+    await cloud.webApps.enableFileSystemLogging(GROUP, "cloud-app");
+    expect(await cloud.webApps.getLogs(GROUP, "cloud-app")).toEqual({ isFileSystemLoggingOn: true });
+    expect(await cloud.webApps.update(GROUP, "cloud-app", { tags: { t: "2" } })).toMatchObject({
+      tags: { t: "2" },
+      principalId: app.principalId,
+    });
+    expect(await cloud.webApps.checkName("cloud-app")).toMatchObject({ isFree: false });
+
+    const database = await cloud.postgresServers.getDatabase(GROUP, SERVER, "postgres");
+    const linker = await cloud.linkers.put(app.id, "orders", {
+      targetId: database?.id ?? "",
+      userName: "aad_orders",
+      clientType: "python",
+    });
+    expect(linker).toMatchObject({ userName: "aad_orders", authType: "systemAssignedIdentity", provisioningState: "Succeeded" });
+    expect((await cloud.linkers.validate(app.id, "orders")).items.length).toBeGreaterThan(0);
+    expect((await cloud.linkers.listConfigurations(app.id, "orders"))[0]?.value).toContain("aad_orders");
+    expect(await cloud.linkers.list(app.id)).toHaveLength(1);
+    await cloud.linkers.delete(app.id, "orders");
+    expect(await cloud.linkers.get(app.id, "orders")).toBeUndefined();
+
+    const scm = cloud.scmSite(app);
+    await scm.warmUp();
+    expect(await scm.getSettings()).toMatchObject({ TWO: "2" });
+    expect(await scm.isDeploying()).toBe(false);
+    expect((await cloud.site(app).get("/")).status).toBeLessThan(600);
+  });
+
+  it("deletes the group with everything in it", async () => {
+    expect((await cloud.resourceGroups.resources(GROUP)).map(({ type }) => type.toLowerCase())).toContain("microsoft.web/sites");
+    await cloud.resourceGroups.delete(GROUP);
+    expect(await cloud.resourceGroups.get(GROUP)).toBeUndefined();
+    await cloud.resourceGroups.delete(GROUP);
+  });
+});
