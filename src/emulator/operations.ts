@@ -110,6 +110,7 @@ export function createOperations(
   const begin = (operation: Stored): void => {
     const work = async (): Promise<void> => {
       try {
+        await new Promise((resolve) => setImmediate(resolve)); // the handler that accepted it writes its rows first
         settled.set(operation.id, { result: await kinds.get(operation.kind)?.work?.(operation) });
       } catch (error) {
         if (!isArmError(error)) onBug(error);

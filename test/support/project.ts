@@ -1,0 +1,75 @@
+import { systemClock } from "../../src/base/clock.ts";
+import { type Cloud, openCloud } from "../../src/cloud/cloud.ts";
+import { environments } from "../../src/cloud/environment.ts";
+import { apply } from "../../src/engine/apply.ts";
+import { type Plan, plan } from "../../src/engine/plan.ts";
+import type { Report } from "../../src/engine/report.ts";
+import { createSetup, type Setup } from "../../src/project/setup.ts";
+import { validateProject } from "../../src/project/validate.ts";
+import { allSteps } from "../../src/steps/all.ts";
+import { createDatabaseDoor, type DatabaseDoor } from "../../src/steps/database-door.ts";
+import type { TestEmulator } from "./emulator.ts";
+
+/** A project without a folder, and the client's own adapters over a test's local Azure. */
+export interface TestProject {
+  readonly setup: Setup;
+  readonly cloud: Cloud;
+  readonly door: DatabaseDoor;
+  plan(): Promise<Plan>;
+  init(): Promise<Report>;
+  /** ARM writes that the emulator saw since the last call: `PUT /subscriptions/…`. */
+  writes(): string[];
+}
+
+export async function openTestProject(emulator: TestEmulator, file: object): Promise<TestProject> {
+  const setup = createSetup(
+    { name: "shop", ...file },
+    { folder: "/nowhere", suffix: "t3st", detected: { api: { runtime: "python|3.12" } }, validate: validateProject },
+  );
+  const signal = new AbortController().signal;
+  const context = {
+    environment: {
+      ...environments.public,
+      name: "local" as const,
+      resourceManager: emulator.endpoints.resourceManager,
+      authorityHost: emulator.endpoints.authority,
+      siteScheme: "http" as const,
+      caPem: emulator.caPem,
+    },
+    credential: emulator.credential,
+    subscriptionId: emulator.endpoints.subscriptionId,
+    signal,
+    clock: systemClock,
+  };
+  const cloud = await openCloud(context);
+  const door = createDatabaseDoor({
+    servers: cloud.postgresServers,
+    openServersForCleanup: async () => cloud.postgresServers,
+    group: setup.resourceGroup,
+    callerId: cloud.caller.objectId,
+    owner: setup.owner,
+    clock: systemClock,
+    signal,
+    onNote: () => {},
+  });
+  const graph = () => allSteps(setup, { cloud, door, clock: systemClock, signal });
+  let seen = 0;
+  return {
+    setup,
+    cloud,
+    door,
+    plan: () => plan(graph()),
+    init: async () => {
+      const report = await apply(await plan(graph()), { clock: systemClock, signal });
+      await door.close();
+      return report;
+    },
+    writes: () => {
+      const entries = emulator.journal.entries().filter(({ n }) => n > seen);
+      seen = entries.at(-1)?.n ?? seen;
+      return entries
+        .filter(({ method, path }) => method !== "GET" && !/\/oauth2\/|\/list$|\/listConfigurations$|^\/_local/i.test(path))
+        .map(({ method, path }) => `${method} ${path}`);
+    },
+  };
+}
