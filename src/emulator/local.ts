@@ -51,6 +51,7 @@ export async function startLocal(home: string, options: StartOptions): Promise<R
   return await withLock(homeFiles(home).lock, options.signal, async () => {
     const status = await localStatus(home);
     if (status.running) return status;
+    if (options.signal?.aborted) throw cancelled();
     await sweepLeftovers(home);
     await spawnDaemon(home, options);
     const started = await localStatus(home);

@@ -141,7 +141,8 @@ function withHelpers(emulator: Emulator, homeFolder: string, restart: () => Prom
   };
 }
 
-function httpsCall(
+/** One HTTPS request that trusts `ca`, on a connection of its own. */
+export function httpsCall(
   url: string,
   ca: string,
   init: { method?: string; headers?: Record<string, string>; body?: string | Buffer },

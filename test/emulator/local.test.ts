@@ -1,0 +1,115 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build } from "esbuild";
+import { afterAll, test as base, beforeAll, expect } from "vitest";
+import { localStatus, resetLocal, startLocal, stopLocal } from "../../src/emulator/local.ts";
+import { isSameProcess, type ProcessStamp } from "../../src/emulator/process-stamp.ts";
+import { httpsCall } from "../support/emulator.ts";
+
+let dist = "";
+
+beforeAll(async () => {
+  dist = mkdtempSync(join(tmpdir(), "ppg-dist-"));
+  await build({
+    entryPoints: ["src/emulator/daemon.ts"],
+    outfile: join(dist, "daemon.mjs"),
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    logLevel: "error",
+    banner: { js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);" },
+  });
+});
+
+afterAll(() => rmSync(dist, { recursive: true, force: true }));
+
+const test = base.extend<{ home: string }>({
+  // biome-ignore lint/correctness/noEmptyPattern: vitest reads the pattern
+  home: async ({}, use) => {
+    const home = mkdtempSync(join(tmpdir(), "ppg-home-"));
+    await use(home);
+    await stopLocal(home);
+    rmSync(home, { recursive: true, force: true });
+  },
+});
+
+const options = () => ({ daemonFile: join(dist, "daemon.mjs") });
+
+test("starts, answers, and a second start gives the same daemon", async ({ home }) => {
+  expect(await localStatus(home)).toEqual({ running: false, home });
+  const started = await startLocal(home, options());
+  expect(started).toMatchObject({ running: true, home });
+  expect(await startLocal(home, options())).toEqual(started);
+  const key = readFileSync(started.controlKeyFile, "utf8");
+  const ca = readFileSync(started.caFile, "utf8");
+  const told = await httpsCall(`${started.arm}/_local/status`, ca, { headers: { authorization: `Bearer ${key}` } });
+  expect(told.body).toMatchObject({ running: true, pid: started.pid, arm: started.arm });
+  expect(statSync(join(home, "keys")).mode & 0o777).toBe(0o700);
+  for (const file of readdirSync(join(home, "keys")))
+    expect([file, statSync(join(home, "keys", file)).mode & 0o777]).toEqual([file, 0o600]);
+});
+
+test("several starters at once get one daemon", async ({ home }) => {
+  const all = await Promise.all([1, 2, 3].map(() => startLocal(home, options())));
+  expect(new Set(all.map(({ pid }) => pid)).size).toBe(1);
+});
+
+test("stop ends the process and the port; the next start takes the same port and subscription", async ({ home }) => {
+  const first = await startLocal(home, options());
+  const stamp = JSON.parse(readFileSync(join(home, "run.json"), "utf8")) as ProcessStamp;
+  expect(isSameProcess(stamp)).toBe(true);
+  expect(await stopLocal(home)).toBe(true);
+  expect(isSameProcess(stamp)).toBe(false);
+  expect(existsSync(join(home, "run.json"))).toBe(false);
+  expect(await stopLocal(home)).toBe(false);
+  const second = await startLocal(home, options());
+  expect({ arm: second.arm, subscriptionId: second.subscriptionId }).toEqual({ arm: first.arm, subscriptionId: first.subscriptionId });
+});
+
+test("a daemon killed with SIGKILL does not look like a running one and can be started again", async ({ home }) => {
+  const first = await startLocal(home, options());
+  process.kill(first.pid, "SIGKILL");
+  const deadline = Date.now() + 5_000;
+  while ((await localStatus(home)).running && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+  expect(await localStatus(home)).toEqual({ running: false, home });
+  const second = await startLocal(home, options());
+  expect(second.pid).not.toBe(first.pid);
+  expect(second.subscriptionId).toBe(first.subscriptionId);
+});
+
+test("reset forgets the subscription, keeps the caches", async ({ home }) => {
+  const first = await startLocal(home, options());
+  await resetLocal(home);
+  expect(await localStatus(home)).toEqual({ running: false, home });
+  expect(existsSync(join(home, "keys"))).toBe(false);
+  expect(existsSync(join(home, "cache"))).toBe(true);
+  expect((await startLocal(home, options())).subscriptionId).not.toBe(first.subscriptionId);
+});
+
+test("a taken port is named", async ({ home }) => {
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+  const { port } = other.address() as { port: number };
+  try {
+    await expect(startLocal(home, { ...options(), port })).rejects.toMatchObject({
+      code: "local/port-in-use",
+      message: expect.stringContaining(String(port)),
+    });
+  } finally {
+    other.close();
+  }
+});
+
+test("a start that is cancelled half-way leaves no daemon", async ({ home }) => {
+  const controller = new AbortController();
+  const starting = startLocal(home, { ...options(), signal: controller.signal });
+  const refused = expect(starting).rejects.toMatchObject({ code: "cancelled" });
+  const deadline = Date.now() + 10_000;
+  while (!existsSync(join(home, "local.log")) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 1));
+  controller.abort();
+  await refused;
+  expect((await localStatus(home)).running).toBe(false);
+});
