@@ -175,7 +175,7 @@ const isSignInError = (error: Error): boolean =>
   ["CredentialUnavailableError", "AuthenticationError", "AggregateAuthenticationError", "AuthenticationRequiredError"].includes(error.name);
 
 /** The failure as Azure put it, from the last answer that was seen or from the thrown error itself. */
-export function failureOf(
+function failureOf(
   error: unknown,
   last: { readonly status?: number | undefined; readonly body?: string | undefined },
 ): AzureFailure | undefined {

@@ -114,7 +114,7 @@ function parseReport(words: string): PascalReport | undefined {
 }
 
 /** The verdict in any of the three recorded forms: structured (2023), JSON inside `message` (2022), words (2021). */
-export function toValidation(properties: WireValidation | null | undefined): LinkerValidation {
+function toValidation(properties: WireValidation | null | undefined): LinkerValidation {
   const words = properties?.Message ?? properties?.message ?? "";
   if (properties?.isConnectionAvailable !== undefined) {
     return { isAvailable: properties.isConnectionAvailable, items: (properties.validationDetail ?? []).map(toItem) };

@@ -27,19 +27,19 @@ export function siteClient(context: CloudContext, webApp: { readonly name: strin
   const tlsSettings = environment.caPem === undefined ? undefined : { ca: environment.caPem };
 
   const send = async (method: HttpMethods, path: string, timeoutMs: number, json?: unknown): Promise<SiteResponse> => {
-    const response = await client.sendRequest(
-      createPipelineRequest({
-        url: new URL(path, webApp.url).href,
-        method,
-        timeout: timeoutMs,
-        abortSignal: signal,
-        // An app's public URL: no token is ever sent there.
-        allowInsecureConnection: true,
-        headers: createHttpHeaders({ "user-agent": USER_AGENT, ...(json !== undefined && { "content-type": "application/json" }) }),
-        ...(json !== undefined && { body: JSON.stringify(json) }),
-        ...(tlsSettings && { tlsSettings }),
-      }),
-    );
+    const request = createPipelineRequest({
+      url: new URL(path, webApp.url).href,
+      method,
+      timeout: timeoutMs,
+      abortSignal: signal,
+      // An app's public URL: no token is ever sent there.
+      allowInsecureConnection: true,
+      headers: createHttpHeaders({ "user-agent": USER_AGENT, ...(json !== undefined && { "content-type": "application/json" }) }),
+      ...(json !== undefined && { body: JSON.stringify(json) }),
+    });
+    // Not among the options above: the function would drop it.
+    if (tlsSettings) request.tlsSettings = tlsSettings;
+    const response = await client.sendRequest(request);
     return { status: response.status, headers: response.headers.toJSON(), body: response.bodyAsText ?? "" };
   };
 
