@@ -39,9 +39,12 @@ export interface SqlTarget {
 
 const CONNECT_TIMEOUT_MS = 20_000;
 const STATEMENT_TIMEOUT_MS = 120_000;
-/** A server that is starting (57P03) or has no free connection (53300) is asked again for a while. */
-const NOT_YET = new Set(["57P03", "53300"]);
+/** A server that is starting (57P03, or breaks connections while it restarts) or has no free connection (53300) is asked again for a while. */
+const NOT_YET = new Set(["57P03", "53300", "ECONNRESET"]);
 const NOT_YET_PAUSES_MS = [500, 1_000, 2_000, 4_000, 8_000, 8_000];
+
+/** pg's own error for a connection that ended in the middle of the login has no code at all. */
+const isNotYet = (error: unknown): boolean => error instanceof Error && NOT_YET.has((error as SqlError).code ?? "ECONNRESET");
 
 interface SqlError extends Error {
   readonly code?: string;
@@ -98,7 +101,8 @@ function translateSql(what: string, error: unknown): KnownError {
     return new KnownError("database/unreachable", `cannot ${what}: TLS failed`, { hint, cause });
   }
   if (/^E[A-Z_]+$/.test(state)) return new KnownError("database/unreachable", `cannot ${what}`, { hint: unreachableHints[state], cause });
-  return new KnownError("database/failed", `cannot ${what}`, { cause });
+  // Only PostgreSQL's own errors have a severity; the rest are broken connections.
+  return new KnownError(sql.severity === undefined ? "database/unreachable" : "database/failed", `cannot ${what}`, { cause });
 }
 
 /** The address Azure saw, when the error is a firewall refusal that names one. */
@@ -169,7 +173,7 @@ export async function connectSql(target: SqlTarget): Promise<SqlSession> {
       return openSession(target, await connectOnce(target));
     } catch (error) {
       if (target.signal.aborted) throw cancelled(target.signal);
-      if (!NOT_YET.has((error as SqlError).code ?? "")) throw translateSql(what, error);
+      if (!isNotYet(error)) throw translateSql(what, error);
     }
     await orCancelled(target.signal, new Promise((resolve) => setTimeout(resolve, pauseMs)));
   }

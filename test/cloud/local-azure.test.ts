@@ -1,5 +1,8 @@
 import { readFileSync } from "node:fs";
+import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import * as yazl from "yazl";
 import { systemClock } from "../../src/base/clock.ts";
 import { type Cloud, openCloud } from "../../src/cloud/cloud.ts";
 import type { CloudContext } from "../../src/cloud/connection.ts";
@@ -211,6 +214,48 @@ describe("adapters over local Azure", () => {
     expect(await scm.getSettings()).toMatchObject({ TWO: "2" });
     expect(await scm.isDeploying()).toBe(false);
     expect((await cloud.site(app).get("/")).status).toBeLessThan(600);
+  });
+
+  it("deploys a package, follows it to its end and sees the app's log live", async () => {
+    const plan = await cloud.webApps.getPlan(GROUP, "cloud-plan");
+    const app = await cloud.webApps.create(GROUP, "cloud-node", {
+      location: "eastus",
+      planId: plan?.id ?? "",
+      config: { runtime: "NODE|20-lts", startup: "node server.js" },
+      settings: {},
+      tags: {},
+    });
+    await cloud.webApps.enableFileSystemLogging(GROUP, "cloud-node");
+    const scm = cloud.scmSite(app);
+    await scm.warmUp();
+    const zip = new yazl.ZipFile();
+    const code = `require("http").createServer((q, r) => { console.log("seen " + q.url); r.end("it is me"); }).listen(process.env.PORT);`;
+    zip.addBuffer(Buffer.from(code), "server.js");
+    zip.end();
+    const bytes = await buffer(zip.outputStream);
+    const { deploymentId } = await scm.zipDeploy({ stream: () => Readable.from([bytes]), size: bytes.length });
+
+    const until = Date.now() + 60_000;
+    let status = await cloud.webApps.deploymentStatus(GROUP, "cloud-node", deploymentId);
+    while (!status?.isTerminal && Date.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      status = await cloud.webApps.deploymentStatus(GROUP, "cloud-node", deploymentId);
+    }
+    expect(status).toMatchObject({ status: "RuntimeSuccessful", isOk: true });
+    expect(await scm.latest()).toMatchObject({ id: deploymentId, status: "succeeded", isComplete: true });
+    expect((await scm.listLog(deploymentId)).length).toBeGreaterThan(2);
+
+    const stop = new AbortController();
+    let seen = "";
+    for await (const chunk of await scm.openLogStream(AbortSignal.any([stop.signal, AbortSignal.timeout(30_000)]))) {
+      // Only once the stream is open: the line must come live.
+      if (seen === "") expect(await cloud.site(app).get("/marker-1")).toMatchObject({ status: 200, body: "it is me" });
+      seen += Buffer.from(chunk).toString("utf8");
+      if (seen.includes("seen /marker-1")) break;
+    }
+    stop.abort();
+    expect(seen).toContain("Welcome, you are now connected to log-streaming service.");
+    expect(seen).toContain("seen /marker-1");
   });
 
   it("deletes the group with everything in it", async () => {
