@@ -74,7 +74,7 @@ export function buildEnvironment(input: EnvironmentInput): Record<string, string
   };
   if (input.stack === "python") {
     const guni = `--timeout 600 --access-logfile '-' --error-logfile '-' --bind=127.0.0.1:${input.port} --chdir=${input.appFolder}`;
-    Object.assign(own, { GUNICORN_CMD_ARGS: guni, PYTHONDONTWRITEBYTECODE: "1" });
+    own.GUNICORN_CMD_ARGS = guni;
   }
   const settings: Record<string, string> = {};
   for (const [name, value] of Object.entries(input.appSettings)) {

@@ -100,12 +100,23 @@ async function makeVirtualEnvironment(
 ): Promise<void> {
   request.say(`Python Virtual Environment: antenv`);
   request.say("Creating virtual environment...");
-  await run(request, python.path, ["-m", "venv", target]);
+  // Azure's antenv holds pip; here the interpreter's own pip installs into it when it can, which saves some seconds.
+  const hasPip = await canInstallElsewhere(python);
+  await run(request, python.path, ["-m", "venv", ...(hasPip ? ["--without-pip"] : []), target]);
   request.say("Activating virtual environment...");
   if (!pipArgs) return;
   request.say("Running pip install...");
-  const pip = ["-m", "pip", "install", "--cache-dir", join(request.cacheFolder, "pip"), "--disable-pip-version-check", ...pipArgs];
-  await run(request, join(target, "bin", "python"), pip);
+  const into = join(target, "bin", "python");
+  const pip = hasPip ? ["-m", "pip", "--python", into] : ["-m", "pip"];
+  const options = ["--cache-dir", join(request.cacheFolder, "pip"), "--disable-pip-version-check", "--no-compile"];
+  await run(request, hasPip ? python.path : into, [...pip, "install", ...options, ...pipArgs]);
+}
+
+/** `pip --python` came with 22.3. */
+async function canInstallElsewhere(python: Interpreter): Promise<boolean> {
+  const { stdout } = await execa(python.path, ["-m", "pip", "--version"], { reject: false });
+  const [, major = 0, minor = 0] = (/^pip (\d+)\.(\d+)/.exec(stdout ?? "") ?? []).map(Number);
+  return major > 22 || (major === 22 && minor >= 3);
 }
 
 async function buildNode(request: BuildRequest): Promise<void> {
