@@ -41,6 +41,7 @@ export interface TokenGateway {
 
 /** PostgreSQL's `authentication_timeout`. */
 const LOGIN_WITHIN_MS = 60_000;
+const HANG_UP_WITHIN_MS = 5_000;
 const TLS_RECORD_HANDSHAKE = 0x16;
 
 /**
@@ -99,7 +100,7 @@ async function welcome(socket: Socket, context: SecureContext, backend: GatewayB
     const { stream, packet } = await negotiate(socket, context);
     if (packet.code === CANCEL_REQUEST) return forwardCancel(stream, packet, backend, cancelKeys);
     const refusal = await admit(stream, packet, socket.remoteAddress ?? "", backend);
-    if (refusal) return void stream.end(fatal(refusal.sqlState, refusal.message));
+    if (refusal) return dismiss(stream, fatal(refusal.sqlState, refusal.message));
     await session(stream, packet, backend, cancelKeys);
   } finally {
     clearTimeout(alarm);
@@ -162,7 +163,7 @@ async function session(client: Socket, packet: StartupPacket, backend: GatewayBa
   try {
     answer = await readLoginAnswer(server);
   } catch {
-    return void client.end(fatal(STARTING.sqlState, STARTING.message));
+    return dismiss(client, fatal(STARTING.sqlState, STARTING.message));
   }
   const { cancelKey } = answer;
   if (cancelKey) {
@@ -188,10 +189,18 @@ function copy(from: Socket, to: Socket): void {
 }
 
 function forwardCancel(client: Socket, packet: StartupPacket, backend: GatewayBackend, cancelKeys: ReadonlySet<string>): void {
-  if (!cancelKeys.has(packet.bytes.subarray(8).toString("hex"))) return void client.end();
+  if (!cancelKeys.has(packet.bytes.subarray(8).toString("hex"))) return dismiss(client);
   const server = connect({ path: backend.socketPath() });
   server.on("error", () => {}); // the server went away: nothing is left to cancel
-  server.once("close", () => client.end());
+  server.once("close", () => dismiss(client));
   server.end(packet.bytes);
   server.resume();
+}
+
+/** Says the last word and lets the client hang up; one that does not is cut off. */
+function dismiss(client: Socket, lastWord?: Buffer): void {
+  const alarm = setTimeout(() => client.destroy(), HANG_UP_WITHIN_MS);
+  client.once("close", () => clearTimeout(alarm));
+  client.resume();
+  client.end(lastWord);
 }
