@@ -90,7 +90,7 @@ export interface Arm {
   ): Promise<PlainAnswer>;
 }
 
-export interface ArmClientOptions {
+interface ArmClientOptions {
   readonly endpoint: string;
   readonly credentialScopes: string;
   readonly credentials: { readonly scopes: string[] };

@@ -1,4 +1,4 @@
-export type CloudName = "public" | "usgov" | "china" | "local";
+type CloudName = "public" | "usgov" | "china" | "local";
 
 /** The endpoints of one Azure cloud. Real Azure and local Azure differ in these values only. */
 export interface Environment {

@@ -16,7 +16,7 @@ export interface Linker {
   readonly provisioningState: string;
 }
 
-export interface LinkerValidation {
+interface LinkerValidation {
   readonly isAvailable: boolean;
   readonly items: readonly { readonly name: string; readonly isOk: boolean; readonly detail?: string }[];
   readonly message?: string;

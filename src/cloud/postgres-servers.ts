@@ -36,7 +36,7 @@ export interface PostgresServer {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-export interface NewPostgresServer {
+interface NewPostgresServer {
   readonly location: string;
   readonly version: string;
   readonly sku: string;
@@ -79,7 +79,7 @@ export interface Database {
 }
 
 /** A server parameter; all values are texts. */
-export interface ServerParameter {
+interface ServerParameter {
   readonly name: string;
   readonly value: string;
   readonly defaultValue: string;

@@ -9,7 +9,7 @@ import { connectSql, quoteIdentifier, type SqlResult, type SqlSession, sqlStateO
 /** Owner may create tables in schema public; write changes rows; read reads them. */
 export type AccessLevel = "owner" | "write" | "read";
 
-export interface DatabaseServer {
+interface DatabaseServer {
   readonly host: string;
   readonly port: number;
 }
@@ -23,7 +23,7 @@ export interface DatabasePrincipal {
   readonly isAdmin: boolean;
 }
 
-export interface TableAccess {
+interface TableAccess {
   /** Tables, views and partitioned tables in schema public. */
   readonly total: number;
   readonly select: number;

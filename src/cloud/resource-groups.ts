@@ -13,7 +13,7 @@ export interface ResourceGroup {
   readonly tags: Tags;
 }
 
-export interface ResourceSummary {
+interface ResourceSummary {
   readonly id: string;
   readonly name: string;
   /** `Microsoft.Web/sites` */
@@ -21,7 +21,7 @@ export interface ResourceSummary {
   readonly tags: Tags;
 }
 
-export interface Subscription {
+interface Subscription {
   readonly subscriptionId: string;
   readonly displayName: string;
   readonly tenantId: string;

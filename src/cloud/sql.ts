@@ -5,7 +5,7 @@ import type { Environment } from "./environment.ts";
 import { cancelled, withoutSecrets } from "./errors.ts";
 import { orCancelled } from "./operations.ts";
 
-export interface SqlNotice {
+interface SqlNotice {
   /** SQLSTATE, `01007`. */
   readonly code: string;
   readonly severity: string;

@@ -56,7 +56,7 @@ export interface WebAppConfig {
   readonly healthCheckPath: string;
 }
 
-export interface NewPlan {
+interface NewPlan {
   readonly location: string;
   readonly sku: string;
   readonly tier?: string;
@@ -64,7 +64,7 @@ export interface NewPlan {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-export interface NewWebApp {
+interface NewWebApp {
   readonly location: string;
   readonly planId: string;
   readonly config: Partial<WebAppConfig>;
@@ -73,7 +73,7 @@ export interface NewWebApp {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-export interface WebAppChange {
+interface WebAppChange {
   readonly httpsOnly?: boolean;
   /** Replaces all tags. */
   readonly tags?: Readonly<Record<string, string>>;
@@ -81,7 +81,7 @@ export interface WebAppChange {
   readonly systemIdentity?: true;
 }
 
-export interface DeploymentStatus {
+interface DeploymentStatus {
   /** `BuildInProgress`, `RuntimeStarting`, `RuntimeSuccessful`, … */
   readonly status: string;
   readonly isTerminal: boolean;
@@ -91,7 +91,7 @@ export interface DeploymentStatus {
   readonly errors: readonly { readonly code: string; readonly message: string }[];
 }
 
-export interface SiteInstance {
+interface SiteInstance {
   readonly name: string;
   /** `READY`, `STOPPED`, `UNKNOWN` */
   readonly state: string;
