@@ -221,7 +221,7 @@ async function waitForHealth(path: string, context: DeploymentContext, site: Web
       return undefined;
     });
     if (response) answer = `HTTP ${response.status}`;
-    return response !== undefined && (path ? response.status >= 200 && response.status < 400 : response.status < 500);
+    return response !== undefined && (path ? response.status >= 200 && response.status < 300 : response.status < 500);
   });
   if (isUp) return;
   throw new KnownError(

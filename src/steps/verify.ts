@@ -252,7 +252,7 @@ function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
       const path = app.health || "/";
       const response = await cloud.site(await site()).get(path);
       const isPlaceholder = /Your web app is running and waiting for your content/i.test(response.body);
-      const ok = !isPlaceholder && (app.health ? response.status < 400 : response.status < 500);
+      const ok = !isPlaceholder && (app.health ? response.status >= 200 && response.status < 300 : response.status < 500);
       return verdict(
         ok,
         isPlaceholder ? `${path} is App Service's placeholder page` : `${path} HTTP ${response.status}`,

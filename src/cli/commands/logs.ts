@@ -1,0 +1,100 @@
+import { createWriteStream } from "node:fs";
+import { resolve } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { KnownError } from "../../base/errors.ts";
+import type { WebApp } from "../../cloud/web-apps.ts";
+import type { LogLevel, LogRecord } from "../../logs/log-record.ts";
+import type { GlobalOptions, Io } from "../io.ts";
+import { paint } from "../output/style.ts";
+import { chooseApp, openProject, type Session, withSession } from "../session.ts";
+
+interface TailOptions {
+  readonly app?: string;
+  readonly filter?: string;
+  readonly since?: string;
+  readonly level?: string;
+}
+
+/** Lines until Ctrl-C, which is the usual end and so tells of no error. */
+export async function tail(io: Io, options: TailOptions & GlobalOptions, directory: string): Promise<number> {
+  const [{ recordFilter }, { tailLogs }, { terminalText }] = await Promise.all([
+    import("../../logs/filter-records.ts"),
+    import("../../logs/tail-logs.ts"),
+    import("../../logs/terminal-text.ts"),
+  ]);
+  const isWanted = recordFilter(options, Date.now());
+  const project = await openProject(io, directory, options, false);
+  const app = chooseApp(project.setup, options.app);
+  try {
+    await withSession(io, options, project, async (session) => {
+      const site = await siteOf(session, app.name);
+      await ensureLogging(io, session, site);
+      const scm = session.cloud.scmSite(site);
+      const colors = paint(io.hasColor);
+      const text = (record: LogRecord): string => {
+        const level = record.level ? `${levelMark(record.level, colors)} ` : "";
+        return `${colors.dim(record.time.slice(11, 23))} ${level}${record.source === "app" ? "" : colors.dim(`[${record.source}] `)}${terminalText(record.message)}`;
+      };
+      io.note(`log of ${site.name}; Ctrl-C ends it`);
+      const records = tailLogs({
+        app: site.name,
+        open: (signal) => scm.openLogStream(signal),
+        clock: session.clock,
+        signal: io.signal,
+        onState: ({ kind }) => {
+          if (kind !== "connected") io.note(colors.dim(`(${kind})`));
+        },
+      });
+      for await (const record of records) if (isWanted(record)) io.result(io.isJson ? JSON.stringify(record) : text(record));
+    });
+  } catch (error) {
+    if (!io.signal.aborted) throw error;
+  }
+  return 130;
+}
+
+export async function download(
+  io: Io,
+  options: { readonly app?: string; readonly output?: string } & GlobalOptions,
+  directory: string,
+): Promise<number> {
+  const project = await openProject(io, directory, options, false);
+  const app = chooseApp(project.setup, options.app);
+  const file = resolve(io.directory, options.output ?? "logs.zip");
+  return withSession(io, options, project, async (session) => {
+    const site = await siteOf(session, app.name);
+    io.note(`downloading the logs of ${site.name}`);
+    const target = createWriteStream(file, { flags: "wx" });
+    try {
+      await pipeline(await session.cloud.scmSite(site).downloadLogs(), target, { signal: io.signal });
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
+      throw new KnownError("usage/invalid", `${file} exists already`, { hint: "name another file with --output" });
+    }
+    io.result(
+      io.isJson
+        ? JSON.stringify({ ok: true, app: site.name, file, bytes: target.bytesWritten })
+        : `wrote ${file} (${target.bytesWritten} bytes)`,
+    );
+    return 0;
+  });
+}
+
+async function siteOf({ cloud, setup }: Session, name: string): Promise<WebApp> {
+  const site = await cloud.webApps.get(setup.resourceGroup, name);
+  if (site) return site;
+  throw new KnownError("azure/not-found", `web app ${name} does not exist in ${setup.resourceGroup}`, { hint: "run `passwordless-pg up`" });
+}
+
+/** Nothing is streamed while file-system logging is off. */
+async function ensureLogging(io: Io, { cloud, setup }: Session, site: WebApp): Promise<void> {
+  const logs = await cloud.webApps.getLogs(setup.resourceGroup, site.name);
+  if (logs?.isFileSystemLoggingOn) return;
+  io.note(`file-system logging of ${site.name} is off; turning it on (this restarts the app)`);
+  await cloud.webApps.enableFileSystemLogging(setup.resourceGroup, site.name);
+}
+
+function levelMark(level: LogLevel, colors: ReturnType<typeof paint>): string {
+  const mark = level.toUpperCase().padEnd(8);
+  return level === "error" || level === "critical" ? colors.red(mark) : level === "warning" ? colors.yellow(mark) : colors.dim(mark);
+}
