@@ -214,7 +214,7 @@ function armServices(platform: Platform, providers: Providers, all: () => readon
   const resources = createResourcesService(platform, providers, all);
   const servers = createPostgresService(platform);
   const sites = createWebService(platform);
-  return [resources, servers, sites, createServiceLinkerService(platform, { sites, servers })];
+  return [resources, servers, sites, createServiceLinkerService(platform, { sites, servers: servers.registry })];
 }
 
 /** Before 2022 one document, since then a list of clouds. */

@@ -43,8 +43,13 @@ export async function startTestEmulator(
 ): Promise<{ emulator: TestEmulator; release: () => Promise<void> }> {
   const homeFolder = options.homeFolder ?? mkdtempSync(join(tmpdir(), "ppg-"));
   const running: Emulator[] = [];
+  const bugs: string[] = [];
+  const log = (line: string): void => {
+    options.log?.(line);
+    if (line.startsWith("bug:")) bugs.push(line);
+  };
   const open = async (): Promise<TestEmulator> => {
-    const started = await startEmulator({ ...options, homeFolder });
+    const started = await startEmulator({ ...options, homeFolder, log });
     running.push(started);
     return withHelpers(started, homeFolder, async () => {
       await started.close();
@@ -57,6 +62,7 @@ export async function startTestEmulator(
     release: async () => {
       for (const one of running) await one.close();
       rmSync(homeFolder, { recursive: true, force: true });
+      if (bugs.length > 0) throw new Error(`Local Azure met its own bugs:\n${bugs.join("\n")}`);
     },
   };
 }

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
+import { TLSSocket } from "node:tls";
 
 /** A request at the edge: HTTP turned into Web types. */
 export interface Incoming {
@@ -92,7 +93,7 @@ async function serve(
   request.on("error", () => gone.abort(new Error("The client went away.")));
   const outgoing = await handle(toIncoming(request, scheme, gone.signal));
   if (outgoing === "reset") {
-    request.socket.resetAndDestroy();
+    cutOff(request);
     return;
   }
   await send(request, response, outgoing.response, outgoing.isCut ?? false, gone.signal);
@@ -123,11 +124,11 @@ async function send(request: IncomingMessage, out: ServerResponse, response: Res
   if (whole && response.status !== 204) out.setHeader("content-length", whole.length);
   out.statusCode = response.status;
   if (isCut && whole) {
-    out.write(whole.subarray(0, Math.floor(whole.length / 2)), () => request.socket.resetAndDestroy());
+    out.write(whole.subarray(0, Math.floor(whole.length / 2)), () => cutOff(request));
     return;
   }
   if (request.method === "HEAD" || (!whole && !response.body)) {
-    await response.body?.cancel();
+    if (!whole) await response.body?.cancel();
     out.end();
   } else if (whole) {
     out.end(whole);
@@ -135,6 +136,12 @@ async function send(request: IncomingMessage, out: ServerResponse, response: Res
     await pump(response.body, out, gone);
   }
   if (!request.complete) request.resume(); // what the handler left unread must not block the connection
+}
+
+/** Ends a connection without an answer. Node cannot reset a TLS socket; ended without a goodbye it is the same to a client. */
+function cutOff({ socket }: IncomingMessage): void {
+  if (socket instanceof TLSSocket) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** Copies a body out with back-pressure; a client that goes away cancels the source. */

@@ -53,8 +53,6 @@ export interface Match {
 /** Finds the route of a request. Literals win over parameters, fixed words match in any case, doubled slashes count as one. */
 export interface Router {
   find(method: string, path: string): Match | undefined;
-  /** Does any method answer on this path? */
-  knows(path: string): boolean;
   readonly routes: readonly Route[];
 }
 
@@ -77,8 +75,8 @@ export function createRouter(routes: readonly Route[]): Router {
   };
   return {
     routes,
-    find: (method, path) => find(path, (entry) => entry.method === method || (method === "HEAD" && entry.method === "GET")),
-    knows: (path) => find(path, () => true) !== undefined,
+    find: (method, path) =>
+      find(path, (entry) => entry.method === method) ?? (method === "HEAD" ? find(path, (entry) => entry.method === "GET") : undefined),
   };
 }
 
