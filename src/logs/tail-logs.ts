@@ -1,0 +1,158 @@
+import type { Clock } from "../base/clock.ts";
+import { KnownError } from "../base/errors.ts";
+import { createRecordAssembler, type RecordAssembler } from "./assemble-records.ts";
+import { createKuduStream, type KuduEvent } from "./kudu-stream.ts";
+import type { LogRecord } from "./log-record.ts";
+import { createOverlap, type Overlap } from "./overlap.ts";
+import { createLineSplitter } from "./split-lines.ts";
+
+/** What happens to the connection, for the line under the log. */
+export type TailState =
+  | { readonly state: "connecting" }
+  | { readonly state: "live" }
+  | { readonly state: "waiting"; readonly delayMs: number; readonly reason: string }
+  /** More lines came while there was no connection than Kudu repeats: some of this file are missing. */
+  | { readonly state: "gap"; readonly path: string };
+
+export interface TailOptions {
+  /** Name of the app in the records. */
+  readonly app: string;
+  /** Opens Kudu's log stream (`GET /api/logstream`). Must end when the signal is aborted. */
+  open(signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  onState?(state: TailState): void;
+}
+
+/** How long a record may wait for its next line. */
+const HOLD_MS = 40;
+/** Heartbeats come each 60 s: two of them and a bit. */
+const SILENT_MS = 130_000;
+const FIRST_DELAY_MS = 250;
+const LAST_DELAY_MS = 10_000;
+/** A connection that lived this long was a success. */
+const STEADY_MS = 1_000;
+
+/** Another try would meet the same answer. */
+const FINAL: ReadonlySet<string> = new Set([
+  "auth/signed-out",
+  "azure/denied",
+  "azure/not-found",
+  "azure/invalid",
+  "azure/policy",
+  "cancelled",
+]);
+
+/**
+ * The log of one app, live, without end: reconnects by itself (SCM drops the stream at every settings change and deployment), and shows
+ * each line once. Begins with the last ten lines of each log file. Ends when the signal is aborted.
+ * @throws whatever `open` throws for good: signed out, denied, not found; and everything that is no KnownError or network error.
+ */
+export async function* tailLogs({ app, open, clock, signal, onState = () => {} }: TailOptions): AsyncGenerator<LogRecord> {
+  const assembler = createRecordAssembler(app, () => clock.now());
+  const overlap = createOverlap();
+  for (let delayMs = FIRST_DELAY_MS; !signal.aborted; delayMs = Math.min(2 * delayMs, LAST_DELAY_MS)) {
+    onState({ state: "connecting" });
+    const startedMs = clock.now();
+    let reason = "the stream ended";
+    try {
+      for await (const events of connection(open, clock, signal, assembler)) {
+        for (const event of events) {
+          if (event.kind === "terminated") reason = event.reason;
+          else yield* recordsOf(event, overlap, assembler, onState);
+        }
+        yield* assembler.flush(clock.now() - HOLD_MS);
+      }
+    } catch (error) {
+      if (signal.aborted) break;
+      if (!isPassing(error)) throw error;
+      reason = error instanceof Error ? error.message : String(error);
+    }
+    yield* assembler.flush();
+    if (signal.aborted) break;
+    if (clock.now() - startedMs >= STEADY_MS) delayMs = FIRST_DELAY_MS;
+    onState({ state: "waiting", delayMs, reason });
+    await clock.sleep(delayMs, signal).catch(() => undefined);
+  }
+  yield* assembler.flush();
+}
+
+function recordsOf(event: KuduEvent, overlap: Overlap, assembler: RecordAssembler, onState: (state: TailState) => void): LogRecord[] {
+  if (event.kind === "live") {
+    overlap.shown(event.line);
+    return [...assembler.push(event.line, {})];
+  }
+  if (event.kind === "live-start") onState({ state: "live" });
+  if (event.kind !== "tail") return [];
+  const { lines, isComplete } = overlap.unseen(event.path, event.lines);
+  if (!isComplete) onState({ state: "gap", path: event.path });
+  // A tail is complete: its last record goes out before the next file's first.
+  return [...lines.flatMap((line) => assembler.push(line, { path: event.path })), ...assembler.flush()];
+}
+
+/**
+ * The events of one connection, chunk by chunk; an empty list each time a held record has waited long enough.
+ * A line without its end is dropped with the connection: the next one's tail brings it whole.
+ */
+async function* connection(
+  open: TailOptions["open"],
+  clock: Clock,
+  signal: AbortSignal,
+  holder: Pick<RecordAssembler, "isHolding">,
+): AsyncGenerator<readonly KuduEvent[]> {
+  const ours = new AbortController();
+  const stop = (): void => ours.abort(signal.reason);
+  signal.addEventListener("abort", stop);
+  const splitter = createLineSplitter();
+  const stream = createKuduStream();
+  try {
+    const opening = open(ours.signal);
+    const body = await within(opening, SILENT_MS, clock, ours.signal);
+    if (body === undefined) throw silent();
+    const chunks = body.value[Symbol.asyncIterator]();
+    for (let next = chunks.next(), quietSinceMs = clock.now(); ; ) {
+      const found = await within(next, holder.isHolding ? HOLD_MS : SILENT_MS, clock, ours.signal);
+      if (found === undefined) {
+        if (clock.now() - quietSinceMs >= SILENT_MS) throw silent();
+        yield [];
+        continue;
+      }
+      if (found.value.done) return;
+      yield splitter.push(found.value.value).flatMap((line) => stream.push(line) ?? []);
+      quietSinceMs = clock.now();
+      next = chunks.next();
+    }
+  } finally {
+    signal.removeEventListener("abort", stop);
+    // Ends the request; whatever still waits for it has no one left to tell.
+    ours.abort();
+  }
+}
+
+/** The promise's value, or `undefined` after `ms`. Rejects when the signal is aborted; a later rejection of the promise is nobody's. */
+async function within<T>(promise: Promise<T>, ms: number, clock: Clock, signal: AbortSignal): Promise<{ readonly value: T } | undefined> {
+  const timer = new AbortController();
+  const stop = (): void => timer.abort(signal.reason);
+  if (signal.aborted) stop();
+  signal.addEventListener("abort", stop);
+  promise.catch(() => undefined);
+  const time = clock.sleep(ms, timer.signal).then(() => undefined);
+  try {
+    return await Promise.race([promise.then((value) => ({ value })), time]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+    time.catch(() => undefined);
+    timer.abort();
+  }
+}
+
+function silent(): KnownError {
+  return new KnownError("azure/timeout", "the log stream fell silent: not even a heartbeat");
+}
+
+/** Worth another try: Azure's passing troubles and broken connections. */
+function isPassing(error: unknown): boolean {
+  if (error instanceof KnownError) return !FINAL.has(error.code);
+  const code = (error as { code?: unknown } | undefined)?.code ?? (error as { cause?: { code?: unknown } } | undefined)?.cause?.code;
+  return typeof code === "string" && /^(?:E[A-Z]+|UND_ERR_\w+|ERR_STREAM_\w+)$/.test(code);
+}
