@@ -29,20 +29,22 @@ export interface StartupParameters {
 /** The peer broke the protocol, or went away: there is nobody to answer. */
 export class ProtocolBroken extends Error {}
 
-/** Reads exactly `length` bytes and leaves the rest in the stream. Throws ProtocolBroken when it ends first. */
-async function readBytes(stream: Duplex, length: number): Promise<Buffer> {
-  for (;;) {
-    const chunk: Buffer | null = stream.read(length);
-    if (chunk?.length === length) return chunk;
-    if (chunk || stream.readableEnded || stream.destroyed) throw new ProtocolBroken("the client went away during the login");
-    await new Promise<void>((resolve) => {
-      const wake = (): void => {
-        for (const event of WAKING) stream.off(event, wake);
-        resolve();
-      };
-      for (const event of WAKING) stream.once(event, wake);
-    });
-  }
+/**
+ * Reads exactly `length` bytes and leaves the rest in the stream. Throws ProtocolBroken when it ends first.
+ * The listener stays until all is there: a fresh one is told at once of what is half there, which would be a loop that lets nothing else arrive.
+ */
+function readBytes(stream: Duplex, length: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const attempt = (): void => {
+      const chunk: Buffer | null = stream.read(length);
+      if (!chunk && !stream.destroyed && !stream.readableEnded) return;
+      for (const event of WAKING) stream.off(event, attempt);
+      if (chunk?.length === length) resolve(chunk);
+      else reject(new ProtocolBroken("the client went away during the login"));
+    };
+    for (const event of WAKING) stream.on(event, attempt);
+    attempt();
+  });
 }
 
 const WAKING = ["readable", "end", "close", "error"] as const;
