@@ -33,7 +33,10 @@ export function createProgram(openIo: (options: GlobalOptions) => Io, exit: (cod
       exit(await (await load())(io, options, ...(received.slice(0, -2) as string[])));
     };
   const examples = (command: Command, ...lines: string[]): Command =>
-    command.addHelpText("after", `\nExamples:\n${lines.map((line) => `  $ passwordless-pg ${line}`).join("\n")}`);
+    command.addHelpText(
+      "after",
+      `\nExamples:\n${lines.map((line) => (line.startsWith("PG") ? `  $ ${line}` : `  $ passwordless-pg ${line}`)).join("\n")}`,
+    );
   const withProject = (command: Command): Command =>
     command
       .argument("[dir]", "folder of the project", ".")
@@ -101,6 +104,25 @@ export function createProgram(openIo: (options: GlobalOptions) => Io, exit: (cod
       .action(action(async () => (await import("./commands/down.ts")).down)),
     "down",
     "down --local --yes",
+  );
+
+  examples(
+    root
+      .command("connect")
+      .description("psql with a fresh token")
+      .argument("[dir]", "folder of the project", ".")
+      .option("--database <name>", "another database than the project's")
+      .action(action(async () => (await import("./commands/connect.ts")).connect)),
+    "connect",
+    "connect --local < script.sql",
+  );
+  examples(
+    root
+      .command("token")
+      .description("a database token alone, for scripts")
+      .argument("[dir]", "folder of the project", ".")
+      .action(action(async () => (await import("./commands/connect.ts")).token)),
+    'PGPASSWORD="$(passwordless-pg token)" psql …',
   );
 
   const logs = root.command("logs").description("what the app and the platform print");

@@ -5,7 +5,7 @@ import { KnownError } from "../../base/errors.ts";
 import type { WebApp } from "../../cloud/web-apps.ts";
 import type { LogLevel, LogRecord } from "../../logs/log-record.ts";
 import type { GlobalOptions, Io } from "../io.ts";
-import { paint } from "../output/style.ts";
+import { duration, paint, safeText } from "../output/style.ts";
 import { chooseApp, openProject, type Session, withSession } from "../session.ts";
 
 interface TailOptions {
@@ -41,8 +41,10 @@ export async function tail(io: Io, options: TailOptions & GlobalOptions, directo
         open: (signal) => scm.openLogStream(signal),
         clock: session.clock,
         signal: io.signal,
-        onState: ({ kind }) => {
-          if (kind !== "connected") io.note(colors.dim(`(${kind})`));
+        onState: (change) => {
+          if (change.state === "waiting")
+            io.note(colors.dim(`(connection lost: ${safeText(change.reason, 200)}; again in ${duration(change.delayMs)})`));
+          if (change.state === "gap") io.note(colors.yellow(`(some lines of ${change.path} were missed)`));
         },
       });
       for await (const record of records) if (isWanted(record)) io.result(io.isJson ? JSON.stringify(record) : text(record));
