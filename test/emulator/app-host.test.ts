@@ -1,4 +1,5 @@
 import { request } from "node:https";
+import { createRequire } from "node:module";
 import { connect } from "node:net";
 import { execa } from "execa";
 import { describe, expect, onTestFinished } from "vitest";
@@ -151,6 +152,25 @@ describe("a Node app", () => {
       () => restarted.fetch(site.origin),
       ({ status, body }) => status === 200 && body.greeting === "two",
     );
+  });
+
+  test("signs in with the unmodified @azure/identity", async ({ emulator }) => {
+    const site = await makeSite(emulator, "node-identity", { runtime: "NODE|20-lts", identity: true });
+    const sdk = JSON.stringify(createRequire(import.meta.url).resolve("@azure/identity"));
+    await site.deploy({
+      "index.js": `
+        const { DefaultAzureCredential, ManagedIdentityCredential } = require(${sdk});
+        require("node:http").createServer(async (request, response) => {
+          const scope = "https://ossrdbms-aad.database.windows.net/.default";
+          const tokens = await Promise.all([new ManagedIdentityCredential(), new DefaultAzureCredential()].map((one) => one.getToken(scope)));
+          response.end(JSON.stringify(tokens.map(({ token }) => token)));
+        }).listen(process.env.PORT);`,
+    });
+    const { principalId } = (await site.arm("GET")).body.identity;
+    const tokens = (await emulator.fetch(site.origin)).body as string[];
+    const audience = "https://ossrdbms-aad.database.windows.net";
+    const owners = tokens.map((token) => emulator.platform.tokens.verify(token, [audience]));
+    expect(owners).toMatchObject([{ claims: { oid: principalId } }, { claims: { oid: principalId } }]);
   });
 
   test("a plan of two workers runs two instances in turn", async ({ emulator }) => {

@@ -13,6 +13,9 @@ export async function zipOf(files: Readonly<Record<string, string>>): Promise<Bu
   return Buffer.concat(parts);
 }
 
+/** What `makeSite` uses of a local Azure. */
+export type SiteTools = Pick<TestEmulator, "clientId" | "arm" | "fetch" | "until" | "tokenFor" | "group">;
+
 /** A site with its plan, and the ways tests use it. */
 export interface TestSite {
   readonly id: string;
@@ -28,7 +31,7 @@ export interface TestSite {
 }
 
 export async function makeSite(
-  emulator: TestEmulator,
+  emulator: SiteTools,
   name: string,
   options: {
     runtime?: string;

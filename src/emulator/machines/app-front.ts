@@ -34,8 +34,8 @@ export async function openFront(
       return;
     }
     const target = pick();
-    if (typeof target !== "object") return sendPage(response, target);
-    forward(request, response, target.port, agent, isTls);
+    if (typeof target === "object") forward(request, response, target.port, agent, isTls);
+    else sendPage(response, target);
   };
   const plain = http.createServer({ requestTimeout: 0 }, answer);
   const secure = https.createServer({ ...tls, requestTimeout: 0, minVersion: "TLSv1.2" }, answer);

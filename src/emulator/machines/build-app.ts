@@ -4,14 +4,19 @@ import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promis
 import { arch, platform } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
+import type { Store } from "../store.ts";
 import { findPython, type Interpreter, ownNode, type RuntimeRequest } from "./app-runtime.ts";
 import { type NodeManifest, readManifest } from "./app-start-command.ts";
 import type { LogType } from "./build-log.ts";
+import { rememberGroup, signalGroup } from "./process.ts";
 
 /** The build said no: the app's fault. `message` is the line that tells why. */
 export class BuildFailure extends Error {}
 
 export interface BuildRequest {
+  /** Resource ID of the site: its tools are swept after a `kill -9` of local Azure. */
+  readonly owner: string;
+  readonly store: Store;
   /** The unpacked package, which becomes the app's folder. */
   readonly folder: string;
   readonly runtime: RuntimeRequest;
@@ -212,9 +217,14 @@ async function run(request: BuildRequest, command: string, args: readonly string
     buffer: false,
     reject: false,
     stdin: "ignore",
-    cancelSignal: request.signal,
-    forceKillAfterDelay: 5_000,
+    detached: true, // a group of its own, so that no grandchild outlives it
   });
+  const forget = child.pid === undefined ? () => {} : rememberGroup(child.pid, request.owner, request.store);
+  const end = (): void => {
+    if (child.pid !== undefined) signalGroup(child.pid, "SIGKILL");
+  };
+  if (request.signal.aborted) end();
+  request.signal.addEventListener("abort", end);
   let lastError = "";
   for await (const line of child.iterable({ from: "all" })) {
     if (line.trim() === "") continue;
@@ -223,6 +233,8 @@ async function run(request: BuildRequest, command: string, args: readonly string
     request.say(line, isError ? 2 : 0);
   }
   const result = await child;
+  request.signal.removeEventListener("abort", end);
+  forget();
   request.signal.throwIfAborted();
   if (!result.failed) return;
   const why = lastError || result.originalMessage || `exit code ${result.exitCode}`;

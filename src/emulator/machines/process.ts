@@ -50,15 +50,23 @@ export async function startProcess(plan: ProcessPlan, store: Store): Promise<Run
   child.stdout?.on("data", plan.onOutput);
   child.stderr?.on("data", plan.onOutput);
   const pid = child.pid as number;
-  const records = store.collection<ProcessRecord>(COLLECTION);
-  records.set(String(pid), { pid, startTime: startTimeOf(pid) ?? "", owner: plan.owner });
-  store.commit();
+  const forget = rememberGroup(pid, plan.owner, store);
   const gone = ended.then((code) => {
-    signalGroup(pid, "SIGKILL"); // children that the leader left behind
-    records.delete(String(pid));
+    forget();
     return code;
   });
   return { pid, ended: gone, stop: (graceMs) => stopGroup(child, pid, gone, graceMs) };
+}
+
+/** Notes a process group for the sweep. Call what it returns when the leader has ended: it kills what the leader left behind. */
+export function rememberGroup(pid: number, owner: string, store: Store): () => void {
+  const records = store.collection<ProcessRecord>(COLLECTION);
+  records.set(String(pid), { pid, startTime: startTimeOf(pid) ?? "", owner });
+  store.commit();
+  return () => {
+    signalGroup(pid, "SIGKILL");
+    records.delete(String(pid));
+  };
 }
 
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 };
@@ -91,7 +99,8 @@ export function sweepProcesses(store: Store, ownerPrefix: string): readonly numb
   return swept;
 }
 
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
+/** Signals a whole group; one that is gone is no error. */
+export function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
   } catch (error) {

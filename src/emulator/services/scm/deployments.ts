@@ -238,7 +238,16 @@ async function buildRelease(
     detail(
       `Command: oryx build /tmp/zipdeploy/extracted -o /home/site/wwwroot --platform ${runtime.stack} --platform-version ${runtime.version} -p virtualenv_name=antenv --log-file /tmp/build-debug.log --compress-destination-dir | tee /tmp/oryx-build.log`,
     );
-    await buildApp({ folder, runtime, appSettings: site.appSettings, cacheFolder: platform.home.cache, signal, say: detail });
+    await buildApp({
+      owner: site.siteId,
+      store: platform.store,
+      folder,
+      runtime,
+      appSettings: site.appSettings,
+      cacheFolder: platform.home.cache,
+      signal,
+      say: detail,
+    });
     log.say("Running post deployment command(s)...");
     log.say("Generating summary of Oryx build");
     log.say("Parsing the build logs");

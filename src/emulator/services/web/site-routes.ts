@@ -119,7 +119,7 @@ export function siteRoutes(platform: Platform, sites: Sites): readonly Route[] {
       const { id, machine, state } = found;
       return json(200, childToWire(site, `instances/${id}`, "instances", { name: id, machineName: machine, siteInstanceName: id, state }));
     }),
-    ...configRoutes(platform, sites, on),
+    ...configRoutes(sites, on),
     ...deploymentRoutes(platform, sites, on),
     on("POST", "/containerlogs", "specification", (site) => {
       const text = sites.machine(site).log.tail();
@@ -135,7 +135,7 @@ type On = (
   handle: (site: Site, request: EmulatorRequest) => Response | Promise<Response>,
 ) => Route;
 
-function configRoutes(platform: Platform, sites: Sites, on: On): readonly Route[] {
+function configRoutes(sites: Sites, on: On): readonly Route[] {
   const config = (site: Site): object =>
     childToWire(site, "config/web", "config", { ...site.config, logsDirectorySizeLimit: site.logs.httpLogs.fileSystem.retentionInMb });
   const writeConfig = (site: Site, request: EmulatorRequest): Response => {
