@@ -26,7 +26,8 @@ export async function openFront(
   isHttpsOnly: () => boolean,
   port?: number,
 ): Promise<AppFront> {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 512 });
+  // A connection for each request: a kept one can be closed by the app at the very moment it is used again.
+  const agent = new http.Agent({ keepAlive: false });
   const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => {
     const isTls = "encrypted" in request.socket;
     if (!isTls && isHttpsOnly()) {
@@ -108,7 +109,7 @@ function forward(request: http.IncomingMessage, response: http.ServerResponse, p
   });
   upstream.on("timeout", () => upstream.destroy(new Error("504")));
   upstream.on("response", (answer) => {
-    response.writeHead(answer.statusCode ?? 502, answer.statusMessage, answer.rawHeaders);
+    response.writeHead(answer.statusCode ?? 502, answer.statusMessage, endToEnd(answer.rawHeaders));
     answer.pipe(response);
     answer.on("error", () => response.destroy());
   });
@@ -124,9 +125,10 @@ function forward(request: http.IncomingMessage, response: http.ServerResponse, p
 
 function forwardedHeaders(request: http.IncomingMessage, isTls: boolean): http.OutgoingHttpHeaders {
   const client = `${request.socket.remoteAddress ?? "127.0.0.1"}:${request.socket.remotePort ?? 0}`;
+  const { connection: _hop, "keep-alive": _kept, ...end } = request.headers;
   const host = request.headers.host ?? "localhost";
   return {
-    ...request.headers,
+    ...end,
     "x-forwarded-for": [request.headers["x-forwarded-for"], client].filter(Boolean).join(", "),
     "x-forwarded-proto": isTls ? "https" : "http",
     "x-forwarded-host": host,
@@ -138,6 +140,16 @@ function forwardedHeaders(request: http.IncomingMessage, isTls: boolean): http.O
     "disguised-host": host,
     ...(isTls ? { "x-arr-ssl": "2048|256|CN=passwordless-pg local Azure|CN=localhost" } : {}),
   };
+}
+
+/** Raw headers without those that concern the connection to the app only. */
+function endToEnd(raw: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const name = raw[at] ?? "";
+    if (!/^(connection|keep-alive)$/i.test(name)) kept.push(name, raw[at + 1] ?? "");
+  }
+  return kept;
 }
 
 function tunnel(request: http.IncomingMessage, socket: Duplex, head: Buffer, port: number): void {

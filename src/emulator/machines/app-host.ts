@@ -129,6 +129,7 @@ export function createAppHost(describe: () => AppDescription, around: AppHostSur
       await retire(old);
       return { successful: 1, failed: 0 };
     }
+    linkInterpreter(description.binFolder, start.runtime, start.interpreter);
     const cancel = new AbortController();
     const instances: Instance[] = [];
     for (let index = 0; index < Math.max(1, description.instanceCount); index += 1) {
@@ -164,6 +165,7 @@ export function createAppHost(describe: () => AppDescription, around: AppHostSur
     },
     stop: async () => {
       number += 1;
+      const last = newest;
       newest = Promise.resolve({ successful: 0, failed: 0 });
       if (pending) void retire(pending.generation);
       pending = undefined;
@@ -171,6 +173,7 @@ export function createAppHost(describe: () => AppDescription, around: AppHostSur
       current = { kind: "stopped" };
       await retire(old);
       await Promise.all(retiring);
+      await last.catch(() => {}); // told to whoever asked for it
     },
     instances: () =>
       current.kind === "running"
@@ -241,7 +244,6 @@ async function prepare(
   if (!interpreter) {
     return { kind: "command", command: "echo 'No Python 3.10 or later on this machine' >&2; exit 127", runtime, interpreter: ownNode("") };
   }
-  linkInterpreter(description.binFolder, runtime, interpreter);
   return { kind: "command", command: onLoopback(decision.command, runtime), runtime, interpreter };
 }
 

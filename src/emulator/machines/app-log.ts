@@ -31,8 +31,10 @@ export function createAppLog(folder: (kind: LogKind) => string, clock: Clock): A
   const partial = new Map<string, Buffer[]>();
   const listeners = new Set<() => void>();
   let tick = 0;
+  let isClosed = false;
 
   const append = (machine: string, kind: LogKind, text: Buffer | string): void => {
+    if (isClosed) return; // its folder may be gone
     const key = `${machine}/${kind}`;
     const path = join(folder(kind), `${day(clock.now())}_${machine}_${kind}.log`);
     let file = open.get(key);
@@ -91,6 +93,7 @@ export function createAppLog(folder: (kind: LogKind) => string, clock: Clock): A
     },
     tail: () => [...open.values()].map(({ path }) => readTail(path, TAIL_LINES)).join(""),
     close: () => {
+      isClosed = true;
       for (const file of open.values()) closeSync(file.fd);
       open.clear();
     },

@@ -96,7 +96,9 @@ export function createDeployments(
       if (outcome && rows.get(key(id))) change(id, become.started(outcome.successful, outcome.failed));
     })()
       .catch((error: unknown) => {
-        if (!closing.signal.aborted) platform.log(`deployment ${id}: ${String(error)}`);
+        if (closing.signal.aborted) return;
+        platform.log(`deployment ${id}: ${String(error)}`);
+        if (rows.get(key(id))) change(id, become.started(0, 1));
       })
       .finally(() => runtimeWaits.delete(wait));
     runtimeWaits.add(wait);

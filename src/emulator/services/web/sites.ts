@@ -137,8 +137,10 @@ export function createSites(
       return mine;
     },
     start: async () => {
+      // All known ports first: an app must not get the port that another site had.
+      for (const site of siteRows.list()) await open(site);
       for (const site of siteRows.list()) {
-        const opened = await open(site);
+        const opened = machine(site);
         const starting = opened.restartApp();
         opened.scm.deployments.resume(starting);
         starting.catch((error: unknown) => platform.log(`site ${site.name}: ${String(error)}`));
