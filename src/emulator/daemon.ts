@@ -1,4 +1,4 @@
-import { appendFileSync, rmSync } from "node:fs";
+import { appendFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { KnownError } from "../base/errors.ts";
 import { type Emulator, startEmulator } from "./emulator.ts";
@@ -9,12 +9,16 @@ import { ownStamp } from "./process-stamp.ts";
 /** How long an orderly end may take before the process ends itself the hard way; the next start sweeps. */
 const END_MS = 20_000;
 
+/** The log of earlier runs is turned over (`.1`) when it is longer. */
+const LOG_BYTES = 8 * 1024 * 1024;
+
 await run(JSON.parse(await text(process.stdin)) as DaemonOptions);
 
 /** Local Azure as a process of its own: greets on standard output when ready, ends on SIGTERM, SIGINT or the control API. */
 async function run(options: DaemonOptions): Promise<void> {
   prepareHome(options.homeFolder);
   const files = homeFiles(options.homeFolder);
+  if ((statSync(files.log, { throwIfNoEntry: false })?.size ?? 0) > LOG_BYTES) renameSync(files.log, `${files.log}.1`);
   const log = (line: string): void => appendFileSync(files.log, `${new Date().toISOString()} ${line}\n`, { mode: 0o600 });
   const logBug = (error: unknown): void => log(`bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   // A bug in one request must not take down the databases and apps of the others.

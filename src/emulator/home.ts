@@ -45,7 +45,7 @@ export function prepareHome(root: string): HomeFolders {
 export function wipeHome(root: string): void {
   const folders = homeFolders(root);
   for (const file of Object.values(homeFiles(root))) if (file !== homeFiles(root).lock) rmSync(file, { force: true });
-  rmSync(`${homeFiles(root).journal}.1`, { force: true });
+  for (const old of [homeFiles(root).journal, homeFiles(root).log]) rmSync(`${old}.1`, { force: true });
   rmSync(folders.keys, { recursive: true, force: true });
   rmSync(folders.sites, { recursive: true, force: true });
   rmSync(join(folders.postgres, "servers"), { recursive: true, force: true });

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash, randomUUID } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import { isArmError } from "./http/arm-error.ts";
-import type { Store } from "./store.ts";
+import type { Collection, Store } from "./store.ts";
 
 /**
  * How long control-plane operations take.
@@ -90,6 +90,9 @@ interface Stored extends Operation {
   readonly doom?: { readonly code: string; readonly message: string };
 }
 
+/** Azure forgets finished operations after a while, too. */
+const KEPT = 500;
+
 /** At pace `fast` an operation nobody polls ends after this time. */
 const FAST_UNPOLLED_MS = 1_000;
 
@@ -102,10 +105,13 @@ export function createOperations(
 ): Operations {
   const rows = store.collection<Stored>("operations");
   const kinds = new Map<string, OperationKind>();
+  const unfinished = new Set(rows.list().flatMap((row) => (row.status === "InProgress" ? [row.id] : [])));
   const settled = new Map<string, { result: unknown } | { error: { code: string; message: string } }>();
   const working = new Set<Promise<void>>();
   const timers = new Set<NodeJS.Timeout>();
   const doom = new AsyncLocalStorage<{ readonly code: string; readonly message: string }>();
+
+  const inProgress = (): readonly Stored[] => [...unfinished].flatMap((id) => rows.get(id) ?? []);
 
   const begin = (operation: Stored): void => {
     const work = async (): Promise<void> => {
@@ -157,6 +163,8 @@ export function createOperations(
         ...doomed(doom.getStore()),
       };
       rows.set(operation.id, operation);
+      unfinished.add(operation.id);
+      forgetOldest(rows);
       begin(operation);
       return operation;
     },
@@ -173,19 +181,20 @@ export function createOperations(
     running: (resourceId) => {
       api.settle();
       const wanted = resourceId.toLowerCase();
-      return rows.list().filter((row) => {
+      return inProgress().filter((row) => {
         const id = row.resourceId.toLowerCase();
-        return row.status === "InProgress" && (id === wanted || id.startsWith(`${wanted}/`));
+        return id === wanted || id.startsWith(`${wanted}/`);
       });
     },
     settle: () => {
-      for (const operation of rows.list()) {
+      for (const operation of inProgress()) {
         const done = settled.get(operation.id);
         const outcome = done && operation.doom ? { error: operation.doom } : done;
-        if (operation.status !== "InProgress" || !outcome) continue;
+        if (!outcome) continue;
         const isDue = clock.now() >= operation.dueAt || (pace.kind === "fast" && operation.pollsLeft <= 0);
         if (!isDue) continue;
         settled.delete(operation.id);
+        unfinished.delete(operation.id);
         const endTime = new Date(clock.now()).toISOString();
         const does = kinds.get(operation.kind);
         if ("error" in outcome) {
@@ -200,7 +209,7 @@ export function createOperations(
       }
     },
     resume: () => {
-      for (const operation of rows.list()) if (operation.status === "InProgress") begin(operation);
+      for (const operation of inProgress()) begin(operation);
     },
     close: async () => {
       for (const timer of timers) clearTimeout(timer);
@@ -227,6 +236,12 @@ export function createOperations(
     failingWith: (error, work) => doom.run(error, work),
   };
   return api;
+}
+
+function forgetOldest(rows: Collection<Stored>): void {
+  const all = rows.list();
+  if (all.length <= KEPT * 1.2) return;
+  for (const row of all.slice(0, all.length - KEPT)) if (row.status !== "InProgress") rows.delete(row.id);
 }
 
 function doomed(error: { readonly code: string; readonly message: string } | undefined): Pick<Stored, "doom"> {
