@@ -54,7 +54,7 @@ export interface StartOutcome {
   readonly reason?: string;
 }
 
-export interface InstanceView {
+interface InstanceView {
   /** 64 hex digits, as in ARM's `instances` and the affinity cookie. */
   readonly id: string;
   readonly machine: string;

@@ -9,7 +9,7 @@ import yauzl from "yauzl";
 export class BadArchive extends Error {}
 
 /** Bounds of an archive: entries, and bytes when unpacked. */
-export interface UnzipLimits {
+interface UnzipLimits {
   readonly maxEntries: number;
   readonly maxBytes: number;
 }

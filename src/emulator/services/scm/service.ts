@@ -4,8 +4,6 @@ import type { Platform } from "../../platform.ts";
 import { createDeployments, type Deployments, type ScmSubject } from "./deployments.ts";
 import { scmFallback, scmRoutes } from "./routes.ts";
 
-export type { ScmSubject } from "./deployments.ts";
-
 /** The SCM (Kudu) site that stands beside every site. */
 export interface ScmSite {
   readonly port: number;

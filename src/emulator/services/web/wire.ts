@@ -8,7 +8,7 @@ export function displayLocation(location: string): string {
   return findLocation(location)?.displayName ?? location;
 }
 
-export function webSpace(resourceGroup: string, location: string): string {
+function webSpace(resourceGroup: string, location: string): string {
   return `${resourceGroup}-${displayLocation(location).replaceAll(" ", "")}webspace-Linux`;
 }
 
