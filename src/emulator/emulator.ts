@@ -188,9 +188,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     status: () => ({ running: true, pid: process.pid, ...details }),
     shutdown: () => options.onShutdown?.(),
   });
-  const open = [
-    route("GET", "/metadata/endpoints", "documentation", ({ apiVersion }) => json(200, cloudList(cloudToWire(endpoints), apiVersion))),
-  ];
+  const open = [route("GET", "/metadata/endpoints", "documentation", ({ apiVersion }) => json(200, cloudToWire(endpoints, apiVersion)))];
   const isRegistered = (namespace: string): boolean => providers.find(namespace)?.state !== "Unregistered";
   host.resolve(createAzureHost({ endpoints, tokens, services, control, open, isRegistered }));
 
@@ -215,11 +213,6 @@ function armServices(platform: Platform, providers: Providers, all: () => readon
   const servers = createPostgresService(platform);
   const sites = createWebService(platform);
   return [resources, servers, sites, createServiceLinkerService(platform, { sites, servers: servers.registry })];
-}
-
-/** Before 2022 one document, since then a list of clouds. */
-function cloudList(cloud: object, apiVersion: string): unknown {
-  return apiVersion >= "2022" ? [cloud] : cloud;
 }
 
 async function openMainPort(

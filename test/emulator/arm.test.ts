@@ -254,5 +254,8 @@ test("coverage lists operations with versions and source", async ({ emulator }) 
 
 test("other tools learn the cloud's endpoints without a token", async ({ emulator }) => {
   const answer = await emulator.fetch(`${emulator.endpoints.resourceManager}/metadata/endpoints?api-version=2022-09-01`);
-  expect(answer.body[0]).toMatchObject({ resourceManager: `${emulator.endpoints.resourceManager}/` });
+  expect(answer.body).toMatchObject({ resourceManager: `${emulator.endpoints.resourceManager}/` });
+  const { resourceManager } = emulator.endpoints;
+  expect((await emulator.fetch(`${resourceManager}/metadata/endpoints?api-version=2019-05-01`)).body).toHaveLength(1);
+  expect((await emulator.fetch(`${resourceManager}/metadata/endpoints?api-version=2015-01-01`)).body).toHaveProperty("graphEndpoint");
 });

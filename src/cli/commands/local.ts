@@ -113,8 +113,9 @@ function environmentOf(local: Running): Record<string, string> {
     ARM_CLIENT_ID: local.clientId,
     ARM_SUBSCRIPTION_ID: local.subscriptionId,
     NODE_EXTRA_CA_CERTS: local.caFile,
-    SSL_CERT_FILE: local.caFile,
-    REQUESTS_CA_BUNDLE: local.caFile,
+    // With the public authorities, because these replace what a client trusts instead of adding to it.
+    SSL_CERT_FILE: local.caBundleFile,
+    REQUESTS_CA_BUNDLE: local.caBundleFile,
     PGSSLROOTCERT: local.caFile,
     PGSSLMODE: "verify-full",
   };
@@ -130,21 +131,29 @@ function shellLines(local: Running): string[] {
   ];
 }
 
+const AZ_CLOUD = "PasswordlessPgLocal";
+
+/** Seen with az 2.70 and 2.91. `@FILE` keeps the secret out of the arguments; the second line is for a cloud that is already registered. */
 function azLines(local: Running): string[] {
   const endpoints = {
     resourceManager: local.arm,
-    management: local.arm,
+    management: "https://management.core.windows.net/",
     activeDirectory: local.authority,
     activeDirectoryResourceId: "https://management.core.windows.net/",
-    ossrdbmsResourceId: "https://ossrdbms-aad.database.windows.net",
+    activeDirectoryGraphResourceId: "https://graph.windows.net/",
     microsoftGraphResourceId: "https://graph.microsoft.com/",
+    ossrdbmsResourceId: "https://ossrdbms-aad.database.windows.net",
+    appServiceResourceId: "https://appservice.azure.com",
   };
+  const suffixes = { postgresqlServerEndpoint: ".postgres.database.azure.com" };
+  const cloudConfig = `--name ${AZ_CLOUD} --cloud-config ${shellQuote(JSON.stringify({ endpoints, suffixes, profile: "latest" }))}`;
   return [
-    `export REQUESTS_CA_BUNDLE=${shellQuote(local.caFile)}`,
-    `az cloud register --name PasswordlessPgLocal --cloud-config ${shellQuote(JSON.stringify({ endpoints }))}`,
-    "az cloud set --name PasswordlessPgLocal",
-    "az config set core.instance_discovery=false",
-    `az login --service-principal --username ${local.clientId} --password "$(cat ${shellQuote(local.clientSecretFile)})" --tenant ${local.tenantId}`,
+    '# eval "$(passwordless-pg local env --format az)"',
+    `export REQUESTS_CA_BUNDLE=${shellQuote(local.caBundleFile)}`,
+    "export AZURE_CORE_INSTANCE_DISCOVERY=false",
+    `az cloud register ${cloudConfig} --only-show-errors 2>/dev/null || az cloud update ${cloudConfig} --only-show-errors`,
+    `az cloud set --name ${AZ_CLOUD} --only-show-errors`,
+    `az login --service-principal --username ${local.clientId} --password @${shellQuote(local.clientSecretFile)} --tenant ${local.tenantId} --output none`,
   ];
 }
 

@@ -1,4 +1,4 @@
-import type { Endpoints } from "../../platform.ts";
+import { audiences, type Endpoints } from "../../platform.ts";
 import type { ResourceGroup } from "./groups.ts";
 import { locations } from "./locations.ts";
 
@@ -57,16 +57,33 @@ export function locationsToWire({ subscriptionId }: Endpoints): object {
   };
 }
 
-/** The document from which other tools learn a cloud's endpoints (`/metadata/endpoints`, 2022-09-01); Terraform and `az cloud register` read it. */
-export function cloudToWire({ resourceManager, authority, tenantId }: Endpoints): object {
+/**
+ * The document from which other tools learn a cloud's endpoints, `/metadata/endpoints`: one object in 2018-05-01 and since 2022-09-01
+ * (`az cloud register`, Terraform), a list in between (az's own list of clouds), an older object in 2015-01-01 (az before 2.73).
+ * Source: azure-cli `core/cloud.py` and `command_modules/cloud/custom.py` of 2.70 and 2.91. `appServiceResourceId` and `ossrdbmsResourceId`
+ * are read there, though public Azure does not give them.
+ */
+export function cloudToWire(endpoints: Endpoints, apiVersion: string): unknown {
+  if (apiVersion < "2018") return oldCloudToWire(endpoints);
+  const cloud = newCloudToWire(endpoints);
+  return apiVersion >= "2019" && apiVersion < "2022" ? [cloud] : cloud;
+}
+
+const audienceUrls = ["https://management.core.windows.net/", "https://management.azure.com/"];
+
+function oldCloudToWire({ resourceManager, authority }: Endpoints): object {
+  return {
+    galleryEndpoint: "https://gallery.azure.com/",
+    graphEndpoint: "https://graph.windows.net/",
+    portalEndpoint: resourceManager,
+    authentication: { loginEndpoint: `${authority}/`, audiences: audienceUrls },
+  };
+}
+
+function newCloudToWire({ resourceManager, authority, tenantId }: Endpoints): object {
   return {
     portal: resourceManager,
-    authentication: {
-      loginEndpoint: `${authority}/`,
-      audiences: ["https://management.core.windows.net/", "https://management.azure.com/"],
-      tenant: tenantId,
-      identityProvider: "AAD",
-    },
+    authentication: { loginEndpoint: `${authority}/`, audiences: audienceUrls, tenant: tenantId, identityProvider: "AAD" },
     media: "https://rest.media.azure.net",
     graphAudience: "https://graph.windows.net/",
     graph: "https://graph.windows.net/",
@@ -85,5 +102,7 @@ export function cloudToWire({ resourceManager, authority, tenantId }: Endpoints)
     sqlManagement: "https://management.core.windows.net:8443/",
     microsoftGraphResourceId: "https://graph.microsoft.com/",
     gallery: "https://gallery.azure.com/",
+    appServiceResourceId: audiences.appService[0],
+    ossrdbmsResourceId: audiences.postgres[0],
   };
 }
