@@ -20,7 +20,10 @@ async function write(emulator: TestEmulator, method: string, path: string, body?
   const accepted = await emulator.arm(method, `${path}?${API}`, body);
   expect(accepted.status, accepted.text).toBe(202);
   const poll = accepted.headers.get("azure-asyncoperation") ?? "";
-  return (await emulator.until(poll, ({ body: { status } }) => status !== "InProgress")).body as { status: string; error?: { code: string } };
+  return (await emulator.until(poll, ({ body: { status } }) => status !== "InProgress")).body as {
+    status: string;
+    error?: { code: string };
+  };
 }
 
 const ENTRA_ONLY = {
@@ -143,7 +146,9 @@ describe("the token gateway", () => {
   test("signs an Entra administrator in with a token, as itself and no superuser", async ({ emulator }) => {
     const server = await newServer(emulator);
     await inSession(signIn(emulator, server), async (client) => {
-      const { rows } = await client.query("SELECT current_user AS me, current_setting('is_superuser') AS super, current_setting('max_connections') AS most");
+      const { rows } = await client.query(
+        "SELECT current_user AS me, current_setting('is_superuser') AS super, current_setting('max_connections') AS most",
+      );
       expect(rows).toEqual([{ me: administratorName(emulator), super: "off", most: "50" }]);
     });
   });
@@ -161,23 +166,33 @@ describe("the token gateway", () => {
       code: "28000",
       message: expect.stringMatching(/does not have a valid audience claim/),
     });
-    expect(await attempt({ password: "no-token" })).toMatchObject({ code: "28000", message: expect.stringMatching(/^The access token has invalid format/) });
-    expect(await attempt({ password: await flawed("signature") })).toMatchObject({ code: "28000", message: expect.stringMatching(/signature/) });
-    expect(await attempt({ user: "nobody-here" })).toEqual({ code: "28P01", message: 'password authentication failed for user "nobody-here"' });
+    expect(await attempt({ password: "no-token" })).toMatchObject({
+      code: "28000",
+      message: expect.stringMatching(/^The access token has invalid format/),
+    });
+    expect(await attempt({ password: await flawed("signature") })).toMatchObject({
+      code: "28000",
+      message: expect.stringMatching(/signature/),
+    });
+    expect(await attempt({ user: "nobody-here" })).toEqual({
+      code: "28P01",
+      message: 'password authentication failed for user "nobody-here"',
+    });
     expect(await attempt({ database: "nowhere" })).toEqual({ code: "3D000", message: 'database "nowhere" does not exist' });
     expect(await attempt({ ssl: false })).toEqual({
       code: "28000",
       message: `no pg_hba.conf entry for host "127.0.0.1", user "${user}", database "postgres", no encryption`,
     });
     await inSession(signIn(emulator, server), (client) =>
-      client.query("SELECT pgaadauth_create_principal_with_oid('someone', $1, 'user', false, false), pgaadauth_create_principal_with_oid('other', $2, 'service', false, false)", [
-        randomUUID(),
-        randomUUID(),
-      ]),
+      client.query(
+        "SELECT pgaadauth_create_principal_with_oid('someone', $1, 'user', false, false), pgaadauth_create_principal_with_oid('other', $2, 'service', false, false)",
+        [randomUUID(), randomUUID()],
+      ),
     );
     expect(await attempt({ user: "someone" })).toEqual({
       code: "28000",
-      message: 'Microsoft Entra user token for role "someone" is neither an AAD_AUTH_TOKENTYPE_APP_USER or an AAD_AUTH_TOKENTYPE_APP_OBO token.',
+      message:
+        'Microsoft Entra user token for role "someone" is neither an AAD_AUTH_TOKENTYPE_APP_USER or an AAD_AUTH_TOKENTYPE_APP_OBO token.',
     });
     expect(await attempt({ user: "other" })).toMatchObject({ code: "28000", message: expect.stringMatching(/object ID/) });
   });
@@ -190,7 +205,9 @@ describe("the token gateway", () => {
       code: "28000",
       message: `no pg_hba.conf entry for host "127.0.0.1", user "${user}", database "postgres", SSL encryption`,
     });
-    await write(emulator, "PUT", `${server.id}/firewallRules/me`, { properties: { startIpAddress: "127.0.0.1", endIpAddress: "127.0.0.1" } });
+    await write(emulator, "PUT", `${server.id}/firewallRules/me`, {
+      properties: { startIpAddress: "127.0.0.1", endIpAddress: "127.0.0.1" },
+    });
     await inSession(signIn(emulator, server), async () => {});
   });
 
@@ -199,6 +216,8 @@ describe("the token gateway", () => {
     await inSession(signIn(emulator, server), async (client) => {
       const { rows } = await client.query("SELECT repeat('x', 1000) AS line FROM generate_series(1, 50000)");
       expect(rows).toHaveLength(50_000);
+      const copied = await client.query("COPY (SELECT repeat('y', 1000) FROM generate_series(1, 20000)) TO STDOUT");
+      expect(copied.rowCount).toBe(20_000);
       const heard = new Promise((resolve) => client.once("notification", ({ payload }) => resolve(payload)));
       await client.query("LISTEN news");
       await inSession(signIn(emulator, server), (other) => other.query("NOTIFY news, 'hello'"));
@@ -227,6 +246,19 @@ describe("the token gateway", () => {
     } finally {
       await Promise.all(clients.map((client) => client.end()));
     }
+  });
+
+  test("waits for a packet that comes byte by byte", async ({ emulator }) => {
+    const server = await newServer(emulator);
+    const socket = connect(server.port, server.host).setNoDelay();
+    const answered = new Promise<string>((resolve) => socket.once("data", (chunk) => resolve(chunk.toString("latin1"))));
+    const request = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
+    for (const byte of request) {
+      await new Promise((resolve) => socket.write(Buffer.from([byte]), resolve));
+      await inSession(signIn(emulator, server), async () => {}); // others are served in the meantime
+    }
+    expect(await answered).toBe("S");
+    socket.destroy();
   });
 
   test("closes on packets that are none", async ({ emulator }) => {
@@ -270,13 +302,21 @@ describe("pgaadauth", () => {
     const identity = emulator.platform.directory.createManagedIdentity("/subscriptions/x/sites/shop", "shop");
     await inSession(signIn(emulator, server), async (client) => {
       for (const role of ['a "quoted" role', "o'neil; DROP ROLE x --", "Åse %I $1"]) {
-        const { rows } = await client.query("SELECT * FROM pgaadauth_create_principal_with_oid($1, $2, 'service', false, false)", [role, identity.objectId]);
+        const { rows } = await client.query("SELECT * FROM pgaadauth_create_principal_with_oid($1, $2, 'service', false, false)", [
+          role,
+          identity.objectId,
+        ]);
         expect(rows).toEqual([{ pgaadauth_create_principal_with_oid: `Created role for "${role}"` }]);
-        const again = client.query("SELECT pgaadauth_create_principal_with_oid($1, $2, 'service', false, false)", [role, identity.objectId]);
+        const again = client.query("SELECT pgaadauth_create_principal_with_oid($1, $2, 'service', false, false)", [
+          role,
+          identity.objectId,
+        ]);
         await expect(again).rejects.toMatchObject({ code: "42710", message: `role "${role}" already exists` });
         const { rows: listed } = await client.query("SELECT * FROM pgaadauth_list_principals(false) WHERE rolname = $1", [role]);
         const { tenantId } = emulator.endpoints;
-        expect(listed).toEqual([{ rolname: role, principaltype: "service", objectid: identity.objectId, tenantid: tenantId, ismfa: 0, isadmin: 0 }]);
+        expect(listed).toEqual([
+          { rolname: role, principaltype: "service", objectid: identity.objectId, tenantid: tenantId, ismfa: 0, isadmin: 0 },
+        ]);
         await client.query(`DROP ROLE ${client.escapeIdentifier(role)}`);
       }
       const { rows: labels } = await client.query("SELECT count(*)::int AS left FROM pg_shseclabel WHERE provider = 'pgaadauth'");
@@ -318,7 +358,10 @@ describe("pgaadauth", () => {
     await inSession(signIn(emulator, server, { database: "orders" }), async (admin) => {
       await admin.query('GRANT ALL PRIVILEGES ON DATABASE orders TO "worker"');
       await inSession(asApp(), (app) =>
-        expect(app.query("CREATE TABLE t (id int)")).rejects.toMatchObject({ code: "42501", message: "permission denied for schema public" }),
+        expect(app.query("CREATE TABLE t (id int)")).rejects.toMatchObject({
+          code: "42501",
+          message: "permission denied for schema public",
+        }),
       );
       await admin.query('GRANT USAGE, CREATE ON SCHEMA public TO "worker"');
       await inSession(asApp(), (app) => app.query("CREATE TABLE t (id int)"));

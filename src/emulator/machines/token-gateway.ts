@@ -195,7 +195,10 @@ function copy(from: Socket, to: Socket): void {
 }
 
 function forwardCancel(client: Socket, packet: StartupPacket, backend: GatewayBackend, cancelKeys: ReadonlySet<string>): void {
-  if (!cancelKeys.has(packet.bytes.subarray(8).toString("hex"))) return dismiss(client);
+  if (!cancelKeys.has(packet.bytes.subarray(8).toString("hex"))) {
+    dismiss(client);
+    return;
+  }
   const server = connect({ path: backend.socketPath() });
   server.on("error", () => {}); // the server went away: nothing is left to cancel
   server.once("close", () => dismiss(client));
