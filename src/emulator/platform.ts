@@ -1,6 +1,8 @@
 import type { Clock } from "../base/clock.ts";
 import type { TokenClaims } from "../base/jwt.ts";
+import type { Faults } from "./http/faults.ts";
 import type { Handler, Route } from "./http/router.ts";
+import type { OnTraffic } from "./http/traffic.ts";
 import type { Operations } from "./operations.ts";
 import type { Store } from "./store.ts";
 
@@ -15,6 +17,8 @@ export interface Platform {
   readonly certificates: Certificates;
   readonly endpoints: Endpoints;
   readonly hosts: Hosts;
+  readonly faults: Faults;
+  readonly onTraffic?: OnTraffic | undefined;
   /** One line to local Azure's own log (`local logs`). Never a token. */
   log(line: string): void;
 }
@@ -137,6 +141,8 @@ export interface Service {
   resources?(groupId: string): readonly ResourceSummary[];
   /** Removes everything it has inside a resource group, processes included. */
   removeGroup?(groupId: string): Promise<void>;
+  /** Forgets the extension resources it keeps on a resource that was just deleted, or below it. */
+  removeExtensions?(resourceId: string): void;
   /** Takes up from the store: starts the processes that should run. Called after all kinds of operation are defined. */
   start?(): Promise<void>;
   /** Ends its processes and listeners; what the store says stays. */

@@ -3,6 +3,7 @@ import { describe, expect, test as pure } from "vitest";
 import { type Connection, settingsFor } from "../../src/emulator/services/servicelinker/settings.ts";
 import { fileTest as test } from "../support/emulator.ts";
 import { identityLinker, makeLinkerScene } from "../support/linkers.ts";
+import { makeSite } from "../support/sites.ts";
 
 const NEW = "2024-04-01";
 const OLD = "2022-05-01";
@@ -121,6 +122,15 @@ test("a linker switches the identity on, opens the firewall, writes settings; it
   expect(await scene.settings()).toEqual({ MINE: "1" });
   expect((await scene.linker("GET", "db", NEW)).status).toBe(404);
   expect((await scene.linker("DELETE", "db", NEW)).status).toBe(204);
+});
+
+test("a linker goes with its site: one made anew under the same name has none", async ({ emulator }) => {
+  const scene = await makeLinkerScene(emulator, "link-anew");
+  await scene.end(await scene.linker("PUT", "db", NEW, identityLinker(scene.databaseId)));
+  expect((await scene.site.arm("DELETE")).status).toBe(200);
+  await makeSite(emulator, "link-anew");
+  expect((await scene.linker("GET", "", NEW)).body.value).toEqual([]);
+  expect((await scene.linker("GET", "db", NEW)).status).toBe(404);
 });
 
 test("what is opted out of is left alone", async ({ emulator }) => {

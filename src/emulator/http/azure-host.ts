@@ -3,7 +3,7 @@ import { audiences, type Endpoints, type Service, type TokenRefusal, type Tokens
 import { type ArmError, armFront } from "./arm-error.ts";
 import type { Incoming } from "./listener.ts";
 import { armHeaders, type Host, notImplemented } from "./pipeline.ts";
-import { createRouter, type Match, type Route } from "./router.ts";
+import { createRouter, type Handler, type Match, type Route } from "./router.ts";
 
 /** What the main host sends its requests to. */
 export interface AzureParts {
@@ -62,7 +62,18 @@ function findArm(parts: AzureParts, incoming: Incoming, find: () => Match | unde
     checkVersion(service, path, version);
     checkRegistered(parts, service);
   }
-  return match;
+  return match.route.method === "DELETE" ? withExtensions(parts.services, match, path) : match;
+}
+
+/** ARM deletes extension resources together with the resource they stand on. */
+function withExtensions(services: readonly Service[], match: Match, path: string): Match {
+  const handle: Handler = async (request) => {
+    const response = await match.route.handle(request);
+    // 202 leaves the resource where it is for now; those of local Azure that carry extensions are deleted at once.
+    if (response.status === 200 || response.status === 204) for (const service of services) service.removeExtensions?.(path);
+    return response;
+  };
+  return { ...match, route: { ...match.route, handle } };
 }
 
 function checkToken({ endpoints, tokens }: AzureParts, incoming: Incoming): void {

@@ -25,7 +25,8 @@ export interface Linkers {
   put(sourceId: string, name: string, wanted: LinkerRequest, caller: Caller, apiVersion: string): { linker: Linker; operation: Operation };
   delete(linker: Linker, apiVersion: string): Operation;
   validate(linker: Linker, apiVersion: string): Operation;
-  removeGroup(groupId: string): void;
+  /** Forgets the linkers on a resource and below it; the source is going, so nothing is taken back. */
+  removeBelow(id: string): void;
 }
 
 export interface Caller {
@@ -45,7 +46,6 @@ export function createLinkers(platform: Platform, { sites, servers }: Neighbours
   const requireSource = (sourceId: string): SiteView => {
     const site = sites.find(sourceId);
     if (site) return site;
-    for (const orphan of rows.list(`${sourceId}/`)) rows.delete(orphan.id);
     throw sourceNotFound(sourceId);
   };
   const begin = (kind: string, linker: Linker, apiVersion: string, recordedMs: number): Operation => {
@@ -66,7 +66,7 @@ export function createLinkers(platform: Platform, { sites, servers }: Neighbours
   const target = (linker: Linker): { server: FlexibleServerView; database: string } | undefined => {
     const parsed = databaseOf(linker.properties.targetService.id);
     const server = parsed && servers.find(parsed.serverId);
-    return server && server.databases.includes(parsed.database) ? { server, database: parsed.database } : undefined;
+    return server?.databases.includes(parsed.database) ? { server, database: parsed.database } : undefined;
   };
   const write = (linker: Linker, settings: Linker["settings"]): void => {
     const names = new Set(settings.map(({ name }) => name));
@@ -160,8 +160,8 @@ export function createLinkers(platform: Platform, { sites, servers }: Neighbours
       return operation;
     },
     validate: (linker, apiVersion) => begin("servicelinker/validate", linker, apiVersion, VALIDATE_MS),
-    removeGroup: (groupId) => {
-      for (const { id } of rows.list(`${groupId}/`)) rows.delete(id);
+    removeBelow: (below) => {
+      for (const { id } of rows.list(`${below}/`)) rows.delete(id);
     },
   };
 }

@@ -11,6 +11,7 @@ export function createServiceLinkerService(platform: Platform, neighbours: Neigh
     apiVersions: ["2022-05-01", "2022-11-01-preview", "2023-04-01-preview", "2024-04-01", "2024-07-01-preview"],
     hiddenApiVersions: [STATUS_API_VERSION],
     routes: linkerRoutes(platform, linkers),
-    removeGroup: async (groupId) => linkers.removeGroup(groupId),
+    removeGroup: async (groupId) => linkers.removeBelow(groupId),
+    removeExtensions: linkers.removeBelow,
   };
 }
