@@ -11,7 +11,7 @@ import { choosePostgresAccount, type PostgresAccount } from "./postgres-account.
 import { type PostgresBinaries, providePostgresBinaries } from "./postgres-binaries.ts";
 
 /** The owner of everything Azure makes inside a server. */
-export const SUPERUSER = "azuresu";
+const SUPERUSER = "azuresu";
 
 /** What all servers of one local Azure share: programs, account, and the finished cluster new ones are copied from. */
 export interface PostgresRuntime {
@@ -96,6 +96,7 @@ export function createPostgresMachine(
   let isReady = false;
   let restarts = 0;
   let admin: Promise<Client> | undefined;
+  let administered: Promise<unknown> = Promise.resolve();
 
   const socketHost = (): string => {
     reachedFolder ??= shortFolder(socketFolder);
@@ -178,8 +179,14 @@ export function createPostgresMachine(
     await held?.then((client) => client.end()).catch(() => {});
   };
 
-  // A walsender takes none of the max_connections slots, so that clients get exactly as many as Azure gives them.
-  const administer = async (sql: string): Promise<readonly Row[]> => {
+  // A walsender takes none of the max_connections slots, so that clients get exactly as many as Azure gives them. One statement at a time.
+  const administer = (sql: string): Promise<readonly Row[]> => {
+    const turn = administered.then(() => administerNow(sql));
+    administered = turn.catch(() => {});
+    return turn;
+  };
+
+  const administerNow = async (sql: string): Promise<readonly Row[]> => {
     admin ??= connect("postgres", { replication: "database" });
     const used = admin;
     try {

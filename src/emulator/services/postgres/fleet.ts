@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { escapeIdentifier, escapeLiteral } from "pg";
 import { judgeLogin, type LoginRole } from "../../machines/pg-login.ts";
 import { createPostgresMachine, type PostgresMachine, type PostgresRuntime, preparePostgres } from "../../machines/postgres.ts";
-import { openTokenGateway, type TokenGateway } from "../../machines/token-gateway.ts";
+import { openTokenGateway, type TokenGateway, type Watch } from "../../machines/token-gateway.ts";
 import type { Platform } from "../../platform.ts";
 import type { Collection } from "../../store.ts";
 import { type Administrator, admits, candidateAddress, type FirewallRule, type FlexibleServer, folderName } from "./model.ts";
@@ -78,6 +78,7 @@ export function createFleet(platform: Platform, servers: Collection<FlexibleServ
       const policy = { activeDirectoryAuth: auth.activeDirectoryAuth === "Enabled", passwordAuth: auth.passwordAuth === "Enabled" };
       return judgeLogin(user, password, await findRole(machine, user), policy, tokens, directory);
     },
+    watch: () => watchOf(platform, `postgres:${row(serverId).name}`),
     log,
   });
 
@@ -167,6 +168,23 @@ export function createFleet(platform: Platform, servers: Collection<FlexibleServ
       await prepared?.catch(() => {}); // a half-made template is not left with its process
       await Promise.all([...launching.keys(), ...units.keys()].map(halt));
     },
+  };
+}
+
+/** Faults put on the server, and tests. `undefined` when there are neither, so that statements are copied at full speed. */
+function watchOf({ faults, onTraffic, clock }: Platform, host: string): Watch | undefined {
+  if (!onTraffic && faults.list().length === 0) return undefined;
+  return async (phase, method, path) => {
+    if ((await onTraffic?.({ phase, host, method, path })) === "drop") return "drop";
+    if (phase === "done") return undefined;
+    const fault = faults.take(host, method, path);
+    if (fault === undefined) return undefined;
+    if (fault.kind === "sql-error") {
+      return { sqlState: fault.sqlState, message: fault.message ?? "The connection failed by a fault put on its server." };
+    }
+    if (fault.kind !== "stall") return "drop";
+    await clock.sleep(fault.ms);
+    return undefined;
   };
 }
 

@@ -2,16 +2,7 @@ import { createHash } from "node:crypto";
 import { armFront } from "../../http/arm-error.ts";
 import { computeSize, storageSteps } from "./sizes.ts";
 
-export type ServerState =
-  | "Provisioning"
-  | "Ready"
-  | "Updating"
-  | "Starting"
-  | "Stopping"
-  | "Stopped"
-  | "Restarting"
-  | "Dropping"
-  | "Inaccessible";
+type ServerState = "Provisioning" | "Ready" | "Updating" | "Starting" | "Stopping" | "Stopped" | "Restarting" | "Dropping" | "Inaccessible";
 
 type Switch = "Enabled" | "Disabled";
 
