@@ -46,7 +46,7 @@ export interface OperationRequest {
   readonly polls?: number;
 }
 
-export interface OperationKind {
+interface OperationKind {
   /** Does the slow work (start a process, …). Must be repeatable: it runs again when local Azure was killed during it. A thrown `ArmError` makes the operation fail in the poll. */
   work?(operation: Operation): Promise<unknown>;
   /** The change of state that others see, at the very moment the operation ends well. Must not wait. */

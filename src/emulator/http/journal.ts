@@ -1,7 +1,7 @@
 import { appendFile, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 
 /** One request as local Azure saw it. Holds no token: signed and secret query values are cut. */
-export interface JournalEntry {
+interface JournalEntry {
   readonly n: number;
   readonly time: string;
   /** `azure` (ARM, Entra, control), `scm:NAME`, `identity`. */

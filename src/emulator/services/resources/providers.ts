@@ -2,7 +2,7 @@ import type { Service } from "../../platform.ts";
 import type { Collection, Store } from "../../store.ts";
 import { locations } from "./locations.ts";
 
-export type RegistrationState = "Registered" | "Registering" | "Unregistered";
+type RegistrationState = "Registered" | "Registering" | "Unregistered";
 
 export interface ProviderView {
   readonly namespace: string;

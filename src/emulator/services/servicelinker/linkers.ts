@@ -65,7 +65,8 @@ export function createLinkers(platform: Platform, { sites, servers }: Neighbours
   };
   const target = (linker: Linker): { server: FlexibleServerView; database: string } | undefined => {
     const parsed = databaseOf(linker.properties.targetService.id);
-    const server = parsed && servers.find(parsed.serverId);
+    if (!parsed) return undefined;
+    const server = servers.find(parsed.serverId);
     return server?.databases.includes(parsed.database) ? { server, database: parsed.database } : undefined;
   };
   const write = (linker: Linker, settings: Linker["settings"]): void => {

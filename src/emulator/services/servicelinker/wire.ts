@@ -20,7 +20,7 @@ const FIRST_SIGNED = "2023-04-01-preview";
 /** The api-version in signed status URLs (recorded). */
 export const STATUS_API_VERSION = "2021-01-01-privatepreview";
 
-export function hasUserName(apiVersion: string): boolean {
+function hasUserName(apiVersion: string): boolean {
   return apiVersion >= FIRST_WITH_USER_NAME;
 }
 
