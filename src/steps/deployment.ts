@@ -260,7 +260,7 @@ async function lastLines(scm: ScmSite, context: DeploymentContext): Promise<stri
 
 /** Asks again and again, slower with time; false when the deadline came first. */
 async function until(context: DeploymentContext, deadline: number, isDone: () => Promise<boolean>): Promise<boolean> {
-  for (let wait = 250; context.clock.now() < deadline; wait = Math.min(wait * 1.3, 3_000)) {
+  for (let wait = 250; context.clock.now() < deadline; wait = Math.min(wait * 1.3, 1_500)) {
     if (await isDone()) return true;
     await context.clock.sleep(wait, context.signal);
   }

@@ -19,21 +19,19 @@ const PEEK_MS = 120_000;
 /** Real front ends cut a request after 230 s. */
 const REQUEST_MS = 230_000;
 
-/** Opens the front end. `pick` is asked for each request; `port` is used when it is free. */
+/**
+ * Opens the front end. HTTP is answered too, also when the app is HTTPS only: on loopback a redirect would only keep out browsers and
+ * clients that do not know our CA. `pick` is asked for each request; `port` is used when it is free.
+ */
 export async function openFront(
   pick: () => FrontTarget,
   tls: { readonly key: string; readonly cert: string },
-  isHttpsOnly: () => boolean,
   port?: number,
 ): Promise<AppFront> {
   // A connection for each request: a kept one can be closed by the app at the very moment it is used again.
   const agent = new http.Agent({ keepAlive: false });
   const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => {
     const isTls = "encrypted" in request.socket;
-    if (!isTls && isHttpsOnly()) {
-      response.writeHead(301, { location: `https://${request.headers.host ?? "localhost"}${request.url ?? "/"}` }).end();
-      return;
-    }
     const target = pick();
     if (typeof target === "object") forward(request, response, target.port, agent, isTls);
     else sendPage(response, target);

@@ -63,7 +63,6 @@ export async function openSiteMachine(
   const front = await openFront(
     () => (source.site().state === "Running" ? host.pick() : "stopped"),
     platform.certificates.issue(["localhost", "127.0.0.1"]),
-    () => source.site().isHttpsOnly,
     known.app,
   );
   const restartApp = async (): Promise<StartOutcome | undefined> => (source.site().state === "Running" ? host.recycle() : undefined);
