@@ -45,7 +45,13 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
   const server = postgresServer({ ...setup.server, location, tenantId: cloud.caller.tenantId, tags }, cloud.postgresServers, {
     group: groupStep,
   });
-  const administrator = entraAdministrator(cloud.caller, group, cloud.postgresServers, { server });
+  const administrator = entraAdministrator(
+    cloud.caller,
+    group,
+    cloud.postgresServers,
+    (at, login) => door.through(at, () => cloud.principals.canSignIn(at, login)),
+    { server },
+  );
   const databaseStep = database(setup.database, group, cloud.postgresServers, { server });
   const perApp = setup.apps.map((app) => {
     const { key, role } = app;

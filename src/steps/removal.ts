@@ -2,6 +2,7 @@ import { KnownError } from "../base/errors.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import { ownerTag, type Setup } from "../project/setup.ts";
 import type { DatabaseDoor } from "./database-door.ts";
+import { administratorLogin } from "./entra-administrator.ts";
 
 /** One thing that `down` would take away. */
 export interface Removal {
@@ -75,10 +76,7 @@ function roleRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor, role: strin
     remove: async () => {
       const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
       if (!server) return;
-      const administrators = await cloud.postgresServers.listAdministrators(setup.resourceGroup, server.name);
-      const login = administrators.find(({ objectId }) => objectId === cloud.caller.objectId)?.name;
-      if (!login)
-        throw new KnownError("database/denied", `${cloud.caller.name} is no Entra administrator of ${server.name}, so role ${role} stays`);
+      const login = await administratorLogin({ cloud, door, group: setup.resourceGroup }, server);
       await door.through(server, () => cloud.principals.drop(server, login, { role, databases: [setup.database] }));
     },
   };

@@ -1,3 +1,4 @@
+import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import { accessDifferences } from "../cloud/principals.ts";
@@ -22,6 +23,8 @@ export interface VerifyContext {
   readonly setup: Setup;
   readonly cloud: Cloud;
   readonly door: DatabaseDoor;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
   /** A short text that no other run uses, for the row that is written and read. */
   readonly marker: string;
   onCheck?(check: Check): void;
@@ -250,7 +253,7 @@ function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
     }),
     named("app answers", async () => {
       const path = app.health || "/";
-      const response = await cloud.site(await site()).get(path);
+      const response = await onceStarted(context, () => site().then((app) => cloud.site(app).get(path)));
       const isPlaceholder = /Your web app is running and waiting for your content/i.test(response.body);
       const ok = !isPlaceholder && (app.health ? response.status >= 200 && response.status < 300 : response.status < 500);
       return verdict(
@@ -264,7 +267,8 @@ function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
 }
 
 /** The last link: the app itself, over its own token. The templates have the routes; other apps are judged by their health path. */
-function rowChecks({ cloud, marker }: VerifyContext, app: AppSetup, site: () => Promise<WebApp>): CheckDefinition[] {
+function rowChecks(context: VerifyContext, app: AppSetup, site: () => Promise<WebApp>): CheckDefinition[] {
+  const { cloud, marker } = context;
   const hint = "`passwordless-pg logs tail` shows what the app says";
   const without = (path: string, response: SiteResponse): Verdict | undefined =>
     response.status === 404 || response.status === 405
@@ -274,7 +278,8 @@ function rowChecks({ cloud, marker }: VerifyContext, app: AppSetup, site: () => 
     {
       name: `${app.key}: app signs in with its token`,
       run: async () => {
-        const response = await cloud.site(await site()).get("/healthz/database", { timeoutMs: 60_000 });
+        const client = cloud.site(await site());
+        const response = await onceStarted(context, () => client.get("/healthz/database", { timeoutMs: 60_000 }));
         const body = asJson(response.body);
         if (response.status === 200 && body.user === app.role && body.tls === true) {
           return { ok: true, detail: `as ${app.role} over TLS, PostgreSQL ${String(body.serverVersion ?? "")}`.trim() };
@@ -287,7 +292,7 @@ function rowChecks({ cloud, marker }: VerifyContext, app: AppSetup, site: () => 
       run: async () => {
         if (app.access === "read") return { ok: true, detail: 'not asked: access level "read" writes nothing' };
         const client = cloud.site(await site());
-        const written = await client.post("/items", { name: marker }, { timeoutMs: 60_000 });
+        const written = await onceStarted(context, () => client.post("/items", { name: marker }, { timeoutMs: 60_000 }));
         if (written.status !== 201) {
           return without("/items", written) ?? { ok: false, detail: `POST /items HTTP ${written.status} ${oneLine(written.body)}`, hint };
         }
@@ -302,6 +307,19 @@ function rowChecks({ cloud, marker }: VerifyContext, app: AppSetup, site: () => 
       },
     },
   ];
+}
+
+/** A web app that was just restarted answers 502 to 504 with App Service's own page for some seconds; the app's own 503 counts at once. */
+const startingMs = 30_000;
+
+async function onceStarted({ clock, signal }: VerifyContext, ask: () => Promise<SiteResponse>): Promise<SiteResponse> {
+  const deadline = clock.now() + startingMs;
+  for (;;) {
+    const response = await ask();
+    const isPlatforms = response.status >= 502 && response.status <= 504 && Object.keys(asJson(response.body)).length === 0;
+    if (!isPlatforms || clock.now() >= deadline) return response;
+    await clock.sleep(500, signal);
+  }
 }
 
 function verdict(ok: boolean, detail: string, hint: string): Verdict {

@@ -194,7 +194,7 @@ async function gateway(): Promise<void> {
 }
 
 async function journalLength(home: string): Promise<number> {
-  const { entries } = (await control(home, "journal")) as { entries: { n: number; path: string }[] };
+  const { value: entries } = (await control(home, "journal")) as { value: { n: number; path: string }[] };
   return entries.filter(({ path }) => !path.startsWith("/_local")).length;
 }
 

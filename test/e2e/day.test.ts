@@ -63,13 +63,25 @@ describe.sequential("a person's day with the FastAPI template", () => {
 
   test("PostgreSQL lets the app's identity in, and refuses everything else with a text of its own", async ({ cli }) => {
     const { role } = api();
-    const good = await mint(cli, { principal: api().principalId, audience: "postgres" });
+    const good = await mint(cli, { principal: api().principalId, audience: "https://ossrdbms-aad.database.windows.net" });
     expect(await login(cli, role, good)).toBe(role);
     const refusals = {
-      "an ARM token": await login(cli, role, await mint(cli, { principal: api().principalId, audience: "arm" })),
-      "an expired token": await login(cli, role, await mint(cli, { principal: api().principalId, audience: "postgres", flaw: "expired" })),
-      "another key": await login(cli, role, await mint(cli, { principal: api().principalId, audience: "postgres", flaw: "other-key" })),
-      "another identity": await login(cli, role, await mint(cli, { principal: "passwordless-pg-local", audience: "postgres" })),
+      "an ARM token": await login(cli, role, await mint(cli, { principal: api().principalId, audience: "https://management.azure.com" })),
+      "an expired token": await login(
+        cli,
+        role,
+        await mint(cli, { principal: api().principalId, audience: "https://ossrdbms-aad.database.windows.net", flaw: "expired" }),
+      ),
+      "another key": await login(
+        cli,
+        role,
+        await mint(cli, { principal: api().principalId, audience: "https://ossrdbms-aad.database.windows.net", flaw: "signature" }),
+      ),
+      "another identity": await login(
+        cli,
+        role,
+        await mint(cli, { principal: "passwordless-pg-local", audience: "https://ossrdbms-aad.database.windows.net" }),
+      ),
       "no token": await login(cli, role, "hunter2"),
     };
     expect(refusals["an ARM token"]).toMatch(/does not have a valid audience claim/);
@@ -130,7 +142,10 @@ describe.sequential("a person's day with the FastAPI template", () => {
     const started = await cli.run(["local", "start", "--json"]);
     expect(started.code, started.stderr).toBe(0);
     const verify = await cli.run(["verify", "--local", "--json", project.folder]);
-    expect(verify.code, verify.stdout).toBe(0);
+    expect(
+      (JSON.parse(verify.stdout) as { checks: { ok: boolean }[] }).checks.filter(({ ok }) => !ok),
+      verify.stderr,
+    ).toEqual([]);
     const { items } = (await (await fetch(`${api().url}/items?limit=100`)).json()) as { items: { name: string }[] };
     expect(items.map(({ name }) => name)).toContain("a chair");
   });
@@ -182,7 +197,7 @@ async function mint(cli: TestCli, wanted: object): Promise<string> {
 }
 
 async function journal(cli: TestCli): Promise<{ n: number; method: string; path: string }[]> {
-  return ((await control(cli, "journal")) as { entries: { n: number; method: string; path: string }[] }).entries;
+  return ((await control(cli, "journal")) as { value: { n: number; method: string; path: string }[] }).value;
 }
 
 /** The role that PostgreSQL says we are, or its refusal. */

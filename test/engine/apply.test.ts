@@ -116,7 +116,7 @@ describe("apply", () => {
       { first },
       {
         plan: (_observed, values) => {
-          seen.push(values.first.value);
+          seen.push((values.first as Thing).value);
           return { kind: "keep" };
         },
       },

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { KnownError } from "../../base/errors.ts";
+import { administratorLogin } from "../../steps/entra-administrator.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { openProject, type Session, withSession } from "../session.ts";
 
@@ -26,20 +27,14 @@ export async function connect(io: Io, options: { readonly database?: string } & 
       throw new KnownError("azure/not-found", `flexible server ${setup.server.name} does not exist`, {
         hint: "run `passwordless-pg init`",
       });
-    const administrators = await cloud.postgresServers.listAdministrators(setup.resourceGroup, server.name);
-    const login = administrators.find(({ objectId }) => objectId === cloud.caller.objectId)?.name;
-    if (!login) {
-      throw new KnownError("database/denied", `${cloud.caller.name} is no Entra administrator of ${server.name}`, {
-        hint: "run `passwordless-pg server create`",
-      });
-    }
+    const login = await administratorLogin({ cloud, door, group: setup.resourceGroup }, server);
     // Opens the firewall when it has to, with an error that says more than psql's.
     await door.through(server, () => cloud.principals.find(server, login, login));
-    return await psql(io, session, { host: server.host, port: server.port, user: login, database: options.database ?? setup.database });
+    return await psql(session, { host: server.host, port: server.port, user: login, database: options.database ?? setup.database });
   });
 }
 
-async function psql(io: Io, { cloud }: Session, target: { host: string; port: number; user: string; database: string }): Promise<number> {
+async function psql({ cloud }: Session, target: { host: string; port: number; user: string; database: string }): Promise<number> {
   const { token: password } = await cloud.databaseToken();
   const folder = cloud.environment.caPem ? await mkdtemp(join(tmpdir(), "passwordless-pg-ca-")) : undefined;
   try {

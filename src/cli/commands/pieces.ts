@@ -1,6 +1,7 @@
 import { KnownError } from "../../base/errors.ts";
 import type { AnyStep } from "../../engine/step.ts";
 import { allSteps, siteId, stepsNamed } from "../../steps/all.ts";
+import { administratorLogin } from "../../steps/entra-administrator.ts";
 import { converge, showFailures } from "../converge.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { createProgressView } from "../output/progress.ts";
@@ -110,13 +111,7 @@ export const principalAdd = create("database principal", "database access");
 export const principalShow = show(async (session) => {
   const { cloud, door, setup } = session;
   const server = await theServer(session);
-  const administrators = await cloud.postgresServers.listAdministrators(setup.resourceGroup, server.name);
-  const login = administrators.find(({ objectId }) => objectId === cloud.caller.objectId)?.name;
-  if (!login) {
-    throw new KnownError("database/denied", `${cloud.caller.name} is no Entra administrator of ${server.name}`, {
-      hint: "run `passwordless-pg server create`",
-    });
-  }
+  const login = await administratorLogin({ cloud, door, group: setup.resourceGroup }, server);
   return Promise.all(
     setup.apps.map(async (app) => {
       const principal = await door.through(server, () => cloud.principals.find(server, login, app.role));

@@ -40,7 +40,7 @@ export async function up(io: Io, options: NewProjectFlags & GlobalOptions, direc
         return code;
       }
       view.begin("verify", "checking");
-      const checks = await verify({ setup, cloud, door, marker: `passwordless-pg verify ${randomUUID()}` });
+      const checks = await verify({ setup, cloud, door, clock, signal: io.signal, marker: `passwordless-pg verify ${randomUUID()}` });
       view.close();
       for (const check of checks) io.note(checkLine(check, colors));
       const isProved = checks.every(({ ok }) => ok);

@@ -9,12 +9,14 @@ import { openProject, withSession } from "../session.ts";
 export async function verify(io: Io, options: GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options, false);
   io.note("checking the chain from Azure's control plane to a row in the database");
-  return withSession(io, options, project, async ({ cloud, door, setup }) => {
+  return withSession(io, options, project, async ({ cloud, door, clock, setup }) => {
     const colors = paint(io.hasColor);
     const checks = await verifyChain({
       setup,
       cloud,
       door,
+      clock,
+      signal: io.signal,
       marker: `passwordless-pg verify ${randomUUID()}`,
       onCheck: (check) => {
         if (!io.isJson) io.result(checkLine(check, colors));

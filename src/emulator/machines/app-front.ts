@@ -21,10 +21,10 @@ const REQUEST_MS = 230_000;
 
 /**
  * Opens the front end. HTTP is answered too, also when the app is HTTPS only: on loopback a redirect would only keep out browsers and
- * clients that do not know our CA. `pick` is asked for each request; `port` is used when it is free.
+ * clients that do not know our CA. `pick` is asked for each request and must not reject; `port` is used when it is free.
  */
 export async function openFront(
-  pick: () => FrontTarget,
+  pick: () => Promise<FrontTarget>,
   tls: { readonly key: string; readonly cert: string },
   port?: number,
 ): Promise<AppFront> {
@@ -32,16 +32,18 @@ export async function openFront(
   const agent = new http.Agent({ keepAlive: false });
   const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => {
     const isTls = "encrypted" in request.socket;
-    const target = pick();
-    if (typeof target === "object") forward(request, response, target.port, agent, isTls);
-    else sendPage(response, target);
+    void pick().then((target) => {
+      if (typeof target === "object") forward(request, response, target.port, agent, isTls);
+      else sendPage(response, target);
+    });
   };
   const plain = http.createServer({ requestTimeout: 0 }, answer);
   const secure = https.createServer({ ...tls, requestTimeout: 0, minVersion: "TLSv1.2" }, answer);
   const upgrade = (request: http.IncomingMessage, socket: Duplex, head: Buffer): void => {
-    const target = pick();
-    if (typeof target !== "object") socket.destroy();
-    else tunnel(request, socket, head, target.port);
+    void pick().then((target) => {
+      if (typeof target !== "object") socket.destroy();
+      else tunnel(request, socket, head, target.port);
+    });
   };
   plain.on("upgrade", upgrade);
   secure.on("upgrade", upgrade);

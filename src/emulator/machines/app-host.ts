@@ -68,6 +68,8 @@ export interface AppHost {
   stop(): Promise<void>;
   instances(): readonly InstanceView[];
   /** The next instance in turn. */
+  /** Resolves when the start that is going on has ended, well or not. */
+  settled(): Promise<void>;
   pick(): FrontTarget;
 }
 
@@ -182,6 +184,11 @@ export function createAppHost(describe: () => AppDescription, around: AppHostSur
             ...nameInstance(describe(), index),
             state: current.kind === "stopped" ? ("STOPPED" as const) : ("READY" as const),
           })),
+    settled: () =>
+      newest.then(
+        () => {},
+        () => {},
+      ),
     pick: () => {
       if (current.kind !== "running") return current.kind;
       const up = current.instances.filter((instance) => instance.state === "up");

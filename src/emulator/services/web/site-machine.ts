@@ -61,7 +61,13 @@ export async function openSiteMachine(
   });
   const known = source.site().ports;
   const front = await openFront(
-    () => (source.site().state === "Running" ? host.pick() : "stopped"),
+    async () => {
+      if (source.site().state !== "Running") return "stopped";
+      // A visitor of a container that is just starting waits for it (local Azure was started again).
+      if (host.pick() === "stopped") await host.settled();
+      const target = host.pick();
+      return target === "stopped" ? "down" : target;
+    },
     platform.certificates.issue(["localhost", "127.0.0.1"]),
     known.app,
   );
