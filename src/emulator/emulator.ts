@@ -12,6 +12,7 @@ import { type Journal, openJournal } from "./http/journal.ts";
 import { type Incoming, type Listener, listen } from "./http/listener.ts";
 import { type Host, handleRequest, type Machinery } from "./http/pipeline.ts";
 import { json, route } from "./http/router.ts";
+import type { OnTraffic } from "./http/traffic.ts";
 import { createOperations, type Pace } from "./operations.ts";
 import type { Endpoints, Platform, Service } from "./platform.ts";
 import { openDirectory } from "./services/entra/directory.ts";
@@ -35,6 +36,8 @@ export interface EmulatorOptions {
   /** 3600 by default. */
   readonly tokenLifetimeSeconds?: number;
   log?(line: string): void;
+  /** For tests: told of every call before and after its work. */
+  readonly onTraffic?: OnTraffic;
   /** Asked for by the control API; the owner of the process ends it. */
   onShutdown?(): void;
 }
@@ -96,7 +99,8 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const operations = createOperations(store, clock, pace, keptSecret(key("signing-secret")), onBug);
   const journal = openJournal(files.journal);
   const faults = createFaults();
-  const machinery: Machinery = { clock, store, operations, journal, faults, onBug };
+  const { onTraffic } = options;
+  const machinery: Machinery = { clock, store, operations, journal, faults, onTraffic, onBug };
   const certificates = openCertificates(home.keys, files);
   const hosts = createHosts(machinery, certificates);
   const directory = openDirectory(store);
@@ -132,7 +136,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     clock,
     lifetimeSeconds,
   });
-  const platform: Platform = { home, clock, store, operations, directory, tokens, certificates, endpoints, hosts, log };
+  const platform: Platform = { home, clock, store, operations, directory, tokens, certificates, endpoints, hosts, faults, onTraffic, log };
 
   const details: LocalDetails = {
     home: home.root,

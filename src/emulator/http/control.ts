@@ -62,16 +62,17 @@ function checkKey(key: string, request: EmulatorRequest): void {
   );
 }
 
-const ACTION_KINDS = ["status", "reset", "stall", "cut", "html", "operation-fails", "drop-after"];
+const ACTION_KINDS = ["status", "reset", "stall", "cut", "html", "operation-fails", "drop-after", "sql-error"];
 
 function faultFrom(body: unknown): Fault {
-  const fault = body as { action?: { kind?: unknown; status?: unknown; ms?: unknown; code?: unknown } } | undefined;
+  const fault = body as { action?: { kind?: unknown; status?: unknown; ms?: unknown; code?: unknown; sqlState?: unknown } } | undefined;
   const action = fault?.action;
   const invalid = (what: string) => armFront(400, "InvalidFault", `The fault is not valid: ${what}.`);
   if (!ACTION_KINDS.includes(String(action?.kind))) throw invalid(`action.kind must be one of ${ACTION_KINDS.join(", ")}`);
   if (action?.kind === "status" && !isStatus(action.status)) throw invalid("action.status must be a number from 200 to 599");
   if (action?.kind === "stall" && typeof action.ms !== "number") throw invalid("action.ms must be a number");
   if (action?.kind === "operation-fails" && typeof action.code !== "string") throw invalid("action.code must be a text");
+  if (action?.kind === "sql-error" && typeof action.sqlState !== "string") throw invalid("action.sqlState must be a text");
   return body as Fault;
 }
 

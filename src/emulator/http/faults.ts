@@ -22,11 +22,17 @@ export type FaultAction =
   /** The operation this request begins ends in `Failed` with this error. */
   | { readonly kind: "operation-fails"; readonly code: string; readonly message?: string }
   /** Does the work, then resets instead of answering. */
-  | { readonly kind: "drop-after" };
+  | { readonly kind: "drop-after" }
+  /** At a flexible server: the login or statement is refused with this SQLSTATE (`57P03`, `53300`, …), and the connection ends. */
+  | { readonly kind: "sql-error"; readonly sqlState: string; readonly message?: string };
 
 /** A rule: which requests, how often, and what is done to them. */
 export interface Fault {
-  /** Journal name of the host: `azure`, `scm:NAME`, `identity`; any when absent. `*` stands for anything. */
+  /**
+   * Journal name of the host: `azure`, `scm:NAME`, `identity`; any when absent. `*` stands for anything.
+   * `postgres:NAME` is a flexible server, with the methods `CONNECT` (before TLS), `LOGIN` and `SQL` and the path `/DATABASE/USER` (`/` before TLS);
+   * it knows the actions `reset`, `drop-after`, `stall` and `sql-error`.
+   */
   readonly host?: string;
   readonly method?: string;
   /** Path without query; `*` stands for anything, also across slashes. Compared without case. */

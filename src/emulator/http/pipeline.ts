@@ -8,6 +8,7 @@ import type { FaultAction, Faults } from "./faults.ts";
 import { type Journal, plainQuery } from "./journal.ts";
 import type { Incoming, Outgoing } from "./listener.ts";
 import { answer, type EmulatorRequest, type Handler, type Match, type Method } from "./router.ts";
+import type { OnTraffic } from "./traffic.ts";
 
 /** JSON bodies above this are refused with 413, as ARM does. */
 const JSON_LIMIT_BYTES = 4 * 1024 * 1024;
@@ -19,6 +20,7 @@ export interface Machinery {
   readonly operations: Operations;
   readonly journal: Journal;
   readonly faults: Faults;
+  readonly onTraffic?: OnTraffic | undefined;
   onBug(error: unknown): void;
 }
 
@@ -38,6 +40,8 @@ export async function handleRequest(machinery: Machinery, host: Host, incoming: 
   const startedAt = clock.now();
   const { pathname } = incoming.url;
   const fault = pathname.startsWith("/_local/") ? undefined : machinery.faults.take(host.name, incoming.method, pathname);
+  const at = { host: host.name, method: incoming.method, path: pathname };
+  if ((await machinery.onTraffic?.({ phase: "arrived", ...at })) === "drop") return "reset";
   const outgoing = await withFault(machinery, host, incoming, fault);
   const bearer = /^Bearer (.+)$/i.exec(incoming.headers.get("authorization") ?? "")?.[1];
   const caller = bearer ? readClaims(bearer)?.oid : undefined;
@@ -56,7 +60,7 @@ export async function handleRequest(machinery: Machinery, host: Host, incoming: 
       ...(fault ? { fault: fault.kind } : {}),
     });
   }
-  return outgoing;
+  return (await machinery.onTraffic?.({ phase: "done", ...at })) === "drop" ? "reset" : outgoing;
 }
 
 async function withFault(machinery: Machinery, host: Host, incoming: Incoming, fault: FaultAction | undefined): Promise<Outgoing> {

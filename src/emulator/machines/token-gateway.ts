@@ -29,8 +29,13 @@ export interface GatewayBackend {
   isPublic(): boolean;
   /** Judges user and password (the token); `undefined` admits. */
   judge(user: string, password: string): Promise<Refusal | undefined>;
+  /** Somebody wants to step in at the points of a connection; asked once for each. Statements of others are copied unseen. */
+  watch(): Watch | undefined;
   log(line: string): void;
 }
+
+/** Asked before (`arrived`) and after (`done`) each step of a connection; a refusal and `drop` end it there. */
+export type Watch = (phase: "arrived" | "done", method: "CONNECT" | "LOGIN" | "SQL", path: string) => Promise<Refusal | "drop" | undefined>;
 
 export interface TokenGateway {
   readonly address: string;
@@ -95,16 +100,20 @@ interface Greeting {
 
 async function welcome(socket: Socket, context: SecureContext, backend: GatewayBackend, cancelKeys: Set<string>): Promise<void> {
   if (!backend.isPublic()) return void socket.resetAndDestroy();
+  const watch = backend.watch();
   const alarm = setTimeout(() => socket.destroy(), LOGIN_WITHIN_MS);
   try {
+    if (await watch?.("arrived", "CONNECT", "/")) return void socket.resetAndDestroy();
     const { stream, packet } = await negotiate(socket, context);
     if (packet.code === CANCEL_REQUEST) {
       forwardCancel(stream, packet, backend, cancelKeys);
       return;
     }
-    const refusal = await admit(stream, packet, socket.remoteAddress ?? "", backend);
+    const path = pathOf(packet);
+    const refusal = (await watch?.("arrived", "LOGIN", path)) ?? (await admit(stream, packet, socket.remoteAddress ?? "", backend));
+    if (refusal === "drop") return void socket.resetAndDestroy();
     if (refusal) return dismiss(stream, fatal(refusal.sqlState, refusal.message));
-    await session(stream, packet, backend, cancelKeys);
+    await session(stream, packet, backend, cancelKeys, watch && ((phase) => watch(phase, "SQL", path)));
   } finally {
     clearTimeout(alarm);
   }
@@ -149,6 +158,11 @@ async function admit(stream: Socket, packet: StartupPacket, peer: string, backen
   return backend.judge(wanted.user, await readPassword(stream));
 }
 
+function pathOf(packet: StartupPacket): string {
+  const wanted = packet.code >>> 16 === 3 ? readParameters(packet) : undefined;
+  return `/${wanted?.database ?? ""}/${wanted?.user ?? ""}`;
+}
+
 const STARTING: Refusal = { sqlState: "57P03", message: "the database system is starting up" };
 
 function noEntry({ user, database }: StartupParameters, peer: string, isEncrypted: boolean): Refusal {
@@ -157,7 +171,13 @@ function noEntry({ user, database }: StartupParameters, peer: string, isEncrypte
 }
 
 /** Logs in to PostgreSQL with the client's own start-up message, and joins the two. */
-async function session(client: Socket, packet: StartupPacket, backend: GatewayBackend, cancelKeys: Set<string>): Promise<void> {
+async function session(
+  client: Socket,
+  packet: StartupPacket,
+  backend: GatewayBackend,
+  cancelKeys: Set<string>,
+  watch: ((phase: "arrived" | "done") => ReturnType<Watch>) | undefined,
+): Promise<void> {
   const server = connect({ path: backend.socketPath(), allowHalfOpen: true });
   server.on("error", () => {}); // "close" follows
   client.once("close", () => server.destroy());
@@ -174,8 +194,35 @@ async function session(client: Socket, packet: StartupPacket, backend: GatewayBa
     server.once("close", () => cancelKeys.delete(cancelKey));
   }
   client.write(answer.bytes);
+  if (watch) {
+    relay(client, server, async (chunk) => (chunk[0] === TERMINATE ? undefined : watch("arrived")), client);
+    relay(server, client, async (chunk) => (isReadyForQuery(chunk) ? watch("done") : undefined), client);
+    return;
+  }
   copy(client, server);
   copy(server, client);
+}
+
+const TERMINATE = 0x58;
+
+/** The server's last message to a statement, `Z` with its length 5 and the transaction's state. */
+function isReadyForQuery(chunk: Buffer): boolean {
+  return chunk.length >= 6 && chunk.readUInt8(chunk.length - 6) === 0x5a && chunk.readUInt32BE(chunk.length - 5) === 5;
+}
+
+/** Copies chunk by chunk, asking before each. A client of this tool sends one statement at a time, so a chunk of it is one. */
+function relay(from: Socket, to: Socket, ask: (chunk: Buffer) => ReturnType<Watch>, client: Socket): void {
+  const run = async (): Promise<void> => {
+    from.removeAllListeners("readable");
+    for await (const chunk of from) {
+      const verdict = await ask(chunk as Buffer);
+      if (verdict === undefined) to.write(chunk as Buffer);
+      else if (verdict === "drop") return void client.destroy();
+      else return dismiss(client, fatal(verdict.sqlState, verdict.message));
+    }
+    to.end();
+  };
+  run().catch(() => to.destroy()); // one of the two went away
 }
 
 /**
