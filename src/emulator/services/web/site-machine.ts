@@ -63,10 +63,11 @@ export async function openSiteMachine(
   const front = await openFront(
     async () => {
       if (source.site().state !== "Running") return "stopped";
-      // A visitor of a container that is just starting waits for it (local Azure was started again).
-      if (host.pick() === "stopped") await host.settled();
       const target = host.pick();
-      return target === "stopped" ? "down" : target;
+      if (target !== "stopped") return target;
+      await host.settled(); // a visitor of a container that is just starting waits for it
+      const started = host.pick();
+      return started === "stopped" ? "down" : started;
     },
     platform.certificates.issue(["localhost", "127.0.0.1"]),
     known.app,
