@@ -93,6 +93,9 @@ interface Stored extends Operation {
 /** Azure forgets finished operations after a while, too. */
 const KEPT = 500;
 
+/** The shortest hint all clients honour: a 0 counts as none, and without a hint the SDKs for Python and Go wait 30 s (seen with az). */
+const FAST_HINT_SECONDS = 1;
+
 /** At pace `fast` an operation nobody polls ends after this time. */
 const FAST_UNPOLLED_MS = 1_000;
 
@@ -157,7 +160,9 @@ export function createOperations(
         startTime: new Date(now).toISOString(),
         status: "InProgress",
         payload: request.payload,
-        retryAfterSeconds: isFast ? 0 : Math.round(request.retryAfterSeconds * pace.scale),
+        retryAfterSeconds: isFast
+          ? Math.min(request.retryAfterSeconds, FAST_HINT_SECONDS)
+          : Math.round(request.retryAfterSeconds * pace.scale),
         pollsLeft: isFast ? (request.polls ?? 1) : 0,
         dueAt: now + (isFast ? FAST_UNPOLLED_MS : request.recordedMs * pace.scale),
         ...doomed(doom.getStore()),

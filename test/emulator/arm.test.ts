@@ -105,7 +105,7 @@ describe("resource groups", () => {
   test("deletion takes polls, and the group refuses changes meanwhile", async ({ emulator }) => {
     const group = await emulator.group("rg-going");
     const accepted = await emulator.arm("DELETE", `${group}?${API}`);
-    expect([accepted.status, accepted.text, accepted.headers.get("retry-after")]).toEqual([202, "", "0"]);
+    expect([accepted.status, accepted.text, accepted.headers.get("retry-after")]).toEqual([202, "", "1"]);
     const location = accepted.headers.get("location") ?? "";
     expect(location).toContain("/operationresults/");
     expect((await emulator.arm("GET", `${group}?${API}`)).body.properties.provisioningState).toBe("Deleting");

@@ -6,15 +6,24 @@ import { postgresRoutes } from "./routes.ts";
 import { forget, openTables, serversOf } from "./servers.ts";
 import { TYPE } from "./wire.ts";
 
+/** Those with flexible servers (azure-rest-api-specs, specification/postgresql); the last two as az 2.8x and 2.91 send them. */
 const API_VERSIONS = [
   "2021-06-01",
+  "2021-06-01-preview",
+  "2022-01-20-preview",
+  "2022-03-08-preview",
   "2022-12-01",
   "2023-03-01-preview",
   "2023-06-01-preview",
+  "2023-12-01-preview",
+  "2024-03-01-preview",
   "2024-08-01",
   "2024-11-01-preview",
+  "2025-01-01-preview",
+  "2025-06-01-preview",
   "2025-08-01",
   "2026-01-01-preview",
+  "2026-04-01-preview",
 ];
 
 /** Microsoft.DBforPostgreSQL: flexible servers that are real PostgreSQL behind a token gateway. */

@@ -23,7 +23,18 @@ export function createWebService(platform: Platform): Service & SiteRegistry {
   const sites = createSites(platform, identity, shims);
   return {
     namespace: "Microsoft.Web",
+    // azure-rest-api-specs, specification/web; the older ones are what older SDKs and Terraform send.
     apiVersions: [
+      "2018-02-01",
+      "2018-11-01",
+      "2019-08-01",
+      "2020-06-01",
+      "2020-09-01",
+      "2020-10-01",
+      "2020-12-01",
+      "2021-01-01",
+      "2021-01-15",
+      "2021-02-01",
       "2021-03-01",
       "2022-03-01",
       "2022-09-01",

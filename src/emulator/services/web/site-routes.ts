@@ -1,5 +1,5 @@
 import { isSameId, normalizeLocation, parseResourceId, resourceGroupId, resourceId } from "../../../base/resource-id.ts";
-import { type EmulatorRequest, empty, json, type Method, type Route, route, type Source } from "../../http/router.ts";
+import { type EmulatorRequest, empty, json, type Route, route } from "../../http/router.ts";
 import type { Platform } from "../../platform.ts";
 import { requireGroup, requireKnownGroup } from "../resources/groups.ts";
 import { terminalPhases } from "../scm/model.ts";
@@ -18,6 +18,7 @@ import {
   type Site,
   type SiteConfig,
 } from "./model.ts";
+import { type OnSite, publishingRoutes } from "./publishing-routes.ts";
 import { type Sites, siteFolderName } from "./sites.ts";
 import { childToWire, deploymentStatusToWire, siteToWire } from "./wire.ts";
 
@@ -52,12 +53,7 @@ export function siteRoutes(platform: Platform, sites: Sites): readonly Route[] {
     return found;
   };
   /** A route below a site, given the site. */
-  const on = (
-    method: Method,
-    path: string,
-    source: Source,
-    handle: (site: Site, request: EmulatorRequest) => Response | Promise<Response>,
-  ): Route => route(method, `${SITE}${path}`, source, (request) => handle(find(request), request));
+  const on: OnSite = (method, path, source, handle) => route(method, `${SITE}${path}`, source, (request) => handle(find(request), request));
 
   return [
     route("PUT", SITE, "recorded", async (request) => {
@@ -121,6 +117,7 @@ export function siteRoutes(platform: Platform, sites: Sites): readonly Route[] {
     }),
     ...configRoutes(sites, on),
     ...deploymentRoutes(platform, sites, on),
+    ...publishingRoutes(on),
     on("POST", "/containerlogs", "specification", (site) => {
       const text = sites.machine(site).log.tail();
       return text === "" ? empty(204) : new Response(text, { headers: { "content-type": "application/octet-stream" } });
@@ -128,14 +125,7 @@ export function siteRoutes(platform: Platform, sites: Sites): readonly Route[] {
   ];
 }
 
-type On = (
-  method: Method,
-  path: string,
-  source: Source,
-  handle: (site: Site, request: EmulatorRequest) => Response | Promise<Response>,
-) => Route;
-
-function configRoutes(sites: Sites, on: On): readonly Route[] {
+function configRoutes(sites: Sites, on: OnSite): readonly Route[] {
   const config = (site: Site): object =>
     childToWire(site, "config/web", "config", { ...site.config, logsDirectorySizeLimit: site.logs.httpLogs.fileSystem.retentionInMb });
   const writeConfig = (site: Site, request: EmulatorRequest): Response => {
@@ -211,7 +201,7 @@ function configRoutes(sites: Sites, on: On): readonly Route[] {
   ];
 }
 
-function deploymentRoutes(platform: Platform, sites: Sites, on: On): readonly Route[] {
+function deploymentRoutes(platform: Platform, sites: Sites, on: OnSite): readonly Route[] {
   const armForm = (site: Site, id: string, properties: object): object => childToWire(site, `deployments/${id}`, "deployments", properties);
   const scmBase = (site: Site): string => `https://localhost:${site.ports.scm}/api`;
   return [

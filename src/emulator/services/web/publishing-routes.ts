@@ -1,0 +1,68 @@
+import { type EmulatorRequest, json, type Method, type Route, type Source } from "../../http/router.ts";
+import type { Site } from "./model.ts";
+import { childToWire } from "./wire.ts";
+
+/** Makes a route below a site; its handler is given the site. */
+export type OnSite = (
+  method: Method,
+  path: string,
+  source: Source,
+  handle: (site: Site, request: EmulatorRequest) => Response | Promise<Response>,
+) => Route;
+
+/**
+ * What az looks at around publishing: `az webapp create` and `az webapp show` end with the publishing profiles (seen with 2.70 and 2.91).
+ * Shapes: learn.microsoft.com/rest/api/appservice/web-apps; the XML after Microsoft's published samples, not recorded.
+ */
+export function publishingRoutes(on: OnSite): readonly Route[] {
+  return [
+    on(
+      "POST",
+      "/publishxml",
+      "documentation",
+      (site) => new Response(publishProfiles(site), { headers: { "content-type": "application/xml" } }),
+    ),
+    on("GET", "/hostNameBindings", "specification", (site) => json(200, { value: [hostNameBinding(site)], nextLink: null })),
+    on("GET", "/sourcecontrols/web", "specification", (site) =>
+      json(200, childToWire(site, "sourcecontrols/web", "sourcecontrols", NO_REPOSITORY)),
+    ),
+  ];
+}
+
+const NO_REPOSITORY = {
+  repoUrl: null,
+  branch: null,
+  isManualIntegration: false,
+  isGitHubAction: false,
+  deploymentRollbackEnabled: false,
+  isMercurial: false,
+  gitHubActionConfiguration: null,
+};
+
+function hostNameBinding(site: Site): object {
+  const host = `localhost:${site.ports.app}`;
+  return childToWire(site, `hostNameBindings/${host}`, "hostNameBindings", {
+    siteName: site.name,
+    domainId: null,
+    hostNameType: "Verified",
+    sslState: null,
+    thumbprint: null,
+  });
+}
+
+/** Where publishing with a password is off, Azure gives no password away (documented; the word is inferred). */
+function publishProfiles(site: Site): string {
+  const scm = `localhost:${site.ports.scm}`;
+  const profile = (kind: string, method: string, url: string, isAllowed: boolean, more = ""): string =>
+    `<publishProfile profileName="${site.name} - ${kind}" publishMethod="${method}" publishUrl="${url}" ${more}userName="$${site.name}" ` +
+    `userPWD="${isAllowed ? site.publishingPassword : "REDACTED"}" destinationAppUrl="http://localhost:${site.ports.app}" ` +
+    `SQLServerDBConnectionString="" mySQLDBConnectionString="" hostingProviderForumLink="" controlPanelLink="https://portal.azure.com" ` +
+    `webSystem="WebSites"><databases /></publishProfile>`;
+  const { scm: isScmAllowed, ftp: isFtpAllowed } = site.basicPublishing;
+  const profiles = [
+    profile("Web Deploy", "MSDeploy", scm, isScmAllowed, `msdeploySite="${site.name}" `),
+    profile("FTP", "FTP", "ftps://localhost/site/wwwroot", isFtpAllowed, 'ftpPassiveMode="True" '),
+    profile("Zip Deploy", "ZipDeploy", scm, isScmAllowed),
+  ];
+  return `<publishData>${profiles.join("")}</publishData>`;
+}
