@@ -15,6 +15,8 @@ export interface Caller {
    */
   readonly name: string;
   readonly type: "User" | "ServicePrincipal";
+  /** Object IDs, in lower case, of the groups its token names; empty when the token names none, which says nothing. */
+  readonly groups: readonly string[];
 }
 
 /** Sign-in settings that the command line gives; everything else comes from the chain's own sources. */
@@ -115,7 +117,13 @@ function callerOf(claims: TokenClaims): Caller | undefined {
   // A guest's unique_name is `live.com#ana@example.com` in v1 tokens: the part before `#` names the identity provider (inferred).
   const name = isApplication ? (claims.app_displayname ?? application) : user?.replace(/^[\w.]+#(?=[^#]+@)/, "");
   if (!name) return undefined;
-  return { objectId: oid, tenantId: tid, name, type: isApplication ? "ServicePrincipal" : "User" };
+  return {
+    objectId: oid,
+    tenantId: tid,
+    name,
+    type: isApplication ? "ServicePrincipal" : "User",
+    groups: (claims.groups ?? []).map((id) => id.toLowerCase()),
+  };
 }
 
 /** A token for one scope. Throws `auth/signed-out`. */

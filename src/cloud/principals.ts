@@ -1,7 +1,9 @@
+import { createHash } from "node:crypto";
 import type { TokenCredential } from "@azure/core-auth";
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { accessToken } from "./credential.ts";
+import { asMemberOf, passGrants, run } from "./database-grants.ts";
 import type { Environment } from "./environment.ts";
 import { pause } from "./operations.ts";
 import { connectSql, quoteIdentifier, type SqlResult, type SqlSession, sqlStateOf } from "./sql.ts";
@@ -30,6 +32,11 @@ interface TableAccess {
   readonly insert: number;
   readonly update: number;
   readonly delete: number;
+  readonly truncate: number;
+  /** Tables the role may reference or put triggers on. */
+  readonly structure: number;
+  /** Tables with a column the role may insert or update, by a right on the table or on the column alone. */
+  readonly columnWrites: number;
 }
 
 /** What the database itself says (`has_*_privilege`) a role may do. */
@@ -43,8 +50,15 @@ export interface DatabaseAccess {
   readonly isSchemaCreatePublic: boolean;
   readonly tables: TableAccess;
   readonly sequences: { readonly total: number; readonly usage: number; readonly select: number; readonly update: number };
-  /** Privilege words (`SELECT`, …) that tables and sequences made later by the asking administrator will carry for the role. */
+  /**
+   * Privilege words (`SELECT`, …) that tables and sequences made later will carry for the role, whoever of the asking administrator and the
+   * other roles with CREATE on schema public makes them.
+   */
   readonly defaultPrivileges: { readonly tables: readonly string[]; readonly sequences: readonly string[] };
+  /** The same words as far as at least one of them gives them. */
+  readonly someDefaultPrivileges: { readonly tables: readonly string[] };
+  /** Tables in schema public that everybody (PUBLIC) may change. */
+  readonly publicTables: readonly string[];
   /** Relations in schema public owned by the role. */
   readonly ownedTables: number;
   /** Objects in other schemas owned by the role. */
@@ -56,11 +70,16 @@ export interface DatabaseAccess {
   readonly canCreateRole: boolean;
   readonly canCreateDatabase: boolean;
   readonly canBypassRls: boolean;
+  readonly canReplicate: boolean;
 }
 
 /** Entra roles inside PostgreSQL. `login` is the role name of the administrator who is signed in; each call opens its own connections. */
 export interface Principals {
   find(server: DatabaseServer, login: string, role: string): Promise<DatabasePrincipal | undefined>;
+  /** Every role that Entra knows. */
+  list(server: DatabaseServer, login: string): Promise<DatabasePrincipal[]>;
+  /** Does the server let the caller in under this role name? `false` only when it refuses the login itself. */
+  canSignIn(server: DatabaseServer, login: string): Promise<boolean>;
   /** Creates the role, waiting some minutes for a new identity to be known; an existing role with the same object ID is fine. */
   create(
     server: DatabaseServer,
@@ -97,7 +116,9 @@ export function accessDifferences(access: DatabaseAccess, level: AccessLevel): s
     [writes && tables.insert < tables.total, `may insert into only ${tables.insert} of ${tables.total} tables`],
     [writes && tables.update < tables.total, `may update only ${tables.update} of ${tables.total} tables`],
     [writes && tables.delete < tables.total, `may delete from only ${tables.delete} of ${tables.total} tables`],
+    [level === "owner" && tables.truncate < tables.total, `may truncate only ${tables.truncate} of ${tables.total} tables`],
     [writes && sequences.usage < sequences.total, `may use only ${sequences.usage} of ${sequences.total} sequences`],
+    [sequences.select < sequences.total, `may read only ${sequences.select} of ${sequences.total} sequences`],
     [!has(defaultPrivileges.tables, tablePrivileges), "lacks privileges on tables made later"],
     [!has(defaultPrivileges.sequences, sequencePrivileges), "lacks privileges on sequences made later"],
   ];
@@ -106,20 +127,22 @@ export function accessDifferences(access: DatabaseAccess, level: AccessLevel): s
     [access.canCreateRole, "may create roles"],
     [access.canCreateDatabase, "may create databases"],
     [access.canBypassRls, "bypasses row security"],
-    [access.memberOf.includes(ADMIN_ROLE), `is a member of ${ADMIN_ROLE}`],
+    [access.canReplicate, "may replicate"],
+    [access.memberOf.length > 0, `is a member of ${access.memberOf.join(", ")}`],
     [access.databaseCreate, "may create schemas"],
     [level !== "owner" && access.schemaCreate && !access.isSchemaCreatePublic, "may create in schema public"],
     [level !== "owner" && access.ownedTables > 0, `owns ${access.ownedTables} tables`],
     [access.ownsOutsidePublic > 0, `owns ${access.ownsOutsidePublic} objects outside schema public`],
-    [!writes && tables.insert + tables.update + tables.delete > 0, "may change rows"],
-    [!writes && sequences.update > 0, "may change sequences"],
-    [!writes && defaultPrivileges.tables.some((word) => word !== "SELECT"), "may change rows of tables made later"],
-    [level === "write" && defaultPrivileges.tables.includes("TRUNCATE"), "may truncate tables made later"],
+    [!writes && tables.columnWrites + tables.delete > 0, "may change rows"],
+    [level !== "owner" && tables.truncate > 0, "may truncate tables"],
+    [level !== "owner" && tables.structure > 0, "may reference tables or put triggers on them"],
+    [!writes && sequences.update + sequences.usage > 0, "may change sequences"],
+    [!writes && access.someDefaultPrivileges.tables.some((word) => word !== "SELECT"), "may change rows of tables made later"],
+    [level === "write" && access.someDefaultPrivileges.tables.includes("TRUNCATE"), "may truncate tables made later"],
   ];
   return [...lacking, ...excessive].filter(([isSo]) => isSo).map(([, words]) => words);
 }
 
-const ADMIN_ROLE = "azure_pg_admin";
 /** Where the `pgaadauth_*` functions live, and only there. */
 const HOME_DATABASE = "postgres";
 
@@ -132,19 +155,18 @@ const privilegesOf: Readonly<Record<AccessLevel, { readonly tables: readonly str
   read: { tables: ["SELECT"], sequences: ["SELECT"] },
 };
 
-/**
- * Runs a statement whose warnings count as errors: a GRANT without grant option only warns (01007), and so does a REVOKE (01006).
- */
-async function run(session: SqlSession, text: string): Promise<SqlResult> {
-  const result = await session.query(text);
-  const refusal = result.notices.find(({ code }) => code === "01007" || code === "01006");
-  if (refusal) {
-    throw new KnownError("database/denied", "the administrator may not pass on these privileges", {
-      hint: "the owner of the database or its tables must grant them: the cause names the object",
-      cause: Object.assign(new Error(`${refusal.code}: ${refusal.message}`), { name: "PostgresError", code: refusal.code }),
-    });
-  }
-  return result;
+/** A name PostgreSQL would cut (63 bytes), reserve, or take for everybody: `GRANT … TO "public"` means PUBLIC, quoted or not. */
+function checkRoleName(role: string): void {
+  const bytes = Buffer.byteLength(role);
+  const isReserved = /^(pg_|azure_)/.test(role) || ["public", "none", ""].includes(role);
+  if (bytes <= 63 && !isReserved && !role.includes("\0")) return;
+  throw new KnownError(
+    "project/invalid",
+    bytes > 63
+      ? `the role name ${role.slice(0, 20)}… has ${bytes} bytes`
+      : `"${role.replaceAll("\0", "?")}" cannot be the name of an app's role`,
+    { hint: "a role name has 1 to 63 bytes, is not public or none, and begins neither with pg_ nor with azure_" },
+  );
 }
 
 async function transaction<T>(session: SqlSession, work: () => Promise<T>): Promise<T> {
@@ -160,42 +182,50 @@ async function transaction<T>(session: SqlSession, work: () => Promise<T>): Prom
   }
 }
 
-/**
- * Does work that needs the rights of another role, by joining it for the time of the surrounding transaction.
- * Inferred for Azure: an Entra administrator may grant itself the roles it manages (CREATEROLE).
- */
-async function asMemberOf<T>(session: SqlSession, role: string, work: () => Promise<T>): Promise<T> {
-  const { rows } = await session.query("SELECT pg_has_role(current_user, $1::name, 'USAGE') AS is_member", [role]);
-  if (rows[0]?.is_member === true) return work();
-  await run(session, `GRANT ${quoteIdentifier(role)} TO CURRENT_USER`);
-  const result = await work();
-  await run(session, `REVOKE ${quoteIdentifier(role)} FROM CURRENT_USER`);
-  return result;
-}
-
 interface Relation {
   /** Quoted, `public."Order"`. */
   readonly name: string;
   readonly owner: string;
   readonly kind: "table" | "sequence" | "routine";
+  /** Words of the rights that the role was granted by name. */
+  readonly granted: readonly string[];
 }
 
-/** Everything in schema public that a level speaks of; what belongs to an extension is left to the extension. */
+/**
+ * Everything in schema public that a level speaks of, with what the role has been granted on it by name; what belongs to an extension is left
+ * to the extension. A right on a column alone shows as `column`, one that may be passed on as `option`: neither is part of any level.
+ */
 const INVENTORY = `
   SELECT format('%I.%I', n.nspname, c.relname) AS name, pg_get_userbyid(c.relowner) AS owner,
-         CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END AS kind
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END AS kind,
+         ARRAY(SELECT CASE WHEN a.is_grantable THEN 'option' ELSE a.privilege_type END FROM aclexplode(c.relacl) a WHERE a.grantee = role.oid
+                UNION SELECT 'column' FROM pg_attribute t CROSS JOIN LATERAL aclexplode(t.attacl) a
+                       WHERE t.attrelid = c.oid AND a.grantee = role.oid) AS granted
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, (SELECT oid FROM pg_roles WHERE rolname = $1) role
    WHERE n.nspname = 'public' AND c.relkind IN ('r','p','v','m','f','S')
      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   UNION ALL
-  SELECT p.oid::regprocedure::text, pg_get_userbyid(p.proowner), 'routine'
-    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+  SELECT p.oid::regprocedure::text, pg_get_userbyid(p.proowner), 'routine',
+         ARRAY(SELECT CASE WHEN a.is_grantable THEN 'option' ELSE a.privilege_type END FROM aclexplode(p.proacl) a WHERE a.grantee = role.oid)
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, (SELECT oid FROM pg_roles WHERE rolname = $1) role
    WHERE n.nspname = 'public' AND p.prokind <> 'a'
      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`;
 
-async function inventory(session: SqlSession): Promise<Relation[]> {
-  const { rows } = await session.query(INVENTORY);
-  return rows.map(({ name, owner, kind }) => ({ name: String(name), owner: String(owner), kind: kind as Relation["kind"] }));
+async function inventory(session: SqlSession, role: string): Promise<Relation[]> {
+  const { rows } = await session.query(INVENTORY, [role]);
+  return rows.map(({ name, owner, kind, granted }) => ({
+    name: String(name),
+    owner: String(owner),
+    kind: kind as Relation["kind"],
+    granted: (granted as string[]).map(String),
+  }));
+}
+
+/** Is what the role was granted on it by name exactly what the level says? */
+function isExact({ kind, granted }: Relation, level: AccessLevel | "none"): boolean {
+  const routineWords = level === "owner" ? ["EXECUTE"] : [];
+  const wanted = level === "none" ? [] : kind === "routine" ? routineWords : privilegesOf[level][kind === "table" ? "tables" : "sequences"];
+  return wanted.length === granted.length && wanted.every((word) => granted.includes(word));
 }
 
 /** Takes everything in schema public from the role and gives what the level means, as the owner of the objects. */
@@ -219,19 +249,94 @@ async function setPrivileges(
   }
 }
 
-/** The objects of schema public by owner; what the role owns itself needs no grant. */
+/** The objects of schema public by owner. What the role owns itself needs no grant, and what is right is not touched: it may be another's. */
 async function setAllPrivileges(session: SqlSession, role: string, level: AccessLevel | "none"): Promise<void> {
+  const wrong = (await inventory(session, role)).filter((relation) => !isExact(relation, level));
   const byOwner = new Map<string, Relation[]>();
-  for (const relation of await inventory(session)) byOwner.set(relation.owner, [...(byOwner.get(relation.owner) ?? []), relation]);
+  for (const relation of wrong) byOwner.set(relation.owner, [...(byOwner.get(relation.owner) ?? []), relation]);
   for (const [owner, relations] of byOwner) {
     if (owner === role) continue;
-    await asMemberOf(session, owner, () => setPrivileges(session, relations, role, level));
+    try {
+      await asMemberOf(session, owner, () => setPrivileges(session, relations, role, level));
+    } catch (error) {
+      throw sqlStateOf(error) === "42501" ? notOurs(owner, relations, role, error) : error;
+    }
   }
 }
 
+function notOurs(owner: string, relations: readonly Relation[], role: string, error: unknown): KnownError {
+  const names = relations.map(({ name }) => name);
+  const list = names.length > 5 ? `${names.slice(0, 5).join(", ")} and ${names.length - 5} more` : names.join(", ");
+  return new KnownError("database/denied", `rights of ${role} on ${list} cannot be set: ${owner} owns them`, {
+    hint: `sign in as ${owner} and run GRANT ${quoteIdentifier(owner)} TO your administrator, or ALTER TABLE … OWNER TO it; then run the command again`,
+    cause: error instanceof KnownError ? error.cause : error,
+  });
+}
+
+/** Roles beside the administrator that make tables in schema public and whose default privileges the administrator may set. */
+const CREATORS = `
+  SELECT r.oid, r.rolname::text AS name
+    FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) a JOIN pg_roles r ON r.oid = a.grantee
+   WHERE n.nspname = 'public' AND a.privilege_type = 'CREATE' AND r.rolname <> current_user AND NOT r.rolsuper
+     AND r.rolname NOT LIKE 'azure%' AND r.rolname NOT LIKE 'pg\\_%'
+     AND (pg_has_role(current_user, r.oid, 'USAGE') OR pg_has_role(current_user, r.oid, 'MEMBER WITH ADMIN OPTION')
+          OR (current_setting('server_version_num')::int < 160000
+              AND (SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user)))`;
+
+async function creators(session: SqlSession): Promise<string[]> {
+  const { rows } = await session.query(`SELECT DISTINCT name FROM (${CREATORS}) c ORDER BY 1`);
+  return rows.map(({ name }) => String(name));
+}
+
+/** Whom the administrator's own later tables serve, and how: `GRANT` tails such as `SELECT ON TABLES TO "report"`. */
+async function ownDefaultGrants(session: SqlSession, besides: string): Promise<string[]> {
+  const { rows } = await session.query(
+    `SELECT format('%s ON %s TO %I', string_agg(DISTINCT a.privilege_type, ', '),
+                   CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' ELSE 'FUNCTIONS' END, g.rolname) AS grant_tail
+       FROM pg_default_acl d JOIN pg_namespace n ON n.oid = d.defaclnamespace CROSS JOIN LATERAL aclexplode(d.defaclacl) a
+       JOIN pg_roles g ON g.oid = a.grantee
+      WHERE n.nspname = 'public' AND d.defaclobjtype IN ('r', 'S', 'f') AND g.rolname NOT IN (current_user, $1)
+        AND d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+      GROUP BY d.defaclobjtype, g.rolname`,
+    [besides],
+  );
+  return rows.map(({ grant_tail }) => String(grant_tail));
+}
+
+/** What this role makes later serves the other roles of the project as the administrator's tables do. */
+async function shareLaterTables(session: SqlSession, role: string): Promise<void> {
+  const tails = await ownDefaultGrants(session, role);
+  if (tails.length === 0) return;
+  await asMemberOf(session, role, async () => {
+    for (const tail of tails) {
+      await run(session, `ALTER DEFAULT PRIVILEGES FOR ROLE ${quoteIdentifier(role)} IN SCHEMA public GRANT ${tail}`);
+    }
+  });
+}
+
+/** Takes memberships and attributes that no level has; what only a superuser can take stays, and shows in the differences. */
+async function takePowers(session: SqlSession, role: string): Promise<void> {
+  const { rows } = await session.query(ACCESS, [role]);
+  if (!rows[0]) return;
+  const { memberOf, canCreateRole, canCreateDatabase } = toAccess(rows[0]);
+  for (const group of memberOf) await session.query(`REVOKE ${quoteIdentifier(group)} FROM ${quoteIdentifier(role)}`);
+  const words = [canCreateRole && "NOCREATEROLE", canCreateDatabase && "NOCREATEDB"].filter((word) => word !== false);
+  if (words.length > 0) await session.query(`ALTER ROLE ${quoteIdentifier(role)} ${words.join(" ")}`);
+}
+
 async function setDefaultPrivileges(session: SqlSession, role: string, level: AccessLevel | "none"): Promise<void> {
+  await setDefaultPrivilegesFor(session, "", role, level);
+  for (const creator of await creators(session)) {
+    if (creator === role) continue;
+    await asMemberOf(session, creator, () => setDefaultPrivilegesFor(session, `FOR ROLE ${quoteIdentifier(creator)} `, role, level));
+  }
+  if (level === "owner") await shareLaterTables(session, role);
+}
+
+/** `forRole` says whose later tables are meant; empty for the administrator's own. */
+async function setDefaultPrivilegesFor(session: SqlSession, forRole: string, role: string, level: AccessLevel | "none"): Promise<void> {
   const to = quoteIdentifier(role);
-  const alter = "ALTER DEFAULT PRIVILEGES IN SCHEMA public";
+  const alter = `ALTER DEFAULT PRIVILEGES ${forRole}IN SCHEMA public`;
   for (const kind of ["TABLES", "SEQUENCES", "FUNCTIONS"]) await run(session, `${alter} REVOKE ALL ON ${kind} FROM ${to}`);
   if (level === "none") return;
   await run(session, `${alter} GRANT ${privilegesOf[level].tables.join(", ")} ON TABLES TO ${to}`);
@@ -250,29 +355,37 @@ async function setDatabasePrivileges(session: SqlSession, database: string, role
 }
 
 const ACCESS = `
-  WITH role AS (SELECT oid, rolname, rolsuper, rolcreaterole, rolcreatedb, rolbypassrls FROM pg_roles WHERE rolname = $1),
+  WITH role AS (SELECT oid, rolname, rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, rolreplication FROM pg_roles WHERE rolname = $1),
   relation AS (
     SELECT c.oid, c.relkind, c.relname, c.relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = 'public' AND c.relkind IN ('r','p','v','m','f','S')
        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')),
+  maker AS (
+    SELECT oid FROM pg_roles WHERE rolname = current_user
+     UNION SELECT c.oid FROM (${CREATORS}) c WHERE c.name <> $1),
   later AS (
-    SELECT d.defaclobjtype AS kind, a.privilege_type AS word FROM pg_default_acl d
-      JOIN pg_namespace n ON n.oid = d.defaclnamespace, aclexplode(d.defaclacl) a, role
-     WHERE n.nspname = 'public' AND d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND a.grantee = role.oid)
+    SELECT d.defaclobjtype AS kind, a.privilege_type AS word, count(DISTINCT d.defaclrole) AS makers FROM pg_default_acl d
+      JOIN maker ON maker.oid = d.defaclrole JOIN pg_namespace n ON n.oid = d.defaclnamespace, aclexplode(d.defaclacl) a, role
+     WHERE n.nspname = 'public' AND a.grantee = role.oid
+     GROUP BY 1, 2)
   SELECT has_database_privilege(role.oid, current_database(), 'CONNECT') AS connect,
          has_database_privilege(role.oid, current_database(), 'TEMPORARY') AS temp,
          has_database_privilege(role.oid, current_database(), 'CREATE') AS database_create,
          has_schema_privilege(role.oid, 'public', 'USAGE') AS schema_usage,
          has_schema_privilege(role.oid, 'public', 'CREATE') AS schema_create,
          has_schema_privilege('public', 'public', 'CREATE') AS schema_create_public,
-         role.rolsuper, role.rolcreaterole, role.rolcreatedb, role.rolbypassrls,
+         role.rolsuper, role.rolcreaterole, role.rolcreatedb, role.rolbypassrls, role.rolreplication,
          t.*, s.*,
-         ARRAY(SELECT word::text FROM later WHERE kind = 'r' ORDER BY 1) AS later_tables,
-         ARRAY(SELECT word::text FROM later WHERE kind = 'S' ORDER BY 1) AS later_sequences,
+         ARRAY(SELECT word::text FROM later WHERE kind = 'r' AND makers = (SELECT count(*) FROM maker) ORDER BY 1) AS later_tables,
+         ARRAY(SELECT word::text FROM later WHERE kind = 'S' AND makers = (SELECT count(*) FROM maker) ORDER BY 1) AS later_sequences,
+         ARRAY(SELECT word::text FROM later WHERE kind = 'r' ORDER BY 1) AS some_later_tables,
+         ARRAY(SELECT relname::text FROM relation WHERE relkind <> 'S' AND has_table_privilege('public', relation.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+                ORDER BY 1) AS public_tables,
          ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = role.oid ORDER BY 1) AS member_of,
          (SELECT count(*)::int FROM relation WHERE relowner = role.oid AND relkind <> 'S') AS owned_tables,
          (SELECT count(*)::int FROM pg_shdepend d JOIN pg_database b ON b.oid = d.dbid
            WHERE b.datname = current_database() AND d.refclassid = 'pg_authid'::regclass AND d.refobjid = role.oid AND d.deptype = 'o'
+             AND d.classid <> 'pg_default_acl'::regclass
              AND NOT (d.classid = 'pg_class'::regclass AND d.objid IN (SELECT c.oid FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace))
              AND NOT (d.classid = 'pg_proc'::regclass AND d.objid IN (SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace))
              AND NOT (d.classid = 'pg_type'::regclass AND d.objid IN (SELECT y.oid FROM pg_type y WHERE y.typnamespace = 'public'::regnamespace))
@@ -284,7 +397,11 @@ const ACCESS = `
                     count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'SELECT'))::int AS tables_select,
                     count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'INSERT'))::int AS tables_insert,
                     count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'UPDATE'))::int AS tables_update,
-                    count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'DELETE'))::int AS tables_delete
+                    count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'DELETE'))::int AS tables_delete,
+                    count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'TRUNCATE'))::int AS tables_truncate,
+                    count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'TRIGGER')
+                                        OR has_any_column_privilege(role.oid, oid, 'REFERENCES'))::int AS tables_structure,
+                    count(*) FILTER (WHERE has_any_column_privilege(role.oid, oid, 'INSERT, UPDATE'))::int AS tables_column_writes
                FROM relation WHERE relkind <> 'S') t,
     LATERAL (SELECT count(*)::int AS sequences,
                     count(*) FILTER (WHERE has_sequence_privilege(role.oid, oid, 'USAGE'))::int AS sequences_usage,
@@ -309,6 +426,9 @@ function toAccess(row: Readonly<Record<string, unknown>>): DatabaseAccess {
       insert: count("tables_insert"),
       update: count("tables_update"),
       delete: count("tables_delete"),
+      truncate: count("tables_truncate"),
+      structure: count("tables_structure"),
+      columnWrites: count("tables_column_writes"),
     },
     sequences: {
       total: count("sequences"),
@@ -317,6 +437,8 @@ function toAccess(row: Readonly<Record<string, unknown>>): DatabaseAccess {
       update: count("sequences_update"),
     },
     defaultPrivileges: { tables: words("later_tables"), sequences: words("later_sequences") },
+    someDefaultPrivileges: { tables: words("some_later_tables") },
+    publicTables: words("public_tables"),
     ownedTables: count("owned_tables"),
     ownsOutsidePublic: count("owns_outside"),
     foreignTables: words("foreign_tables"),
@@ -325,6 +447,7 @@ function toAccess(row: Readonly<Record<string, unknown>>): DatabaseAccess {
     canCreateRole: is("rolcreaterole"),
     canCreateDatabase: is("rolcreatedb"),
     canBypassRls: is("rolbypassrls"),
+    canReplicate: is("rolreplication"),
   };
 }
 
@@ -355,7 +478,7 @@ async function findIn(session: SqlSession, role: string): Promise<DatabasePrinci
 async function ownsAnything(session: SqlSession, role: string): Promise<boolean> {
   const { rows } = await session.query(
     `SELECT 1 FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
-      WHERE d.refclassid = 'pg_authid'::regclass AND r.rolname = $1 AND d.deptype = 'o'
+      WHERE d.refclassid = 'pg_authid'::regclass AND r.rolname = $1 AND d.deptype = 'o' AND d.classid <> 'pg_default_acl'::regclass
         AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1`,
     [role],
   );
@@ -431,45 +554,75 @@ export function principals({ environment, credential, signal, clock, onProgress 
     });
   };
 
-  /** In every database: what `from` owns goes to `to`, its grants are dropped. */
-  const handOver = async (server: DatabaseServer, login: string, databases: readonly string[], from: string, to: string): Promise<void> => {
+  /** In every database: what `from` owns goes to `to`, and what others have granted it too when it `keepsGrants`. */
+  const handOver = async (
+    server: DatabaseServer,
+    login: string,
+    databases: readonly string[],
+    { from, to, keepsGrants }: { readonly from: string; readonly to: string; readonly keepsGrants: boolean },
+  ): Promise<void> => {
     for (const database of databases) {
-      await inDatabase(server, login, database, (session) =>
+      const work = inDatabase(server, login, database, (session) =>
         transaction(session, () =>
           asMemberOf(session, from, () =>
             asMemberOf(session, to, async () => {
+              for (const lost of await passGrants(session, from, keepsGrants ? to : undefined))
+                onProgress?.(`${database}: not passed on to ${to}: ${lost}`);
               await run(session, `REASSIGN OWNED BY ${quoteIdentifier(from)} TO ${quoteIdentifier(to)}`);
               await run(session, `DROP OWNED BY ${quoteIdentifier(from)}`);
             }),
           ),
         ),
       );
+      await work.catch((error: unknown) => {
+        if (!(error instanceof KnownError) || error.code !== "database/denied") throw error;
+        throw new KnownError("database/denied", `what ${from} owns and may do in database ${database} cannot be handed over`, {
+          hint: "the owner of the object in the cause must take back what it granted the role (`\\dp` and `\\du` show who), then run the command again",
+          cause: error.cause,
+        });
+      });
     }
   };
 
   return {
     find: (server, login, role) => inDatabase(server, login, HOME_DATABASE, (session) => findIn(session, role)),
-    create: (server, login, { role, objectId }) => inDatabase(server, login, HOME_DATABASE, (session) => createIn(session, role, objectId)),
+    list: (server, login) =>
+      inDatabase(server, login, HOME_DATABASE, async (session) =>
+        toPrincipals(await session.query("SELECT * FROM pgaadauth_list_principals(false)")),
+      ),
+    canSignIn: async (server, login) => {
+      try {
+        return await inDatabase(server, login, HOME_DATABASE, async () => true);
+      } catch (error) {
+        if (error instanceof KnownError && error.code === "database/login-refused") return false;
+        throw error;
+      }
+    },
+    create: async (server, login, { role, objectId }) => {
+      checkRoleName(role);
+      return inDatabase(server, login, HOME_DATABASE, (session) => createIn(session, role, objectId));
+    },
     // The documented way: reassign, drop, create again. What the role owns waits with a holder of fixed name, so a broken run can go on.
     repair: async (server, login, { role, objectId, databases }) => {
+      checkRoleName(role);
       const holder = holderOf(role);
       return inDatabase(server, login, HOME_DATABASE, async (session) => {
         const existing = await findIn(session, role);
         const isHolderThere = (await session.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [holder])).rows.length > 0;
-        if (existing && existing.objectId.toLowerCase() !== objectId.toLowerCase()) {
+        if (existing && (existing.objectId.toLowerCase() !== objectId.toLowerCase() || existing.type !== "service")) {
           if (existing.isAdmin) {
             throw new KnownError("step/blocked", `the role ${role} is an administrator of the server: it is not touched`, {
               hint: "choose another role name for the app",
             });
           }
           if (!isHolderThere) await run(session, `CREATE ROLE ${quoteIdentifier(holder)} NOLOGIN`);
-          await handOver(server, login, await databasesOf(session, role, databases), role, holder);
+          await handOver(server, login, await databasesOf(session, role, databases), { from: role, to: holder, keepsGrants: true });
           await run(session, `DROP ROLE ${quoteIdentifier(role)}`);
         }
         const created = await createIn(session, role, objectId);
         const { rows } = await session.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [holder]);
         if (rows.length > 0) {
-          await handOver(server, login, await databasesOf(session, holder, databases), holder, role);
+          await handOver(server, login, await databasesOf(session, holder, databases), { from: holder, to: role, keepsGrants: true });
           await run(session, `DROP ROLE ${quoteIdentifier(holder)}`);
         }
         return created;
@@ -481,18 +634,21 @@ export function principals({ environment, credential, signal, clock, onProgress 
         if (!rows[0]) throw new KnownError("database/failed", `there is no role ${role} on ${server.host}`);
         return toAccess(rows[0]);
       }),
-    grant: (server, login, database, role, level) =>
-      inDatabase(server, login, database, (session) =>
+    grant: async (server, login, database, role, level) => {
+      checkRoleName(role);
+      await inDatabase(server, login, database, (session) =>
         transaction(session, async () => {
           // A role that may only read or write owns nothing: what it made under a higher level goes to the administrator.
           if (level !== "owner" && (await ownsAnything(session, role))) {
-            await asMemberOf(session, role, () => run(session, `REASSIGN OWNED BY ${quoteIdentifier(role)} TO ${quoteIdentifier(login)}`));
+            await asMemberOf(session, role, () => run(session, `REASSIGN OWNED BY ${quoteIdentifier(role)} TO CURRENT_USER`));
           }
+          await takePowers(session, role);
           await setDatabasePrivileges(session, database, role, level);
           await setAllPrivileges(session, role, level);
           await setDefaultPrivileges(session, role, level);
         }),
-      ),
+      );
+    },
     revokeAll: (server, login, database, role) =>
       inDatabase(server, login, database, (session) =>
         transaction(session, async () => {
@@ -510,16 +666,13 @@ export function principals({ environment, credential, signal, clock, onProgress 
             hint: "remove the administrator in Azure first",
           });
         }
-        await handOver(server, login, await databasesOf(session, role, databases), role, login);
+        await handOver(server, login, await databasesOf(session, role, databases), { from: role, to: login, keepsGrants: false });
         await run(session, `DROP ROLE ${quoteIdentifier(role)}`);
       }),
   };
 }
 
-/** Where the objects of a role wait while it is made anew; within PostgreSQL's 63 bytes. */
+/** Where the objects of a role wait while it is made anew: the same name for the same role, and no other role's. */
 function holderOf(role: string): string {
-  const suffix = "_held";
-  let start = role;
-  while (Buffer.byteLength(start + suffix) > 63) start = start.slice(0, -1);
-  return start + suffix;
+  return `ppg_${createHash("sha256").update(role).digest("hex").slice(0, 24)}_held`;
 }

@@ -6,6 +6,8 @@ export interface PlannedStep {
   readonly change: Change;
   /** What the read found; `undefined` when absent or not readable yet. */
   readonly observed: unknown;
+  /** It could not be read before what it needs is put right (a stopped server has no roles to show): it is read then. */
+  readonly isUnread?: true;
 }
 
 /** In graph order: what a step needs stands before it. */
@@ -51,8 +53,14 @@ async function planOne(
   if (absent) return { step, observed: undefined, change: { kind: "create", reason: `with ${absent[1].step.name}` } };
   const values = Object.fromEntries(needed.map(([name, need]) => [name, need.observed])) as Values<Needs>;
   onRead(step);
-  const observed: unknown = await step.read(values);
-  return { step, observed, change: step.plan(observed, values) };
+  try {
+    const observed: unknown = await step.read(values);
+    return { step, observed, change: step.plan(observed, values) };
+  } catch (error) {
+    const changing = needed.find(([, need]) => need.change.kind !== "keep");
+    if (!changing || !(error instanceof KnownError) || error.code === "cancelled") throw error;
+    return { step, observed: undefined, isUnread: true, change: { kind: "create", reason: `known after ${changing[1].step.name}` } };
+  }
 }
 
 function missing(need: AnyStep, step: AnyStep): never {

@@ -1,3 +1,4 @@
+import type { TokenCredential } from "@azure/core-auth";
 import { systemClock } from "../../src/base/clock.ts";
 import { type Cloud, openCloud } from "../../src/cloud/cloud.ts";
 import { environments } from "../../src/cloud/environment.ts";
@@ -21,7 +22,21 @@ export interface TestProject {
   writes(): string[];
 }
 
-export async function openTestProject(emulator: TestEmulator, file: object): Promise<TestProject> {
+function credentialOf(emulator: TestEmulator, principal: string): TokenCredential {
+  return {
+    getToken: async (scopes) => {
+      const audience = String(scopes).replace(/\/\.default$/, "");
+      return { token: await emulator.tokenFor(principal, audience), expiresOnTimestamp: Date.now() + 3_000_000 };
+    },
+  };
+}
+
+export async function openTestProject(
+  emulator: TestEmulator,
+  file: object,
+  /** The seeded service principal when absent; else the principal of this name or object ID. */
+  caller?: string,
+): Promise<TestProject> {
   const setup = createSetup(
     { name: "shop", ...file },
     { folder: "/nowhere", suffix: "t3st", detected: { api: { runtime: "python|3.12" } }, validate: validateProject },
@@ -36,7 +51,7 @@ export async function openTestProject(emulator: TestEmulator, file: object): Pro
       siteScheme: "http" as const,
       caPem: emulator.caPem,
     },
-    credential: emulator.credential,
+    credential: caller === undefined ? emulator.credential : credentialOf(emulator, caller),
     subscriptionId: emulator.endpoints.subscriptionId,
     signal,
     clock: systemClock,
