@@ -53,9 +53,10 @@ export async function openProject(
   return { found, file: found.content === undefined ? withDetected(file, setup, detected) : file, setup };
 }
 
-async function newFile(io: Io, folder: string, options: NewProjectOptions): Promise<ProjectFile> {
-  const name = options.name ?? (await io.ask("Project name", projectNameFrom(basename(folder))));
-  const location = options.location ?? (await io.ask("Azure region", "eastus"));
+async function newFile(io: Io, folder: string, options: GlobalOptions & NewProjectOptions): Promise<ProjectFile> {
+  const ask = (question: string, preset: string): Promise<string> => (options.yes ? Promise.resolve(preset) : io.ask(question, preset));
+  const name = options.name ?? (await ask("Project name", projectNameFrom(basename(folder))));
+  const location = options.location ?? (await ask("Azure region", "eastus"));
   return {
     $schema: schemaUrl,
     name,
