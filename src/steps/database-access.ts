@@ -23,12 +23,9 @@ export const databaseAccess = (
       door.through(server, () => principals.access(server, administrator.name, database.name, desired.role)),
     plan: (observed) => {
       if (!observed) return { kind: "create", reason: desired.level };
-      const differences = accessDifferences(observed, desired.level).map((text) => ({
-        field: text,
-        observed: "not so",
-        desired: desired.level,
-      }));
-      return differences.length === 0 ? { kind: "keep" } : { kind: "update", differences };
+      const wrong = accessDifferences(observed, desired.level);
+      if (wrong.length === 0) return { kind: "keep" };
+      return { kind: "update", differences: [{ field: "access", observed: wrong.join("; "), desired: desired.level }] };
     },
     apply: async (_change, { server, administrator, database }) => {
       await door.through(server, () => principals.grant(server, administrator.name, database.name, desired.role, desired.level));

@@ -1,4 +1,5 @@
-import type { PostgresServer, PostgresServerChange, PostgresServers } from "../cloud/postgres-servers.ts";
+import { KnownError } from "../base/errors.ts";
+import { isInTransition, type PostgresServer, type PostgresServerChange, type PostgresServers } from "../cloud/postgres-servers.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
 
@@ -18,10 +19,18 @@ export const postgresServer = (desired: DesiredServer, servers: PostgresServers,
   defineStep({
     name: "flexible server",
     needs,
-    read: ({ group }) => servers.get(group.name, desired.name),
+    // One in the making has no host yet: to what needs it, it is not there. `apply` waits for it.
+    read: async ({ group }) => {
+      const server = await servers.get(group.name, desired.name);
+      return server?.host ? server : undefined;
+    },
     plan: (observed) => planServer(observed, desired),
-    apply: async (change, { group }, observed) => {
+    apply: async (_change, { group }) => {
+      // A killed run's operation may still be at work, and another run may have made the server since the plan.
+      const observed = await servers.settled(group.name, desired.name);
       if (!observed) return void (await servers.create(group.name, desired.name, desired));
+      const change = planServer(observed, desired);
+      if (change.kind === "blocked") throw new KnownError("step/blocked", `flexible server: ${change.reason}`, { hint: change.hint });
       if (observed.state === "Stopped") await servers.start(group.name, desired.name);
       const wanted = change.kind === "update" ? changeOf(change.differences, desired) : {};
       if (Object.keys(wanted).length > 0) await servers.update(group.name, desired.name, wanted);
@@ -59,7 +68,7 @@ function planServer(observed: PostgresServer | undefined, desired: DesiredServer
   const differ = (field: string, is: unknown, wanted: unknown): void => {
     if (is !== wanted) differences.push({ field, observed: is, desired: wanted });
   };
-  if (observed.state === "Stopped") differ("state", observed.state, "Ready");
+  if (observed.state === "Stopped" || isInTransition(observed)) differ("state", observed.state, "Ready");
   differ("activeDirectoryAuth", observed.entraAuth ? "Enabled" : "Disabled", "Enabled");
   differ("passwordAuth", observed.passwordAuth ? "Enabled" : "Disabled", "Disabled");
   differ("sku", observed.sku, desired.sku);

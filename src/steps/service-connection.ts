@@ -1,12 +1,19 @@
 import { isSameId } from "../base/resource-id.ts";
-import type { Linker, Linkers } from "../cloud/linkers.ts";
+import { isInTransition, type Linker, type Linkers } from "../cloud/linkers.ts";
 import type { Database } from "../cloud/postgres-servers.ts";
 import type { WebApp } from "../cloud/web-apps.ts";
-import { type Difference, defineStep, type Step } from "../engine/step.ts";
+import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
+
+interface DesiredConnection {
+  readonly key: string;
+  readonly name: string;
+  readonly userName: string;
+  readonly clientType: string;
+}
 
 /** The Service Connector linker from the web app to the database. It names the role and writes settings; it makes no role and no grant. */
 export const serviceConnection = (
-  desired: { key: string; name: string; userName: string; clientType: string },
+  desired: DesiredConnection,
   linkers: Linkers,
   needs: { readonly site: Step<WebApp>; readonly database: Step<Database> },
 ) =>
@@ -15,19 +22,26 @@ export const serviceConnection = (
     needs,
     lane: `site ${desired.key}`,
     read: ({ site }) => linkers.get(site.id, desired.name),
-    plan: (observed, { database }) => {
-      if (!observed) return { kind: "create", reason: desired.name };
-      const differences: Difference[] = [];
-      const differ = (field: string, is: unknown, wanted: unknown): void =>
-        void (is !== wanted && differences.push({ field, observed: is, desired: wanted }));
-      if (!isSameId(observed.targetId, database.id)) differ("target", observed.targetId, database.id);
-      differ("authType", observed.authType, "systemAssignedIdentity");
-      differ("userName", observed.userName, desired.userName);
-      differ("clientType", observed.clientType, desired.clientType);
-      if (observed.provisioningState === "Failed") differ("provisioningState", observed.provisioningState, "Succeeded");
-      return differences.length === 0 ? { kind: "keep" } : { kind: "update", differences };
-    },
+    plan: (observed, { database }) => planConnection(desired, observed, database),
     apply: async (_change, { site, database }) => {
+      // Service Connector refuses a write while it is at work for a run that was killed, or for another one.
+      const current = await linkers.settled(site.id, desired.name);
+      if (planConnection(desired, current, database).kind === "keep") return;
       await linkers.put(site.id, desired.name, { targetId: database.id, userName: desired.userName, clientType: desired.clientType });
     },
   });
+
+function planConnection(desired: DesiredConnection, observed: Linker | undefined, database: Database): Change {
+  if (!observed) return { kind: "create", reason: desired.name };
+  const differences: Difference[] = [];
+  const differ = (field: string, is: unknown, wanted: unknown): void =>
+    void (is !== wanted && differences.push({ field, observed: is, desired: wanted }));
+  if (!isSameId(observed.targetId, database.id)) differ("target", observed.targetId, database.id);
+  differ("authType", observed.authType, "systemAssignedIdentity");
+  differ("userName", observed.userName, desired.userName);
+  differ("clientType", observed.clientType, desired.clientType);
+  if (observed.provisioningState === "Failed" || isInTransition(observed)) {
+    differ("provisioningState", observed.provisioningState, "Succeeded");
+  }
+  return differences.length === 0 ? { kind: "keep" } : { kind: "update", differences };
+}

@@ -7,6 +7,7 @@ import type { WebApp } from "../cloud/web-apps.ts";
 import type { AppSetup, Setup } from "../project/setup.ts";
 import { settingsOf } from "./app-settings.ts";
 import type { DatabaseDoor } from "./database-door.ts";
+import { administratorOf } from "./entra-administrator.ts";
 import { covers } from "./firewall.ts";
 
 /** The verdict of one check; `detail` is the evidence. */
@@ -14,10 +15,12 @@ export interface Check {
   readonly name: string;
   readonly ok: boolean;
   readonly detail: string;
+  /** What it leads to, when it is not ok. */
+  readonly meaning?: string;
   readonly hint?: string;
 }
 
-type Verdict = Omit<Check, "name">;
+export type Verdict = Omit<Check, "name">;
 
 export interface VerifyContext {
   readonly setup: Setup;
@@ -30,7 +33,7 @@ export interface VerifyContext {
   onCheck?(check: Check): void;
 }
 
-interface CheckDefinition {
+export interface CheckDefinition {
   readonly name: string;
   run(): Promise<Verdict>;
 }
@@ -57,15 +60,17 @@ function cannotLook(error: unknown): Verdict {
 }
 
 /** Everything the checks look at, each asked for once. */
-function gather({ setup, cloud, door }: VerifyContext) {
+export function gather({ setup, cloud, door }: VerifyContext) {
   const { resourceGroup: group } = setup;
   const server = once(
     async () => (await cloud.postgresServers.get(group, setup.server.name)) ?? absent(`flexible server ${setup.server.name}`),
   );
   const administrators = once(async () => cloud.postgresServers.listAdministrators(group, (await server()).name));
-  const login = once(
-    async () => (await administrators()).find(({ objectId }) => objectId === cloud.caller.objectId)?.name ?? cloud.caller.name,
-  );
+  const administrator = once(async () => {
+    const at = await server();
+    return administratorOf(cloud.caller, await administrators(), (login) => door.through(at, () => cloud.principals.canSignIn(at, login)));
+  });
+  const login = once(async () => (await administrator())?.name ?? cloud.caller.name);
   const database = once(
     async () =>
       (await cloud.postgresServers.getDatabase(group, (await server()).name, setup.database)) ?? absent(`database ${setup.database}`),
@@ -81,12 +86,12 @@ function gather({ setup, cloud, door }: VerifyContext) {
     const [at, as] = await Promise.all([server(), login()]);
     return door.through(at, () => cloud.principals.access(at, as, setup.database, role));
   });
-  return { server, administrators, login, database, site, settings, principal, access };
+  return { server, administrators, administrator, login, database, site, settings, principal, access };
 }
 
-type Facts = ReturnType<typeof gather>;
+export type Facts = ReturnType<typeof gather>;
 
-function absent(what: string): never {
+export function absent(what: string): never {
   throw new KnownError("azure/not-found", `${what} does not exist`, { hint: "run `passwordless-pg init`" });
 }
 
@@ -339,7 +344,7 @@ export function looksSecret(name: string, value: string): boolean {
   );
 }
 
-function asJson(text: string): Record<string, unknown> {
+export function asJson(text: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
@@ -348,11 +353,11 @@ function asJson(text: string): Record<string, unknown> {
   }
 }
 
-function oneLine(text: string): string {
+export function oneLine(text: string): string {
   return text.replace(/\s+/g, " ").slice(0, 300);
 }
 
-function once<T>(ask: () => Promise<T>): () => Promise<T> {
+export function once<T>(ask: () => Promise<T>): () => Promise<T> {
   let answer: Promise<T> | undefined;
   return () => {
     answer ??= ask();
@@ -360,7 +365,7 @@ function once<T>(ask: () => Promise<T>): () => Promise<T> {
   };
 }
 
-function keyed<T>(ask: (key: string) => Promise<T>): (key: string) => Promise<T> {
+export function keyed<T>(ask: (key: string) => Promise<T>): (key: string) => Promise<T> {
   const answers = new Map<string, Promise<T>>();
   return (key) => {
     const answer = answers.get(key) ?? ask(key);

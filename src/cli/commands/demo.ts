@@ -18,19 +18,7 @@ export async function demo(io: Io, options: { readonly keep?: boolean; readonly 
   let code = 1;
   try {
     code = await up(io, { ...flags, template, name: "demo" }, folder);
-    if (options.keep && !io.isJson) {
-      io.note(
-        [
-          "",
-          `The app is in ${folder}. Go on there with:`,
-          "  passwordless-pg logs tail --local",
-          "  passwordless-pg verify --local",
-          '  eval "$(passwordless-pg local env)"   # for psql, az and the SDKs',
-          "  passwordless-pg down --local",
-          "  passwordless-pg local stop",
-        ].join("\n"),
-      );
-    }
+    if (!io.isJson) io.note(nextSteps(folder, options.keep === true).join("\n"));
     return code;
   } finally {
     if (!options.keep) {
@@ -38,6 +26,22 @@ export async function demo(io: Io, options: { readonly keep?: boolean; readonly 
       await tidyUp(io, { ...flags, quiet: true }, folder, wasRunning);
     }
   }
+}
+
+function nextSteps(folder: string, isKept: boolean): string[] {
+  const head = isKept
+    ? `It goes on running. The app is in ${folder}; from there:`
+    : "How to go on, in a folder of yours or after `npm run demo -- --keep`:";
+  return [
+    "",
+    head,
+    "  passwordless-pg logs tail --local     the app's log, live",
+    "  passwordless-pg connect --local       psql with a fresh token",
+    "  passwordless-pg verify --local        the proof again",
+    "  passwordless-pg deploy --local        after a change",
+    "  passwordless-pg down --local          remove what was made",
+    "  passwordless-pg local stop            stop local Azure",
+  ];
 }
 
 /** Also after Ctrl-C, when the run's own signal is aborted already. */
