@@ -182,7 +182,9 @@ function defineKinds(platform: Platform, tables: Tables, fleet: Fleet): void {
     fail: ({ serverId }) => set(serverId, { state: "Inaccessible" }),
   });
   define("server-start", {
-    work: async ({ serverId }) => fleet.launch(serverId),
+    work: async ({ serverId }) => {
+      await fleet.launch(serverId); // a machine is no result that can be kept
+    },
     finish: ({ serverId }) => set(serverId, { state: "Ready" }),
     fail: ({ serverId }) => set(serverId, { state: "Stopped" }),
   });

@@ -61,6 +61,8 @@ export function createLinkers(platform: Platform, { sites, servers }: Neighbours
       payload,
       recordedMs,
       retryAfterSeconds: 0,
+      // Done at the first poll: with no hint (none recorded) az waits 30 s before its second.
+      polls: 0,
     });
   };
   const target = (linker: Linker): { server: FlexibleServerView; database: string } | undefined => {
