@@ -14,7 +14,7 @@ describe("whoAmI", () => {
     ["an application", { oid: "o", tid: "t", appid: "app-id", idtyp: "app" }, { name: "app-id", type: "ServicePrincipal" }],
     ["a named application", { oid: "o", tid: "t", appid: "a", app_displayname: "ci" }, { name: "ci", type: "ServicePrincipal" }],
   ])("knows %s", async (_who, claims, expected) => {
-    expect(await whoAmI(credentialOf(claims), environments.public)).toEqual({ objectId: "o", tenantId: "t", ...expected });
+    expect(await whoAmI(credentialOf(claims), environments.public)).toEqual({ objectId: "o", tenantId: "t", groups: [], ...expected });
   });
 
   it("says how to sign in when nobody is", async () => {

@@ -1,11 +1,12 @@
-import { webcrypto } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
-import "reflect-metadata";
-import * as x509 from "@peculiar/x509";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Clock } from "../../src/base/clock.ts";
 import type { CloudContext } from "../../src/cloud/connection.ts";
+import { homeFiles, prepareHome } from "../../src/emulator/home.ts";
+import { openCertificates } from "../../src/emulator/http/certificates.ts";
 
 export interface Exchange {
   readonly request: { readonly method: string; readonly url: string; readonly body?: unknown };
@@ -45,28 +46,21 @@ const keyOf = (method: string, url: string): string => {
   return `${method} ${pathname.toLowerCase()}${mustBeVerbatim(url) ? search : ""}`;
 };
 
-async function certificate(): Promise<{ cert: string; key: string }> {
-  x509.cryptoProvider.set(webcrypto);
-  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  const made = await x509.X509CertificateGenerator.createSelfSigned({
-    name: "CN=localhost",
-    notBefore: new Date(Date.now() - 60_000),
-    notAfter: new Date(Date.now() + 3_600_000),
-    signingAlgorithm: algorithm,
-    keys: keys as Parameters<typeof x509.X509CertificateGenerator.createSelfSigned>[0]["keys"],
-    extensions: [new x509.SubjectAlternativeNameExtension([{ type: "dns", value: "localhost" }])],
-  });
-  const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
-  return {
-    cert: made.toString("pem"),
-    key: `-----BEGIN PRIVATE KEY-----\n${pkcs8.replace(/.{64}/g, "$&\n")}\n-----END PRIVATE KEY-----\n`,
-  };
+/** A certificate for localhost, and the CA that vouches for it. */
+function certificate(): { cert: string; key: string; caPem: string } {
+  const folder = mkdtempSync(join(tmpdir(), "ppg-replay-"));
+  try {
+    const { keys, root } = prepareHome(folder);
+    const certificates = openCertificates(keys, homeFiles(root));
+    return { ...certificates.issue(["localhost"]), caPem: certificates.caPem };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** A TLS server on localhost that answers as real Azure was recorded to; what it was never told to answer is a 501. */
 export async function startReplay(): Promise<ReplayServer> {
-  const { cert, key } = await certificate();
+  const { cert, key, caPem } = certificate();
   const answers = new Map<string, Exchange["response"][]>();
   const requests: SeenRequest[] = [];
   let origin = "";
@@ -107,7 +101,7 @@ export async function startReplay(): Promise<ReplayServer> {
   return {
     origin,
     host,
-    caPem: cert,
+    caPem,
     requests,
     play: (exchanges) => {
       for (const { request, response } of exchanges) {
