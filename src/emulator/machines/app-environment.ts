@@ -51,6 +51,8 @@ const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 export function buildEnvironment(input: EnvironmentInput): Record<string, string> {
   const own: Record<string, string> = {
     LANG: "C.UTF-8",
+    // `npm start` would ask the registry for a newer npm.
+    npm_config_update_notifier: "false",
     HOME: input.homeFolder,
     PORT: String(input.port),
     APP_PATH: input.appFolder,
