@@ -8,7 +8,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/e2e/**", "test/contract/**"],
+          exclude: ["test/e2e/**", "test/contract/**", "test/matrix/**"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -22,7 +22,23 @@ export default defineConfig({
         },
       },
       {
-        test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], testTimeout: 300_000, hookTimeout: 120_000, fileParallelism: false },
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts", "test/matrix/**/*.test.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        // Every point and every fault, for an hour; `npm test` takes the representative part, `test/matrix/*.test.ts`.
+        test: {
+          name: "matrix",
+          include: ["test/matrix/**/*.matrix.ts"],
+          testTimeout: 4 * 3_600_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
       },
     ],
   },

@@ -10,8 +10,9 @@ import {
 } from "@azure/core-rest-pipeline";
 import { KnownError } from "../base/errors.ts";
 import type { CloudContext } from "./connection.ts";
-import { azureCodeOf, cancelled, translate } from "./errors.ts";
+import { azureCodeOf, cancelled, failureError, translate } from "./errors.ts";
 import { drive, type Poller, pause, type Waiting } from "./operations.ts";
+import { withTimeLimit } from "./time-limit.ts";
 
 /** The last answer of the call that runs: the SDKs lose the error code of operations and of Microsoft.Web, and hide Retry-After. */
 interface LastAnswer {
@@ -44,15 +45,32 @@ function note(response: PipelineResponse): void {
   else last.retryAfterMs = hint;
 }
 
+/** The longest Retry-After of a throttled or overloaded Azure that is waited for. */
+const LONGEST_RETRY_AFTER_MS = 5 * 60_000;
+const LONG_PAUSE = "RetryAfterTooLong";
+
+/** The SDKs sit out any Retry-After in silence, an hour too: a longer one ends the call at once and is told instead. */
+function refuseLongPause(response: PipelineResponse): void {
+  if (response.status !== 429 && response.status !== 503) return;
+  const pauseMs = retryAfterMs(response.headers.get("retry-after")) ?? 0;
+  if (pauseMs <= LONGEST_RETRY_AFTER_MS) return;
+  const minutes = Math.ceil(pauseMs / 60_000);
+  const message = `Retry-After says ${Math.round(pauseMs / 1000)} seconds`;
+  throw new KnownError("azure/busy", `Azure asks to be left alone for ${minutes} minutes`, {
+    hint: `run the same command again in ${minutes} minutes`,
+    cause: failureError({ status: response.status, code: LONG_PAUSE, message }),
+  });
+}
+
 /** Notes answers, bounds every call in time and ends it when the whole run is cancelled. */
 function watchPolicy(signal: AbortSignal): PipelinePolicy {
   return {
     name: "passwordless-pg watch",
     async sendRequest(request, next) {
-      if (request.timeout === 0) request.timeout = CALL_TIMEOUT_MS;
-      request.abortSignal ??= signal;
-      const response = await next(request);
+      const own = request.abortSignal instanceof AbortSignal ? request.abortSignal : undefined;
+      const response = await withTimeLimit(request, CALL_TIMEOUT_MS, [signal, own], () => next(request));
       note(response);
+      refuseLongPause(response);
       return response;
     },
   };
@@ -222,7 +240,7 @@ export function openArm(context: CloudContext): Arm {
         try {
           return await once();
         } catch (error) {
-          if (!(error instanceof KnownError) || error.code !== "azure/busy") throw error;
+          if (!(error instanceof KnownError) || error.code !== "azure/busy" || azureCodeOf(error) === LONG_PAUSE) throw error;
           context.onProgress?.(`${what}: busy, next try in ${pauseMs / 1000} s`);
         }
         await pause(clock, signal, pauseMs);

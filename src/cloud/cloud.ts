@@ -5,9 +5,11 @@ import type { Environment } from "./environment.ts";
 import { type Linkers, linkers } from "./linkers.ts";
 import { type PostgresServers, postgresServers } from "./postgres-servers.ts";
 import { type Principals, principals } from "./principals.ts";
+import { type Reach, reach } from "./reach.ts";
 import { type ResourceGroups, resourceGroups } from "./resource-groups.ts";
 import { type ScmSite, scmSite } from "./scm-site.ts";
 import { type SiteClient, siteClient } from "./site-client.ts";
+import { type Subscription, subscription } from "./subscription.ts";
 import { type WebApp, type WebApps, webApps } from "./web-apps.ts";
 
 /** The adapters over one subscription of one Azure environment. */
@@ -15,6 +17,7 @@ export interface Cloud {
   readonly environment: Environment;
   readonly caller: Caller;
   readonly subscriptionId: string;
+  readonly subscription: Subscription;
   readonly resourceGroups: ResourceGroups;
   readonly postgresServers: PostgresServers;
   readonly webApps: WebApps;
@@ -22,6 +25,8 @@ export interface Cloud {
   readonly principals: Principals;
   scmSite(webApp: Pick<WebApp, "name" | "scmHost">): ScmSite;
   site(webApp: Pick<WebApp, "name" | "url">): SiteClient;
+  /** Name, port and TLS of a database server, tried without signing in. */
+  reach(server: { readonly host: string; readonly port: number }): Promise<Reach>;
   /** A fresh database token, for `connect` and `token`. */
   databaseToken(): Promise<{ readonly token: string; readonly expiresOn: Date }>;
 }
@@ -35,6 +40,7 @@ export async function openCloud(context: CloudContext): Promise<Cloud> {
     environment,
     caller,
     subscriptionId,
+    subscription: subscription(arm),
     resourceGroups: resourceGroups(arm),
     postgresServers: postgresServers(arm),
     webApps: webApps(arm),
@@ -42,6 +48,7 @@ export async function openCloud(context: CloudContext): Promise<Cloud> {
     principals: principals(context),
     scmSite: (webApp) => scmSite(context, webApp),
     site: (webApp) => siteClient(context, webApp),
+    reach: ({ host, port }) => reach({ host, port, ...(environment.caPem ? { caPem: environment.caPem } : {}) }, signal),
     databaseToken: async () => {
       const { token, expiresOnTimestamp } = await accessToken(credential, environment.scopes.postgres, signal);
       return { token, expiresOn: new Date(expiresOnTimestamp) };

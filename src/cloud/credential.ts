@@ -80,7 +80,7 @@ export function remembering(credential: TokenCredential): TokenCredential {
   function ask(key: string, request: () => Promise<AccessToken | null>): Promise<AccessToken | null> {
     const asking = pending.get(key);
     if (asking) return asking;
-    const answer = request()
+    const answer = inTime(request())
       .then((token) => {
         if (token) tokens.set(key, token);
         return token;
@@ -88,6 +88,21 @@ export function remembering(credential: TokenCredential): TokenCredential {
       .finally(() => pending.delete(key));
     pending.set(key, answer);
     return answer;
+  }
+}
+
+/** A person may have to type a code or wait for a slow `az`; an authority that never answers must still not hold the run. */
+const SIGN_IN_MS = 3 * 60_000;
+
+async function inTime(asking: Promise<AccessToken | null>): Promise<AccessToken | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no token within ${SIGN_IN_MS / 1000} s`)), SIGN_IN_MS);
+  });
+  try {
+    return await Promise.race([asking, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

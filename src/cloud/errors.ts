@@ -97,7 +97,20 @@ const adviceOfStatus: Readonly<Record<number, Advice>> = {
   429: { code: "azure/busy", hint: "Azure throttles this subscription: wait a minute and run the command again" },
 };
 
+/** What to do where neither the code nor the words of the failure say more. */
+const hintOf: Partial<Record<ErrorCode, string>> = {
+  "azure/invalid": "the cause names what Azure does not take: correct it in the project file",
+  "azure/not-found": "something it needs is not there: `passwordless-pg plan` shows what is missing",
+  "azure/conflict": "something else is at work on it: run the same command again in some minutes",
+  "azure/failed": "run the same command again to go on; if it stays so, look at Azure's status page",
+};
+
 function advise(failure: AzureFailure): Advice {
+  const advice = adviceFor(failure);
+  return { hint: hintOf[advice.code] ?? "", ...advice };
+}
+
+function adviceFor(failure: AzureFailure): Advice {
   const exact = failure.extendedCode === undefined ? undefined : adviceOf[`${failure.code}/${failure.extendedCode}`];
   return (
     exact ??
@@ -234,7 +247,7 @@ export function translate(
       cause,
     });
   }
-  return new KnownError("azure/failed", `cannot ${what}`, { cause });
+  return new KnownError("azure/failed", `cannot ${what}`, { hint: hintOf["azure/failed"], cause });
 }
 
 /** What a Ctrl-C turns every wait into. */

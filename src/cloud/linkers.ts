@@ -1,7 +1,7 @@
 import { KnownError } from "../base/errors.ts";
 import type { Arm, PlainAnswer } from "./arm.ts";
 import { accessToken } from "./credential.ts";
-import type { Poller } from "./operations.ts";
+import { type Poller, pause } from "./operations.ts";
 
 /** A Service Connector connection of a web app to a database. */
 export interface Linker {
@@ -25,6 +25,8 @@ interface LinkerValidation {
 /** Microsoft.ServiceLinker, api-version 2024-04-01: the SDK drops `userName`, so the JSON is ours. */
 export interface Linkers {
   get(siteId: string, name: string): Promise<Linker | undefined>;
+  /** As `get`, after waiting for the end of an operation that is at work on it (`isInTransition`). */
+  settled(siteId: string, name: string): Promise<Linker | undefined>;
   list(siteId: string): Promise<Linker[]>;
   /** Creates or replaces, with the system-assigned identity. Restarts the app. */
   put(
@@ -93,6 +95,13 @@ interface PascalReport {
     readonly Description?: string | null;
     readonly Result?: string | number;
   }[];
+}
+
+const SETTLED = new Set(["", "Succeeded", "Failed", "Canceled"]);
+
+/** Service Connector is still at work on it, for an earlier run that was killed or for another run. */
+export function isInTransition({ provisioningState }: Linker): boolean {
+  return !SETTLED.has(provisioningState);
 }
 
 /** 0 and `success` are recorded for success, `warning` is in the specification; other numbers were never seen. */
@@ -171,6 +180,19 @@ export function linkers(arm: Arm): Linkers {
 
   return {
     get: read,
+    settled: async (siteId, name) => {
+      const until = arm.context.clock.now() + DEADLINE_MS;
+      for (;;) {
+        const linker = await read(siteId, name);
+        if (!linker || SETTLED.has(linker.provisioningState)) return linker;
+        if (arm.context.clock.now() > until) {
+          throw new KnownError("azure/timeout", `the connection ${name} is still ${linker.provisioningState.toLowerCase()}`, {
+            hint: "run the command again in some minutes",
+          });
+        }
+        await pause(arm.context.clock, signal, 1_000);
+      }
+    },
     list: (siteId) =>
       arm.call("list the connections of the web app", async () => {
         const found: Linker[] = [];

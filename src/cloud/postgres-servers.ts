@@ -97,6 +97,8 @@ export interface NameAvailability {
 /** Flexible servers of one subscription. Writes end when their operation has; writes to one server are made one at a time. */
 export interface PostgresServers {
   get(group: string, name: string): Promise<PostgresServer | undefined>;
+  /** As `get`, after waiting for the end of an operation that is at work on it (`isInTransition`). */
+  settled(group: string, name: string): Promise<PostgresServer | undefined>;
   list(group: string): Promise<PostgresServer[]>;
   /** Creates an Entra-only server with public access and waits until it is made (3 to 8 minutes on Azure). */
   create(group: string, name: string, desired: NewPostgresServer): Promise<PostgresServer>;
@@ -133,6 +135,14 @@ const CHILD_DEADLINE_MS = 10 * MINUTE_MS;
 const NEW_SERVER_MS = 5 * MINUTE_MS;
 
 const POSTGRES_PORT = 5432;
+
+const SETTLE_PAUSE_MS = 2_000;
+const TRANSITIONS = new Set(["creating", "provisioning", "starting", "stopping", "restarting", "updating", "dropping"]);
+
+/** Another operation is at work on it: one of an earlier run that was killed, of another run, or of somebody else. */
+export function isInTransition({ host, state }: PostgresServer): boolean {
+  return host === "" || TRANSITIONS.has(state.toLowerCase());
+}
 
 const isEnabled = (word: string | undefined): boolean => word?.toLowerCase() === "enabled";
 const enabled = (on: boolean): "Enabled" | "Disabled" => (on ? "Enabled" : "Disabled");
@@ -312,6 +322,20 @@ export function postgresServers(arm: Arm): PostgresServers {
 
   return {
     get: read,
+    settled: async (group, name) => {
+      const until = clock.now() + SERVER_DEADLINE_MS;
+      for (;;) {
+        const server = await read(group, name);
+        if (!server || !isInTransition(server)) return server;
+        if (clock.now() > until) {
+          throw new KnownError("azure/timeout", `the server ${name} is still ${server.state.toLowerCase()}`, {
+            hint: "look at it in the portal; run the command again when it is Ready",
+          });
+        }
+        arm.context.onProgress?.(`waiting for the server ${name}, which is ${server.state.toLowerCase()}`);
+        await pause(clock, signal, SETTLE_PAUSE_MS);
+      }
+    },
     list: (group) =>
       arm.call(`list the servers of ${group}`, async () => collect((await client()).servers.listByResourceGroup(group), toServer)),
     create: async (group, name, desired) => {

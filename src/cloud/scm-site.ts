@@ -15,6 +15,7 @@ import type { CloudContext } from "./connection.ts";
 import { accessToken } from "./credential.ts";
 import { cancelled, failureError, translate, withoutSecrets } from "./errors.ts";
 import { pause } from "./operations.ts";
+import { withTimeLimit } from "./time-limit.ts";
 
 export interface Deployment {
   readonly id: string;
@@ -63,6 +64,7 @@ const CALL_TIMEOUT_MS = 60_000;
 const UPLOAD_TIMEOUT_MS = 240_000;
 /** The log stream's heartbeat comes each 60 s: three of them missing means it is dead. */
 const STREAM_IDLE_MS = 200_000;
+const BROKEN_ANSWER_MS = 20_000;
 const WARM_UP_DEADLINE_MS = 5 * 60_000;
 const UPLOAD_TRIES = 3;
 /** An upload that meets a running deployment waits this long for its end. */
@@ -145,14 +147,25 @@ function refusal(what: string, status: number, body: string): KnownError {
       : "either the app is stopped, or the account lacks the role Website Contributor on it";
     return new KnownError("azure/denied", `the SCM site refused to ${what}`, { hint, cause });
   }
-  if (status === 404) return new KnownError("azure/not-found", `the SCM site cannot ${what}`, { cause });
+  if (status === 404)
+    return new KnownError("azure/not-found", `the SCM site cannot ${what}`, {
+      hint: "run the same command again; if it stays so, the web app may have been deleted: `passwordless-pg plan`",
+      cause,
+    });
   if (status === 409) {
     const hint = "another deployment is running: wait for its end, then deploy again";
     return new KnownError("azure/busy", `the SCM site refused to ${what}`, { hint, cause });
   }
-  if (status === 400 || status === 413) return new KnownError("deploy/package-invalid", `the SCM site refused to ${what}`, { cause });
-  return new KnownError("azure/failed", `the SCM site failed to ${what}`, { cause });
+  if (status === 400 || status === 413)
+    return new KnownError("deploy/package-invalid", `the SCM site refused to ${what}`, {
+      hint: "the cause says what Kudu did not take: its limit is 2 GB, and the package must be a zip",
+      cause,
+    });
+  return new KnownError("azure/failed", `the SCM site failed to ${what}`, { hint: "run the same command again in a minute", cause });
 }
+
+/** Trouble that a restart of the SCM container brings; it passes. */
+const isPassing = (error: KnownError): boolean => ["azure/unreachable", "azure/failed", "azure/timeout"].includes(error.code);
 
 interface Call {
   readonly method?: HttpMethods;
@@ -201,12 +214,12 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
         ...(affinity !== undefined && { cookie: affinity }),
         ...call.headers,
       }),
-      timeout: call.timeoutMs ?? CALL_TIMEOUT_MS,
-      abortSignal: call.signal ?? signal,
       ...(call.body !== undefined && { body: call.body }),
       ...(call.isStream && { streamResponseStatusCodes: new Set([200]) }),
     });
-    const response = await pipeline.sendRequest(client, request);
+    const response = await withTimeLimit(request, call.timeoutMs ?? CALL_TIMEOUT_MS, [signal, call.signal], () =>
+      pipeline.sendRequest(client, request),
+    );
     const cookie = /ARRAffinity=[0-9a-f]+/i.exec(response.headers.get("set-cookie") ?? "")?.[0];
     if (cookie) affinity = cookie;
     return response;
@@ -231,7 +244,7 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
         trouble = refusal(`${what} (${webApp.name})`, response.status, response.bodyAsText ?? "");
         if (response.status < 500) throw trouble;
       } catch (error) {
-        if (!(error instanceof KnownError) || !["azure/unreachable", "azure/failed"].includes(error.code)) throw error;
+        if (!(error instanceof KnownError) || !isPassing(error)) throw error;
         trouble = error;
       }
       if (clock.now() > until) throw trouble;
@@ -239,10 +252,19 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
     }
   };
 
-  const json = <T>(response: PipelineResponse): T => JSON.parse(response.bodyAsText ?? "null") as T;
   const readJson = async <T>(what: string, path: string): Promise<T | undefined> => {
-    const response = await read(what, path);
-    return response.status === 404 ? undefined : json<T>(response);
+    const until = clock.now() + BROKEN_ANSWER_MS;
+    for (;;) {
+      const response = await read(what, path);
+      if (response.status === 404) return undefined;
+      try {
+        return JSON.parse(response.bodyAsText ?? "null") as T;
+      } catch {
+        // A proxy's page or half an answer, while the container restarts.
+        if (clock.now() > until) throw refusal(`${what} (${webApp.name})`, response.status, response.bodyAsText ?? "");
+      }
+      await pause(clock, signal, 2_000);
+    }
   };
 
   const deploymentAt = async (what: string, path: string): Promise<Deployment | undefined> => {
@@ -261,7 +283,10 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
   const untilIdle = async (): Promise<void> => {
     const until = clock.now() + BUSY_DEADLINE_MS;
     while (await isDeploying()) {
-      if (clock.now() > until) throw new KnownError("azure/busy", `another deployment of ${webApp.name} does not end`);
+      if (clock.now() > until)
+        throw new KnownError("azure/busy", `another deployment of ${webApp.name} does not end`, {
+          hint: "look at it in the portal's deployment center, then deploy again",
+        });
       onProgress?.("waiting for another deployment to end");
       await pause(clock, signal, 5_000);
     }
@@ -279,7 +304,7 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
       for (;;) {
         const response = await attempt("wake the SCM site", "/api/deployments?warmup=true", { timeoutMs: CALL_TIMEOUT_MS }).catch(
           (error: unknown) => {
-            if (error instanceof KnownError && ["azure/unreachable", "azure/failed"].includes(error.code) && clock.now() <= until) return;
+            if (error instanceof KnownError && isPassing(error) && clock.now() <= until) return;
             throw error;
           },
         );
@@ -307,7 +332,9 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
           if (response.status < 300) {
             const deploymentId = response.headers.get("scm-deployment-id") ?? (await startedSince(before))?.id;
             if (deploymentId) return { deploymentId };
-            throw new KnownError("deploy/interrupted", `the SCM site took the package of ${webApp.name} but named no deployment`);
+            throw new KnownError("deploy/interrupted", `the SCM site took the package of ${webApp.name} but named no deployment`, {
+              hint: "run `passwordless-pg deploy` again",
+            });
           }
           trouble = refusal(what, response.status, response.bodyAsText ?? "");
           if (response.status < 500 && response.status !== 409) throw trouble;
@@ -316,7 +343,7 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
             continue;
           }
         } catch (error) {
-          if (!(error instanceof KnownError) || !["azure/unreachable", "azure/failed"].includes(error.code)) throw error;
+          if (!(error instanceof KnownError) || !isPassing(error)) throw error;
           trouble = error;
         }
         // The front end gives up before Kudu does: sending again would only meet a lock.

@@ -4,6 +4,7 @@ import { USER_AGENT } from "./arm.ts";
 import type { CloudContext } from "./connection.ts";
 import { cancelled, withoutSecrets } from "./errors.ts";
 import { pause } from "./operations.ts";
+import { withTimeLimit } from "./time-limit.ts";
 
 export interface SiteResponse {
   readonly status: number;
@@ -30,8 +31,6 @@ export function siteClient(context: CloudContext, webApp: { readonly name: strin
     const request = createPipelineRequest({
       url: new URL(path, webApp.url).href,
       method,
-      timeout: timeoutMs,
-      abortSignal: signal,
       // An app's public URL: no token is ever sent there.
       allowInsecureConnection: true,
       headers: createHttpHeaders({ "user-agent": USER_AGENT, ...(json !== undefined && { "content-type": "application/json" }) }),
@@ -39,7 +38,7 @@ export function siteClient(context: CloudContext, webApp: { readonly name: strin
     });
     // Not among the options above: the function would drop it.
     if (tlsSettings) request.tlsSettings = tlsSettings;
-    const response = await client.sendRequest(request);
+    const response = await withTimeLimit(request, timeoutMs, [signal], () => client.sendRequest(request));
     return { status: response.status, headers: response.headers.toJSON(), body: response.bodyAsText ?? "" };
   };
 

@@ -100,9 +100,17 @@ function translateSql(what: string, error: unknown): KnownError {
     const hint = "the server's certificate is not trusted: is something between this machine and Azure?";
     return new KnownError("database/unreachable", `cannot ${what}: TLS failed`, { hint, cause });
   }
-  if (/^E[A-Z_]+$/.test(state)) return new KnownError("database/unreachable", `cannot ${what}`, { hint: unreachableHints[state], cause });
+  if (/^E[A-Z_]+$/.test(state)) {
+    const hint = unreachableHints[state] ?? "the connection broke: run the same command again to go on";
+    return new KnownError("database/unreachable", `cannot ${what}`, { hint, cause });
+  }
   // Only PostgreSQL's own errors have a severity; the rest are broken connections.
-  return new KnownError(sql.severity === undefined ? "database/unreachable" : "database/failed", `cannot ${what}`, { cause });
+  return sql.severity === undefined
+    ? new KnownError("database/unreachable", `cannot ${what}`, { hint: "the connection broke: run the same command again to go on", cause })
+    : new KnownError("database/failed", `cannot ${what}`, {
+        hint: "the cause is PostgreSQL's own error; `passwordless-pg verify` shows the state",
+        cause,
+      });
 }
 
 /** The address Azure saw, when the error is a firewall refusal that names one. */

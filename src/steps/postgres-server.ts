@@ -11,6 +11,8 @@ export interface DesiredServer {
   readonly tier: string;
   readonly storageGb: number;
   readonly tenantId: string;
+  /** Fields the file leaves open: their values count for a new server, one that is there keeps its own. */
+  readonly open: readonly ("location" | "version" | "sku" | "storageGb")[];
   readonly tags: Record<string, string>;
 }
 
@@ -37,9 +39,9 @@ export const postgresServer = (desired: DesiredServer, servers: PostgresServers,
     },
   });
 
-function planServer(observed: PostgresServer | undefined, desired: DesiredServer): Change {
-  if (!observed)
-    return { kind: "create", reason: `${desired.name}: PostgreSQL ${desired.version} on ${desired.sku} in ${desired.location}` };
+function planServer(observed: PostgresServer | undefined, wanted: DesiredServer): Change {
+  if (!observed) return { kind: "create", reason: `${wanted.name}: PostgreSQL ${wanted.version} on ${wanted.sku} in ${wanted.location}` };
+  const desired = { ...wanted, ...Object.fromEntries(wanted.open.map((field) => [field, observed[field]])) };
   if (observed.location !== desired.location) {
     return blocked(
       `it is in ${observed.location}, the project file says ${desired.location}`,

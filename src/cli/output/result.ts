@@ -30,7 +30,13 @@ export function resultBody(setup: Setup, cloud: Cloud, report: Report, checks?: 
       : isComplete(report)
         ? isOk
           ? {}
-          : { error: { code: "verify/failed", message: `${checks?.filter(({ ok }) => !ok).length} checks failed` } }
+          : {
+              error: {
+                code: "verify/failed",
+                message: `${checks?.filter(({ ok }) => !ok).length} checks failed`,
+                hint: "each failed check names its repair; then run the same command again",
+              },
+            }
         : { error: { code: "cancelled", message: "stopped before the end", hint: "run the same command again to go on" } }),
   };
 }

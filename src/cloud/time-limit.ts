@@ -1,0 +1,34 @@
+import type { PipelineRequest } from "@azure/core-rest-pipeline";
+import { KnownError } from "../base/errors.ts";
+
+/**
+ * Sends one request, bounded in time up to the headers of its answer. Not the request's own `timeout`: the pipeline forgets that timer when a
+ * connection breaks or is cancelled, and the process then lives on until it ends (seen with `@typespec/ts-http-runtime` 0.3).
+ * Throws `azure/timeout`.
+ */
+export async function withTimeLimit<T>(
+  request: PipelineRequest,
+  ms: number,
+  signals: readonly (AbortSignal | undefined)[],
+  send: () => Promise<T>,
+): Promise<T> {
+  const outer = signals.filter((signal) => signal !== undefined);
+  const limit = new AbortController();
+  const timer = ms > 0 ? setTimeout(() => limit.abort(), ms) : undefined;
+  const given = request.abortSignal;
+  request.timeout = 0;
+  request.abortSignal = AbortSignal.any([...outer, limit.signal]);
+  try {
+    return await send();
+  } catch (error) {
+    if (!limit.signal.aborted || outer.some(({ aborted }) => aborted)) throw error;
+    const { host } = new URL(request.url);
+    throw new KnownError("azure/timeout", `${host} did not answer a ${request.method} within ${Math.round(ms / 1000)} s`, {
+      hint: "run the same command again; if it stays so, look at Azure's status page and the network between",
+    });
+  } finally {
+    clearTimeout(timer);
+    // Pauses between tries listen to it, too.
+    request.abortSignal = given ?? AbortSignal.any(outer);
+  }
+}
