@@ -98,6 +98,17 @@ export function createProgram(openIo: (options: GlobalOptions) => Io, exit: (cod
   );
   examples(
     root
+      .command("doctor")
+      .description("what is wrong, why, and the command that repairs it; exit code 8 when something is")
+      .argument("[dir]", "folder of the project", ".")
+      .option("--fix", "repair what is safe: nothing that costs, removes or resizes")
+      .action(action(async () => (await import("./commands/doctor.ts")).doctor)),
+    "doctor",
+    "doctor --fix",
+    "doctor --local --json",
+  );
+  examples(
+    root
       .command("down")
       .description("remove what this project created, nothing else")
       .argument("[dir]", "folder of the project", ".")

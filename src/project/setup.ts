@@ -19,6 +19,8 @@ export interface Setup {
     readonly tier: string;
     readonly storageGb: number;
     readonly firewall: "azure-services" | "app-addresses";
+    /** What the file leaves open: the default counts for a new server only, one that is there is taken as it is. */
+    readonly open: readonly ("location" | "version" | "sku" | "storageGb")[];
   };
   readonly database: string;
   readonly apps: readonly AppSetup[];
@@ -31,7 +33,8 @@ export interface AppSetup {
   readonly runtime: string;
   /** Absolute. */
   readonly folder: string;
-  readonly plan: { readonly name: string; readonly sku: string; readonly tier: string };
+  /** `isOpen`: the file names no SKU, so a plan that is there keeps its own. */
+  readonly plan: { readonly name: string; readonly sku: string; readonly tier: string; readonly isOpen: boolean };
   readonly access: AccessLevel;
   /** Empty: the platform's own detection decides. */
   readonly startup: string;
@@ -81,6 +84,7 @@ export function createSetup(
     tier: serverTier(merged.server?.sku ?? "Standard_B1ms"),
     storageGb: merged.server?.storageGb ?? 32,
     firewall: merged.server?.firewall ?? ("azure-services" as const),
+    open: openFields(merged),
   };
   const environmentPart = context.environment ? `-${context.environment}` : "";
   const resourceGroup = merged.resourceGroup ?? `rg-${merged.name}${environmentPart}`;
@@ -119,7 +123,7 @@ function appSetup(
     name,
     runtime: (runtime ?? "").replace(/^(python|node)\|/, (kind) => kind.toUpperCase()),
     folder: resolve(context.folder, part.path ?? "."),
-    plan: { name: `${name}-plan`, sku: planSku, tier: planTier(planSku) },
+    plan: { name: `${name}-plan`, sku: planSku, tier: planTier(planSku), isOpen: part.plan === undefined },
     access: part.access ?? "owner",
     startup: part.startup ?? detected.startup ?? "",
     health: part.health ?? detected.health ?? "",
@@ -172,6 +176,11 @@ function without<T extends object, K extends keyof T>(value: T, key: K): Omit<T,
 
 function duplicatesOf(names: readonly string[]): Set<string> {
   return new Set(names.filter((name, index) => names.indexOf(name) !== index));
+}
+
+function openFields({ location, server }: ProjectFile): Setup["server"]["open"] {
+  const given = { location, version: server?.version, sku: server?.sku, storageGb: server?.storageGb };
+  return (["location", "version", "sku", "storageGb"] as const).filter((field) => given[field] === undefined);
 }
 
 function serverTier(sku: string): string {

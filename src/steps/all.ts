@@ -55,9 +55,9 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
   const databaseStep = database(setup.database, group, cloud.postgresServers, { server });
   const perApp = setup.apps.map((app) => {
     const { key, role } = app;
-    const plan = appServicePlan({ key, ...app.plan, location, tags }, cloud.webApps, { group: groupStep });
+    const plan = appServicePlan({ key, ...app.plan, site: app.name, location, tags }, cloud.webApps, { group: groupStep });
     const site = webApp({ key, name: app.name, location, config: configOf(app), tags }, cloud.webApps, { group: groupStep, plan });
-    const configuration = webAppConfiguration(key, configOf(app), group, cloud.webApps, { site });
+    const configuration = webAppConfiguration(key, configOf(app), group, cloud.webApps, { site, plan });
     const publishing = basicPublishing(key, group, cloud.webApps, { site });
     const logs = logSettings(key, group, cloud.webApps, { site });
     const connection = serviceConnection({ key, name: app.linker, userName: role, clientType: app.clientType }, cloud.linkers, {
@@ -125,8 +125,7 @@ function configOf(app: AppSetup): Partial<WebAppConfig> {
   return {
     runtime: app.runtime,
     startup: app.startup,
-    // refused by the service on Free
-    alwaysOn: app.plan.sku !== "F1",
+    alwaysOn: true,
     ftpsState: "Disabled",
     minTlsVersion: "1.2",
     scmMinTlsVersion: "1.2",

@@ -20,7 +20,7 @@ export interface Check {
   readonly hint?: string;
 }
 
-export type Verdict = Omit<Check, "name">;
+type Verdict = Omit<Check, "name">;
 
 export interface VerifyContext {
   readonly setup: Setup;
@@ -33,7 +33,7 @@ export interface VerifyContext {
   onCheck?(check: Check): void;
 }
 
-export interface CheckDefinition {
+interface CheckDefinition {
   readonly name: string;
   run(): Promise<Verdict>;
 }
@@ -89,7 +89,7 @@ export function gather({ setup, cloud, door }: VerifyContext) {
   return { server, administrators, administrator, login, database, site, settings, principal, access };
 }
 
-export type Facts = ReturnType<typeof gather>;
+type Facts = ReturnType<typeof gather>;
 
 export function absent(what: string): never {
   throw new KnownError("azure/not-found", `${what} does not exist`, { hint: "run `passwordless-pg init`" });
@@ -119,7 +119,7 @@ function serverChecks({ setup, cloud }: VerifyContext, facts: Facts): CheckDefin
     {
       name: "caller is Entra administrator",
       run: async () => {
-        const found = (await facts.administrators()).find(({ objectId }) => objectId === cloud.caller.objectId);
+        const found = await facts.administrator();
         return verdict(
           found !== undefined,
           found ? `${found.name} (${found.type})` : `${cloud.caller.name} is none of the server's administrators`,

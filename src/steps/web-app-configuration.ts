@@ -1,4 +1,4 @@
-import type { WebApp, WebAppConfig, WebApps } from "../cloud/web-apps.ts";
+import type { AppServicePlan, WebApp, WebAppConfig, WebApps } from "../cloud/web-apps.ts";
 import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
 
 /** `config/web`: runtime, start command, TLS, FTPS off, health check. */
@@ -7,16 +7,21 @@ export const webAppConfiguration = (
   desired: Partial<WebAppConfig>,
   group: string,
   webApps: WebApps,
-  needs: { readonly site: Step<WebApp> },
+  needs: { readonly site: Step<WebApp>; readonly plan: Step<AppServicePlan> },
 ) =>
   defineStep<WebAppConfig, typeof needs>({
     name: `web app configuration ${key}`,
     needs,
     lane: `site ${key}`,
     read: ({ site }) => webApps.getConfig(group, site.name),
-    plan: (observed) => planConfig(observed, desired),
-    apply: async (_change, { site }) => void (await webApps.updateConfig(group, site.name, desired)),
+    plan: (observed, { plan }) => planConfig(observed, fitting(desired, plan)),
+    apply: async (_change, { site, plan }) => void (await webApps.updateConfig(group, site.name, fitting(desired, plan))),
   });
+
+/** Free and Shared plans refuse Always On; the plan that is there may be another than the file's. */
+export function fitting(config: Partial<WebAppConfig>, plan: AppServicePlan): Partial<WebAppConfig> {
+  return /^(F1|D1)$/i.test(plan.sku) ? { ...config, alwaysOn: false } : config;
+}
 
 function planConfig(observed: WebAppConfig | undefined, desired: Partial<WebAppConfig>): Change {
   if (!observed) return { kind: "create" };

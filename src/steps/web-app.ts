@@ -1,6 +1,7 @@
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import type { AppServicePlan, WebApp, WebAppConfig, WebApps } from "../cloud/web-apps.ts";
 import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
+import { fitting } from "./web-app-configuration.ts";
 
 export interface DesiredWebApp {
   readonly key: string;
@@ -28,7 +29,7 @@ export const webApp = (
         await webApps.create(group.name, desired.name, {
           location: desired.location,
           planId: plan.id,
-          config: desired.config,
+          config: fitting(desired.config, plan),
           settings: { WEBSITE_START_SCM_ON_SITE_CREATION: "1" },
           tags: desired.tags,
         });

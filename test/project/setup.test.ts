@@ -30,7 +30,15 @@ describe("createSetup", () => {
       owner: "orders-db-7f3a",
       location: "eastus",
       resourceGroup: "rg-orders",
-      server: { name: "orders-db-7f3a", version: "16", sku: "Standard_B1ms", tier: "Burstable", storageGb: 32, firewall: "azure-services" },
+      server: {
+        name: "orders-db-7f3a",
+        version: "16",
+        sku: "Standard_B1ms",
+        tier: "Burstable",
+        storageGb: 32,
+        firewall: "azure-services",
+        open: ["location", "version", "sku", "storageGb"],
+      },
       database: "orders",
       apps: [
         {
@@ -38,7 +46,7 @@ describe("createSetup", () => {
           name: "orders-api-7f3a",
           runtime: "PYTHON|3.12",
           folder: "/project",
-          plan: { name: "orders-api-7f3a-plan", sku: "B1", tier: "Basic" },
+          plan: { name: "orders-api-7f3a-plan", sku: "B1", tier: "Basic", isOpen: true },
           access: "owner",
           startup: "",
           health: "",

@@ -3,7 +3,8 @@ import { type Paint, safeText } from "./style.ts";
 
 export function checkLine(check: Check, colors: Paint): string {
   const head = `${check.ok ? colors.green("✓") : colors.red("✗")} ${check.name}  ${colors.dim(safeText(check.detail, 500).replaceAll("\n", " "))}`;
-  return check.ok || !check.hint ? head : `${head}\n  → ${check.hint}`;
+  const meaning = check.ok || !check.meaning ? "" : `\n  ${check.meaning}`;
+  return check.ok || !check.hint ? head : `${head}${meaning}\n  → ${check.hint}`;
 }
 
 export function checksBody(checks: readonly Check[]): object {

@@ -1,0 +1,73 @@
+import { exitCodeOf } from "../../base/errors.ts";
+import { apply } from "../../engine/apply.ts";
+import { plan } from "../../engine/plan.ts";
+import type { StepReport } from "../../engine/report.ts";
+import { allSteps } from "../../steps/all.ts";
+import { doctor as examine, safePart } from "../../steps/doctor.ts";
+import type { Check } from "../../steps/verify.ts";
+import type { GlobalOptions, Io } from "../io.ts";
+import { checkLine } from "../output/checks.ts";
+import { createProgressView } from "../output/progress.ts";
+import { paint } from "../output/style.ts";
+import { packApp } from "../pack-app.ts";
+import { openProject, type Session, withSession } from "../session.ts";
+
+/** Finds what is wrong along the chain; `--fix` runs the safe part of what `init` would do, then looks again. */
+export async function doctor(io: Io, options: { readonly fix?: boolean } & GlobalOptions, directory: string): Promise<number> {
+  const project = await openProject(io, directory, options, false);
+  const view = createProgressView(io);
+  try {
+    return await withSession(io, options, project, async (session) => {
+      const look = (): Promise<Check[]> => {
+        view.begin("doctor", "looking at every link of the chain");
+        const { cloud, door, clock, setup } = session;
+        return examine({
+          cloud,
+          door,
+          clock,
+          setup,
+          signal: io.signal,
+          packageHash: async (app) => (await packApp(io, app)).sha256,
+        }).finally(() => view.forget("doctor"));
+      };
+      let checks = await look();
+      let repairs: readonly StepReport[] = [];
+      if (options.fix && checks.some(({ ok }) => !ok)) {
+        repairs = await repair(io, session, view.onProgress);
+        checks = await look();
+      }
+      view.close();
+      show(io, options, checks, repairs);
+      return checks.every(({ ok }) => ok) ? 0 : exitCodeOf["verify/failed"];
+    });
+  } finally {
+    view.close();
+  }
+}
+
+/** Steps of the same graph as `init`: there is no second way to repair. */
+async function repair(
+  io: Io,
+  { cloud, door, clock, setup }: Session,
+  onProgress: NonNullable<Parameters<typeof apply>[1]["onProgress"]>,
+): Promise<readonly StepReport[]> {
+  const planned = await plan(allSteps(setup, { cloud, door, clock, signal: io.signal }));
+  const report = await apply(safePart(planned), { clock, signal: io.signal, onProgress });
+  return report.steps.filter(({ outcome }) => outcome !== "kept");
+}
+
+function show(io: Io, options: GlobalOptions & { readonly fix?: boolean }, checks: readonly Check[], repairs: readonly StepReport[]): void {
+  const wrong = checks.filter(({ ok }) => !ok);
+  if (io.isJson) {
+    const repaired = repairs.map(({ error: _error, ...step }) => step);
+    io.result(JSON.stringify({ ok: wrong.length === 0, checks, ...(options.fix ? { repairs: repaired } : {}) }, undefined, 2));
+    return;
+  }
+  const colors = paint(io.hasColor);
+  for (const check of options.verbose ? checks : wrong) io.result(checkLine(check, colors));
+  for (const { name, outcome, reason } of repairs.filter(({ outcome }) => outcome === "failed"))
+    io.complain(`${name} ${outcome}: ${reason}`);
+  io.result(
+    wrong.length === 0 ? `All ${checks.length} conditions are well.` : `${wrong.length} of ${checks.length} conditions need a hand.`,
+  );
+}

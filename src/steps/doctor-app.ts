@@ -1,0 +1,253 @@
+import { isSameId } from "../base/resource-id.ts";
+import type { WebAppConfig } from "../cloud/web-apps.ts";
+import type { AppSetup } from "../project/setup.ts";
+import { settingsOf } from "./app-settings.ts";
+import { deployedOn } from "./deployment.ts";
+import type { Condition, DoctorContext, MoreFacts } from "./doctor-facts.ts";
+import { absent, asJson, looksSecret, oneLine } from "./verify.ts";
+
+const fix = "run `passwordless-pg doctor --fix`";
+const init = "run `passwordless-pg init`";
+const deploy = "run `passwordless-pg deploy`, then `passwordless-pg logs tail`";
+
+type Finding = readonly [ok: boolean, detail: string];
+type Define = (name: string, meaning: string, hint: string, look: () => Promise<Finding | undefined>) => Condition;
+
+/** Web app, plan, configuration, service connection, settings, and the running code of one app. */
+export function appConditions(context: DoctorContext, facts: MoreFacts, app: AppSetup): Condition[] {
+  const define: Define = (name, meaning, hint, look) => ({
+    name: `${app.key}: ${name}`,
+    meaning,
+    hint,
+    look: async () => {
+      const found = await look();
+      return found && { ok: found[0], detail: found[1] };
+    },
+  });
+  return [
+    ...siteConditions(facts, app, define),
+    ...configConditions(facts, app, define),
+    ...connectionConditions(facts, app, define),
+    ...settingConditions(facts, app, define),
+    ...codeConditions(context, facts, app, define),
+  ];
+}
+
+function siteConditions(facts: MoreFacts, app: AppSetup, define: Define): Condition[] {
+  const site = () => facts.site(app.name);
+  return [
+    {
+      ...define("web app exists", "there is nothing that could run the app", init, async () => [true, (await site()).url]),
+      isRoot: true,
+    },
+    define("web app runs", "every request gets 403 Site Disabled", fix, async () => {
+      const { state } = await site();
+      return [state === "Running", state];
+    }),
+    define("managed identity is on", "the app gets no token", fix, async () => {
+      const { principalId } = await site();
+      return [principalId !== undefined, principalId ? `principal ${principalId}` : "no system-assigned identity"];
+    }),
+    define("HTTPS only", "the app also answers in clear text", fix, async () => {
+      const { httpsOnly } = await site();
+      return [httpsOnly, `httpsOnly ${httpsOnly}`];
+    }),
+    define(
+      "plan is a Linux plan",
+      "the runtime of the project file does not start",
+      "give the app another name, or move it to a Linux plan",
+      async () => {
+        const { name, isLinux } = await facts.plan(app.name);
+        return [isLinux, `${name} is ${isLinux ? "Linux" : "Windows"}`];
+      },
+    ),
+    define(
+      "plan keeps the app awake",
+      "on Free and Shared plans the app sleeps after 20 minutes and has 60 minutes of processor time a day",
+      'set "plan": "B1" or larger in the project file, then run `passwordless-pg init`',
+      async () => {
+        const { name, sku, tier } = await facts.plan(app.name);
+        return [!/^(F1|D1)$/i.test(sku), `${name} is ${sku} (${tier})`];
+      },
+    ),
+    define("basic publishing credentials of SCM are off", "a user name and password can deploy code", fix, async () => {
+      const { scm } = await facts.policies(app.name);
+      return [!scm, scm ? "Enabled" : "Disabled"];
+    }),
+    define("basic publishing credentials of FTP are off", "a user name and password can replace code", fix, async () => {
+      const { ftp } = await facts.policies(app.name);
+      return [!ftp, ftp ? "Enabled" : "Disabled"];
+    }),
+    define("logs are kept", "`logs tail` shows nothing", fix, async () => {
+      const { isFileSystemLoggingOn } = await facts.logs(app.name);
+      return [isFileSystemLoggingOn, `file system logging ${isFileSystemLoggingOn ? "on" : "off"}`];
+    }),
+  ];
+}
+
+function configConditions(facts: MoreFacts, app: AppSetup, define: Define): Condition[] {
+  const on = (name: string, meaning: string, judge: (config: WebAppConfig) => Finding): Condition =>
+    define(name, meaning, fix, async () => judge(await facts.config(app.name)));
+  return [
+    on("TLS is 1.2 or newer", "old clients may connect with broken encryption", ({ minTlsVersion, scmMinTlsVersion }) => [
+      Number(minTlsVersion) >= 1.2 && Number(scmMinTlsVersion) >= 1.2,
+      `app ${minTlsVersion}, SCM ${scmMinTlsVersion}`,
+    ]),
+    on("FTP is off", "code can be replaced over FTP", ({ ftpsState }) => [ftpsState === "Disabled", `ftpsState ${ftpsState}`]),
+    on("runtime is that of the project file", "the app runs on another language or version than it was written for", ({ runtime }) => [
+      runtime.toUpperCase() === app.runtime.toUpperCase(),
+      `${runtime || "(none)"}, file ${app.runtime}`,
+    ]),
+    on(
+      "start command is set",
+      "a FastAPI app on Python below 3.14 is not found by App Service: its placeholder page is served with 200",
+      ({ startup }) => [
+        startup === app.startup,
+        startup === app.startup ? startup || "the platform finds it" : `${startup || "(none)"}, wanted ${app.startup || "(none)"}`,
+      ],
+    ),
+    on("health check path is set", "App Service keeps sending requests to an instance that is broken", ({ healthCheckPath }) => [
+      healthCheckPath === app.health,
+      `${healthCheckPath || "(none)"}, wanted ${app.health || "(none)"}`,
+    ]),
+  ];
+}
+
+function connectionConditions(facts: MoreFacts, app: AppSetup, define: Define): Condition[] {
+  const linker = async () => {
+    const list = await facts.linkers(app.name);
+    return list.find(({ name }) => name === app.linker) ?? absent(`service connection ${app.linker}`);
+  };
+  return [
+    define("service connection exists", "the portal does not know the link, and its settings are not kept up", fix, async () => {
+      const names = (await facts.linkers(app.name)).map(({ name }) => name);
+      return [
+        names.includes(app.linker),
+        names.includes(app.linker) ? app.linker : `${app.linker} is none of ${names.join(", ") || "none"}`,
+      ];
+    }),
+    define("service connection points at the database", "its settings name another database", fix, async () => {
+      const [{ targetId }, { id, name }] = await Promise.all([linker(), facts.database()]);
+      return [isSameId(targetId, id), `${targetId.split("/").pop()}, wanted ${name}`];
+    }),
+    define("service connection names the role", "its settings name another user", fix, async () => {
+      const { userName } = await linker();
+      return [userName === app.role, `${userName ?? "(nobody)"}, wanted ${app.role}`];
+    }),
+    define("service connection uses the identity", "its settings may hold a password", fix, async () => {
+      const { authType } = await linker();
+      return [authType === "systemAssignedIdentity", authType];
+    }),
+    define(
+      "no other service connection writes the same settings",
+      "the last one written wins: AZURE_POSTGRESQL_* may name another user or database after its next update",
+      "remove it in the portal (Service Connector), or with `az webapp connection delete`",
+      async () => {
+        const others = (await facts.linkers(app.name)).filter(
+          ({ name, targetId }) => name !== app.linker && /\/flexibleServers\//i.test(targetId),
+        );
+        return [others.length === 0, others.map(({ name, userName }) => `${name} (${userName ?? "nobody"})`).join(", ") || "none"];
+      },
+    ),
+  ];
+}
+
+function settingConditions(facts: MoreFacts, app: AppSetup, define: Define): Condition[] {
+  const wanted = async (): Promise<Record<string, string>> => {
+    const [server, database] = await Promise.all([facts.server(), facts.database()]);
+    return settingsOf({ key: app.key, role: app.role, clientType: app.clientType, own: app.settings }, server, database);
+  };
+  const one = (setting: string, meaning: string): Condition =>
+    define(`setting ${setting} is right`, meaning, fix, async () => {
+      const [settings, right] = await Promise.all([facts.settings(app.name), wanted()]);
+      return [settings[setting] === right[setting], `${settings[setting] ?? "(absent)"}, wanted ${right[setting]}`];
+    });
+  return [
+    one("DB_HOST", "the app looks for its database elsewhere"),
+    one("DB_PORT", "the app knocks at the wrong port"),
+    one("DB_NAME", "the app opens another database"),
+    one("DB_USER", "the app signs in as a role that is not its own, and is refused"),
+    define("settings AZURE_POSTGRESQL_* are current", "libraries that read them connect elsewhere", fix, async () => {
+      const [settings, right] = await Promise.all([facts.settings(app.name), wanted()]);
+      const names = Object.keys(right).filter((name) => name.startsWith("AZURE_POSTGRESQL_"));
+      const stale = names.filter((name) => settings[name] !== right[name]);
+      return [stale.length === 0, stale.length === 0 ? names.join(", ") : `missing or changed: ${stale.join(", ")}`];
+    }),
+    define("own settings are as the file says", "somebody changed or removed them", fix, async () => {
+      const settings = await facts.settings(app.name);
+      const wrong = Object.keys(app.settings).filter((name) => settings[name] !== app.settings[name]);
+      return [
+        wrong.length === 0,
+        wrong.length === 0 ? `${Object.keys(app.settings).length} of the project file` : `missing or changed: ${wrong.join(", ")}`,
+      ];
+    }),
+    define(
+      "settings hold no secret",
+      "whoever reads the settings has the secret",
+      "remove that setting: the app signs in with its identity",
+      async () => {
+        const names = Object.entries(await facts.settings(app.name))
+          .filter(([name, value]) => looksSecret(name, value))
+          .map(([name]) => name);
+        return [names.length === 0, names.join(", ") || "none found"];
+      },
+    ),
+    define(
+      "setting AZURE_CLIENT_ID chooses no other identity",
+      "DefaultAzureCredential asks for a user-assigned identity whose tokens the role does not take",
+      "remove the app setting AZURE_CLIENT_ID: the app has its system-assigned identity",
+      async () => {
+        const value = (await facts.settings(app.name)).AZURE_CLIENT_ID;
+        return [value === undefined || app.settings.AZURE_CLIENT_ID === value, value ?? "absent"];
+      },
+    ),
+  ];
+}
+
+function codeConditions({ cloud, packageHash }: DoctorContext, facts: MoreFacts, app: AppSetup, define: Define): Condition[] {
+  const client = async () => {
+    const site = await facts.site(app.name);
+    return site.state === "Running" ? cloud.site(site) : absent("a running web app");
+  };
+  const isPlaceholder = async (): Promise<boolean> => {
+    await client();
+    return /Your web app is running and waiting for your content/i.test((await facts.home(app.name)).body);
+  };
+  return [
+    define("app answers", "it crashed at its start, or does not listen on PORT", deploy, async () => {
+      await client();
+      const { status } = await facts.home(app.name);
+      return [status < 500, `/ HTTP ${status}`];
+    }),
+    define("code is there", "App Service's placeholder page is served with 200", deploy, async () => [
+      !(await isPlaceholder()),
+      (await isPlaceholder()) ? "/ is the placeholder page" : "/ is not the placeholder page",
+    ]),
+    define("health path answers", "App Service takes the instance out and restarts it", deploy, async () => {
+      if (!app.health || (await isPlaceholder())) return undefined;
+      const { status } = await (await client()).get(app.health);
+      return [status >= 200 && status < 300, `${app.health} HTTP ${status}`];
+    }),
+    define("deployed package is that of the folder", "what runs is older than the code here", "run `passwordless-pg deploy`", async () => {
+      if (!packageHash) return undefined;
+      const running = deployedOn(await facts.site(app.name))?.packageHash;
+      const here = await packageHash(app);
+      return [
+        running === here,
+        running ? `${running.slice(0, 12)} runs, the folder makes ${here.slice(0, 12)}` : "this tool has deployed nothing yet",
+      ];
+    }),
+    define(
+      "app signs in with its token",
+      "the app itself cannot reach the database",
+      "`passwordless-pg logs tail` shows what the app says",
+      async () => {
+        if (await isPlaceholder()) return undefined;
+        const response = await (await client()).get("/healthz/database", { timeoutMs: 60_000 });
+        if (response.status === 404 || response.status === 405) return undefined;
+        const { user } = asJson(response.body);
+        return [response.status === 200 && user === app.role, `HTTP ${response.status} ${oneLine(response.body)}`];
+      },
+    ),
+  ];
+}

@@ -1,0 +1,64 @@
+import type { Clock } from "../base/clock.ts";
+import { parseResourceId } from "../base/resource-id.ts";
+import type { AppSetup } from "../project/setup.ts";
+import { absent, gather, keyed, once, type VerifyContext } from "./verify.ts";
+
+export interface DoctorContext extends Omit<VerifyContext, "marker"> {
+  readonly clock: Clock;
+  /** SHA-256 of the package the app's folder makes; without it "package" is not looked at. */
+  packageHash?(app: AppSetup): Promise<string>;
+}
+
+/** One thing that can be wrong. Its name stays the same over versions: scripts may look for it. */
+export interface Condition {
+  readonly name: string;
+  /** What it leads to when it is so. */
+  readonly meaning: string;
+  /** The command or setting that repairs it. */
+  readonly hint: string;
+  /** Looked at also when what it speaks of is absent or the database lets nobody in: those are its own findings. */
+  readonly isRoot?: true;
+  /** Evidence, and whether all is well. `undefined`: does not apply here. */
+  look(): Promise<{ readonly ok: boolean; readonly detail: string; readonly hint?: string } | undefined>;
+}
+
+/** What the conditions look at beside the facts of `verify`, each asked for once. */
+export function gatherMore(context: DoctorContext) {
+  const { setup, cloud, door } = context;
+  const { resourceGroup: group } = setup;
+  const facts = gather({ ...context, marker: "" });
+  return {
+    ...facts,
+    subscription: once(() => cloud.subscription.read()),
+    rules: once(async () => cloud.postgresServers.listFirewallRules(group, (await facts.server()).name)),
+    reach: once(async () => {
+      const { host, port, state } = await facts.server();
+      return state === "Stopped" ? absent("a running server") : cloud.reach({ host, port });
+    }),
+    parameter: keyed(async (name) => {
+      const found = await cloud.postgresServers.getParameter(group, (await facts.server()).name, name);
+      return found ?? absent(`parameter ${name}`);
+    }),
+    roles: once(async () => {
+      const [at, as] = await Promise.all([facts.server(), facts.login()]);
+      return door.through(at, () => cloud.principals.list(at, as));
+    }),
+    plan: keyed(async (name) => {
+      const id = parseResourceId((await facts.site(name)).planId);
+      const found = id && (await cloud.webApps.getPlan(id.resourceGroup, id.path.at(-1) ?? ""));
+      return found ?? absent(`App Service plan of ${name}`);
+    }),
+    config: keyed(
+      async (name) => (await cloud.webApps.getConfig(group, (await facts.site(name)).name)) ?? absent(`configuration of ${name}`),
+    ),
+    policies: keyed(
+      async (name) =>
+        (await cloud.webApps.getPublishingPolicies(group, (await facts.site(name)).name)) ?? absent(`publishing policies of ${name}`),
+    ),
+    logs: keyed(async (name) => (await cloud.webApps.getLogs(group, (await facts.site(name)).name)) ?? absent(`log settings of ${name}`)),
+    linkers: keyed(async (name) => cloud.linkers.list((await facts.site(name)).id)),
+    home: keyed(async (name) => cloud.site(await facts.site(name)).get("/")),
+  };
+}
+
+export type MoreFacts = ReturnType<typeof gatherMore>;

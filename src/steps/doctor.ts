@@ -1,0 +1,63 @@
+import { KnownError } from "../base/errors.ts";
+import type { Plan, PlannedStep } from "../engine/plan.ts";
+import type { AnyStep } from "../engine/step.ts";
+import { appConditions } from "./doctor-app.ts";
+import { type Condition, type DoctorContext, gatherMore } from "./doctor-facts.ts";
+import { roleConditions } from "./doctor-role.ts";
+import { serverConditions } from "./doctor-server.ts";
+import type { Check } from "./verify.ts";
+
+/**
+ * Looks at every condition along the chain; changes nothing (but for the door: one firewall address while it looks, given back by the caller).
+ * A condition whose subject is absent or out of reach is left out: the absence has a condition of its own. Throws only on Ctrl-C and bugs.
+ */
+export async function doctor(context: DoctorContext): Promise<Check[]> {
+  const facts = gatherMore(context);
+  const conditions = [
+    ...serverConditions(context, facts),
+    ...context.setup.apps.flatMap((app) => [...appConditions(context, facts, app), ...roleConditions(context, facts, app)]),
+  ];
+  const checks = await Promise.all(conditions.map((condition) => examine(condition, context)));
+  return checks.filter((check) => check !== undefined);
+}
+
+async function examine(condition: Condition, context: DoctorContext): Promise<Check | undefined> {
+  const { name, meaning, isRoot } = condition;
+  let found: Awaited<ReturnType<Condition["look"]>>;
+  try {
+    found = await condition.look();
+  } catch (error) {
+    if (!(error instanceof KnownError) || error.code === "cancelled") throw error;
+    if (!isRoot && (error.code === "azure/not-found" || error.code.startsWith("database/"))) return undefined;
+    const cause = error.cause instanceof Error ? ` (${error.cause.message})` : "";
+    found = { ok: false, detail: `${error.message}${cause}`, ...(error.hint ? { hint: error.hint } : {}) };
+  }
+  if (!found) return undefined;
+  const check: Check = found.ok ? { name, ok: true, detail: found.detail } : { name, meaning, hint: condition.hint, ...found };
+  context.onCheck?.(check);
+  return check;
+}
+
+/** What costs money or a restart for its size is the person's to start, with `init`. */
+const billable = /^(resource group|flexible server|App Service plan|web app) ?(?!configuration)/;
+
+/**
+ * The part of a plan that `doctor --fix` may do unasked: nothing that costs is created, no size is changed, nothing blocked is tried.
+ * What needs something that is left out is left out too.
+ */
+export function safePart({ steps }: Plan): Plan {
+  const left = new Set<AnyStep>();
+  const kept: PlannedStep[] = [];
+  for (const entry of steps) {
+    const { step, change } = entry;
+    const needsLeft = Object.values(step.needs as Record<string, AnyStep>).some((need) => left.has(need));
+    const isNew = change.kind === "create" && billable.test(step.name) && !entry.isUnread;
+    if (needsLeft || isNew || change.kind === "blocked") {
+      left.add(step);
+      continue;
+    }
+    const resizes = change.kind === "update" && change.differences.some(({ field }) => field === "sku" || field === "storageGb");
+    kept.push(resizes ? { ...entry, change: { kind: "keep" } } : entry);
+  }
+  return { steps: kept };
+}
