@@ -136,7 +136,7 @@ const AZ_CLOUD = "PasswordlessPgLocal";
 /** Seen with az 2.70 and 2.91. `@FILE` keeps the secret out of the arguments; the second line is for a cloud that is already registered. */
 function azLines(local: Running): string[] {
   const endpoints = {
-    resourceManager: local.arm,
+    resourceManager: `${local.arm}/`, // az joins some paths to it without a slash of its own
     management: "https://management.core.windows.net/",
     activeDirectory: local.authority,
     activeDirectoryResourceId: "https://management.core.windows.net/",

@@ -43,8 +43,20 @@ export function postgresRoutes(around: Surroundings): readonly Route[] {
     ...firewallRoutes(around),
     ...configurationRoutes(around),
     ...databaseRoutes(around),
+    ...absentRoutes(around),
     ...around.writes.routes,
   ];
+}
+
+/** Lists of what no server of local Azure can have: az and the portal ask for them. */
+function absentRoutes({ platform, tables }: Surroundings): readonly Route[] {
+  const kinds = ["backups", "replicas", "virtualendpoints", "privateEndpointConnections", "privateLinkResources", "logFiles"];
+  return kinds.map((kind) =>
+    route("GET", `${SERVER}/${kind}`, "specification", (request) => {
+      requireServer(platform, tables, request);
+      return json(200, { value: [] });
+    }),
+  );
 }
 
 function regionRoutes({ platform, tables }: Surroundings): readonly Route[] {

@@ -94,6 +94,8 @@ export function scmRoutes(context: ScmContext): readonly Route[] {
     ...both("GET", "/vfs/{path...}", "specification", (request) => vfs(context, request)),
     ...both("GET", "/logs/docker", "specification", (request) => json(200, dockerLogs(context, apiOf(request)))),
     ...both("GET", "/logs/docker/zip", "specification", () => zippedLogs(context)),
+    // `az webapp log download`
+    ...both("GET", "/dump", "documentation", () => zippedLogs(context)),
     ...both("GET", "/logstream", "specification", (request) => logStream(context, request)),
     ...both("GET", "/logstream/{kind...}", "specification", (request) => logStream(context, request)),
   ];

@@ -11,11 +11,18 @@ export type OnSite = (
 ) => Route;
 
 /**
- * What az looks at around publishing: `az webapp create` and `az webapp show` end with the publishing profiles (seen with 2.70 and 2.91).
+ * What az looks at around a site: `az webapp create` and `az webapp show` end with the publishing profiles (seen with 2.70 and 2.91).
  * Shapes: learn.microsoft.com/rest/api/appservice/web-apps; the XML after Microsoft's published samples, not recorded.
  */
 export function publishingRoutes(on: OnSite): readonly Route[] {
   return [
+    // What no site of local Azure can have; az lists it.
+    ...["backups", "snapshots", "virtualNetworkConnections", "continuouswebjobs", "triggeredwebjobs"].map((kind) =>
+      on("GET", `/${kind}`, "specification", () => json(200, { value: [], nextLink: null })),
+    ),
+    on("POST", "/config/azurestorageaccounts/list", "specification", (site) =>
+      json(200, childToWire(site, "config/azurestorageaccounts", "config", {})),
+    ),
     on(
       "POST",
       "/publishxml",
