@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Store } from "../store.ts";
 
 /** A running process group as the store remembers it, so that it can be swept after a `kill -9` of local Azure. */
@@ -80,7 +81,19 @@ async function stopGroup(child: ChildProcess, pid: number, gone: Promise<number>
     child.stderr?.destroy();
   }, graceMs);
   await gone;
+  // The child may be a shell that is gone before the program it started.
+  // Bounded: where nobody reaps orphans (a container without init) a dead one counts as alive.
+  for (let waited = 0; isGroupAlive(pid) && waited < graceMs + 500; waited += 10) await delay(10);
   clearTimeout(timer);
+}
+
+function isGroupAlive(pid: number): boolean {
+  try {
+    process.kill(-pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
 }
 
 /** Kills the process groups that a dead local Azure left behind. Call before anything is started. */
