@@ -164,32 +164,34 @@ export function createProgram(openIo: (options: GlobalOptions) => Io, exit: (cod
   const pieces = async (): Promise<typeof import("./commands/pieces.ts")> => import("./commands/pieces.ts");
   const piece = (name: string, description: string): Command => root.command(name).description(description);
   const verb = (parent: Command, name: string, description: string, load: () => Promise<Run<object>>): void => {
-    examples(
-      parent.command(name).description(description).argument("[dir]", "folder of the project", ".").action(action(load)),
-      `${parent.name()} ${name}`,
-    );
+    const command = parent.command(name).description(description).argument("[dir]", "folder of the project", ".");
+    examples(command.action(action(load)), `${parent.name()} ${name}`);
+  };
+  /** The verbs that make something also make a project file where there is none. */
+  const making = (parent: Command, name: string, description: string, load: () => Promise<Run<object>>): void => {
+    examples(withProject(parent.command(name).description(description)).action(action(load)), `${parent.name()} ${name} --yes`);
   };
   const server = piece("server", "the flexible server alone");
-  verb(server, "create", "create or correct the server and its Entra administrator", async () => (await pieces()).serverCreate);
+  making(server, "create", "create or correct the server and its Entra administrator", async () => (await pieces()).serverCreate);
   verb(server, "show", "what Azure says of it", async () => (await pieces()).serverShow);
   verb(server, "start", "start it", async () => (await pieces()).serverStart);
   verb(server, "stop", "stop it", async () => (await pieces()).serverStop);
   verb(server, "restart", "restart it", async () => (await pieces()).serverRestart);
   const webapp = piece("webapp", "the web apps alone");
-  verb(webapp, "create", "create or correct plan, web app, identity and configuration", async () => (await pieces()).webappCreate);
+  making(webapp, "create", "create or correct plan, web app, identity and configuration", async () => (await pieces()).webappCreate);
   verb(webapp, "show", "what Azure says of them", async () => (await pieces()).webappShow);
   verb(webapp, "start", "start them", async () => (await pieces()).webappStart);
   verb(webapp, "stop", "stop them", async () => (await pieces()).webappStop);
   verb(webapp, "restart", "restart them", async () => (await pieces()).webappRestart);
   const connection = piece("connection", "the Service Connector connections alone");
-  verb(connection, "create", "create or correct them, with the settings", async () => (await pieces()).connectionCreate);
+  making(connection, "create", "create or correct them, with the settings", async () => (await pieces()).connectionCreate);
   verb(connection, "list", "what Azure says of them", async () => (await pieces()).connectionList);
   verb(connection, "validate", "let Service Connector check them", async () => (await pieces()).connectionValidate);
   const principal = piece("principal", "the database roles of the apps alone");
-  verb(principal, "add", "create or correct the roles and their rights", async () => (await pieces()).principalAdd);
+  making(principal, "add", "create or correct the roles and their rights", async () => (await pieces()).principalAdd);
   verb(principal, "show", "what the database says of them", async () => (await pieces()).principalShow);
   const firewall = piece("firewall", "the server's firewall alone");
-  verb(firewall, "apply", "create or correct the rules, sweep what a killed run left open", async () => (await pieces()).firewallApply);
+  making(firewall, "apply", "create or correct the rules, sweep what a killed run left open", async () => (await pieces()).firewallApply);
   verb(firewall, "list", "the rules", async () => (await pieces()).firewallList);
 
   const local = root.command("local").description("local Azure: the same commands with no account and no internet");
