@@ -1,0 +1,141 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { describe, expect } from "vitest";
+import { cliTest as test } from "../support/cli.ts";
+
+interface ErrorBody {
+  readonly ok: false;
+  readonly error: { readonly code: string; readonly message: string; readonly hint?: string };
+}
+
+const bodyOf = (stdout: string): ErrorBody => JSON.parse(stdout) as ErrorBody;
+const noStack = /\n\s+at .*:\d+:\d+/;
+
+describe("the mistakes of a newcomer", () => {
+  test.for<[string, string[], number, RegExp]>([
+    ["an unknown command", ["deplyo"], 2, /unknown command 'deplyo'[\s\S]*deploy/],
+    ["an unknown option", ["up", "--colour"], 2, /unknown option '--colour'/],
+    ["a cloud that there is not", ["plan", "--cloud", "mars"], 2, /public, usgov, china, local/],
+    [
+      "a template that there is not",
+      ["up", "--local", "--template", "django", "--yes", "empty"],
+      2,
+      /there is no template "django"[\s\S]*express, fastapi/,
+    ],
+    ["no project file", ["verify", "--local", "."], 2, /no passwordless-pg\.json[\s\S]*passwordless-pg init/],
+    ["a project file that is named and absent", ["plan", "--config", "nowhere.json"], 2, /nowhere\.json does not exist/],
+    ["a clock nobody understands", ["local", "start", "--clock", "slow"], 2, /--clock slow[\s\S]*recorded/],
+  ])("%s", async ([_what, args, code, words], { cli }) => {
+    const run = await cli.run(args);
+    expect(run.stderr).toMatch(words);
+    expect(run.stderr).not.toMatch(noStack);
+    expect(run.stdout).toBe("");
+    expect(run.code).toBe(code);
+  });
+
+  test("a project file with several problems: all of them, before anything is touched", async ({ cli }) => {
+    const folder = cli.folder();
+    writeFileSync(join(folder, "passwordless-pg.json"), '{"name":"Orders","locatoin":"eastus","server":{"version":"9"}}');
+    const run = await cli.run(["init", "--local", "--yes", "--json", folder]);
+    expect(run.code).toBe(2);
+    const { error } = bodyOf(run.stdout);
+    expect(error.code).toBe("project/invalid");
+    for (const part of ["name", "locatoin", "server.version"]) expect(error.message).toContain(part);
+    expect(JSON.parse((await cli.run(["local", "status", "--json"])).stdout)).toMatchObject({ running: false });
+  });
+
+  test("a project file that is not JSON", async ({ cli }) => {
+    const folder = cli.folder();
+    writeFileSync(join(folder, "passwordless-pg.json"), '{"name": "orders",}');
+    const run = await cli.run(["plan", "--local", folder]);
+    expect(run.code).toBe(2);
+    expect(run.stderr).toMatch(/is not JSON/);
+  });
+
+  test("an empty folder has no app to deploy", async ({ cli }) => {
+    const run = await cli.run(["up", "--local", "--yes", cli.folder()]);
+    expect(run.code).toBe(2);
+    expect(run.stderr).toMatch(/nothing in \. says what kind of app it is/);
+  });
+
+  test("nobody is signed in: says so within seconds, with the command that signs in", async ({ cli }) => {
+    const folder = cli.folder();
+    writeFileSync(join(folder, "main.py"), "print()\n");
+    const run = await cli.run(["plan", "--json", folder], {
+      environment: { HOME: folder, PATH: join(folder, "no-programs"), AZURE_SUBSCRIPTION_ID: "00000000-0000-0000-0000-000000000000" },
+    });
+    expect(run.code).toBe(4);
+    expect(bodyOf(run.stdout).error).toMatchObject({ code: "auth/signed-out", hint: expect.stringContaining("az login") });
+  });
+
+  test("nobody can answer and --yes is missing: nothing is created", async ({ cli }) => {
+    const folder = nodeApp(cli.folder());
+    const run = await cli.run(["init", "--local", "--name", "quiet", folder]);
+    expect(run.code).toBe(2);
+    expect(run.stderr).toMatch(/resource group\s+create/);
+    expect(run.stderr).toMatch(/add --yes/);
+    const status = await cli.run(["status", "--local", "--json", folder]);
+    expect(JSON.parse(status.stdout)).toMatchObject({ ok: false, server: null });
+  });
+
+  test("the port is in use: names it", async ({ cli }) => {
+    await cli.run(["local", "stop"]);
+    const taken = createServer();
+    await new Promise<void>((done) => taken.listen(0, "127.0.0.1", () => done()));
+    const { port } = taken.address() as { port: number };
+    const run = await cli.run(["local", "start", "--json", "--port", String(port)]);
+    taken.close();
+    expect(run.code).toBe(6);
+    expect(bodyOf(run.stdout).error).toMatchObject({ code: "local/port-in-use", message: expect.stringContaining(String(port)) });
+  });
+
+  test("a wish that is impossible is blocked with the way out, and the server stays", async ({ cli }) => {
+    const folder = nodeApp(cli.folder());
+    expect((await cli.run(["server", "create", "--local", "--yes", "--name", "stuck", folder])).code).toBe(0);
+    const file = join(folder, "passwordless-pg.json");
+    writeFileSync(file, JSON.stringify({ ...(JSON.parse(readFileSync(file, "utf8")) as object), location: "westeurope" }));
+    const run = await cli.run(["init", "--local", "--yes", "--json", folder]);
+    expect(run.code).toBe(1);
+    expect(bodyOf(run.stdout).error).toMatchObject({ code: "step/blocked", hint: expect.stringContaining("eastus") });
+  });
+
+  test("an app that does not build: the part of the log that says why", async ({ cli }) => {
+    const folder = cli.folder();
+    writeFileSync(join(folder, "app.py"), "print()\n");
+    writeFileSync(join(folder, "requirements.txt"), "passwordless-pg-no-such-package==9.9.9\n");
+    const run = await cli.run(["up", "--local", "--yes", "--name", "broken", folder]);
+    expect(run.code).toBe(1);
+    expect(run.stderr).toMatch(/No matching distribution found for passwordless-pg-no-such-package/);
+    expect(run.stderr).not.toMatch(noStack);
+  });
+
+  test("an app that does not start: its last lines", async ({ cli }) => {
+    const folder = nodeApp(cli.folder(), 'console.log("looking around");\nthrow new Error("no idea where I am");\n');
+    const run = await cli.run(["up", "--local", "--yes", "--json", "--name", "crashing", folder]);
+    expect(run.code).toBe(1);
+    expect(bodyOf(run.stdout).error).toMatchObject({ code: "deploy/start-failed", message: expect.stringContaining("no idea where I am") });
+  });
+
+  test("--version and --help print to stdout and end with 0", async ({ cli }) => {
+    expect(await cli.run(["--version"])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/), stderr: "" });
+    for (const command of [[], ["up"], ["logs", "tail"], ["local", "env"], ["principal", "add"]]) {
+      const help = await cli.run([...command, "--help"]);
+      expect(help).toMatchObject({ code: 0, stderr: "" });
+      if (command.length > 0) expect(help.stdout).toContain("Examples:");
+    }
+  });
+});
+
+function nodeApp(
+  folder: string,
+  source = 'import { createServer } from "node:http";\ncreateServer((_, answer) => answer.end("ok")).listen(process.env.PORT);\n',
+): string {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(
+    join(folder, "package.json"),
+    JSON.stringify({ name: "plain", version: "1.0.0", type: "module", scripts: { start: "node server.js" } }),
+  );
+  writeFileSync(join(folder, "server.js"), source);
+  return folder;
+}
