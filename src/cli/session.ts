@@ -94,7 +94,7 @@ export interface Session extends Project {
 }
 
 /** Signs in and opens the adapters. */
-export async function openSession(io: Io, options: GlobalOptions, project: Project): Promise<Session> {
+async function openSession(io: Io, options: GlobalOptions, project: Project): Promise<Session> {
   const { context, cloud } = await connect(io, options);
   const door = createDatabaseDoor({
     servers: cloud.postgresServers,

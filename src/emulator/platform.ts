@@ -66,7 +66,7 @@ export const audiences = {
   appService: ["https://appservice.azure.com"],
 } as const;
 
-export type PrincipalType = "User" | "Group" | "ServicePrincipal";
+type PrincipalType = "User" | "Group" | "ServicePrincipal";
 
 /** An object of the tenant. A managed identity is a `ServicePrincipal` with `managedIdentityOf`. */
 export interface DirectoryPrincipal {

@@ -68,7 +68,7 @@ function missing(need: AnyStep, step: AnyStep): never {
 }
 
 /** Depth first over `needs`; throws when two steps share a name or the needs go in a circle. */
-export function inGraphOrder(steps: readonly AnyStep[]): AnyStep[] {
+function inGraphOrder(steps: readonly AnyStep[]): AnyStep[] {
   const ordered: AnyStep[] = [];
   const state = new Map<AnyStep, "open" | "done">();
   const visit = (step: AnyStep): void => {

@@ -3,7 +3,7 @@ import { readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { KnownError } from "../base/errors.ts";
 
-export const projectFileName = "passwordless-pg.json";
+const projectFileName = "passwordless-pg.json";
 /** Where editors find the schema of the project file. */
 export const schemaUrl = "https://unpkg.com/passwordless-pg/dist/passwordless-pg.schema.json";
 
@@ -19,7 +19,7 @@ export interface ProjectFile {
   readonly environments?: Readonly<Record<string, Omit<ProjectFile, "$schema" | "name" | "environments">>>;
 }
 
-export interface ServerPart {
+interface ServerPart {
   readonly name?: string;
   readonly version?: string;
   readonly sku?: string;

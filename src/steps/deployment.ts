@@ -7,9 +7,9 @@ import { type AnyStep, defineStep, type Step } from "../engine/step.ts";
 import type { Package } from "../package/pack.ts";
 
 /** Tag on the web app with the hash of the package that runs on it. A tag, because writing one restarts nothing. */
-export const packageTag = "passwordless-pg-package";
+const packageTag = "passwordless-pg-package";
 /** Tag with the ID of the deployment that brought it. */
-export const deploymentTag = "passwordless-pg-deployment";
+const deploymentTag = "passwordless-pg-deployment";
 
 /** What runs on the site, as far as its tags say. */
 export interface Deployed {
@@ -37,6 +37,8 @@ export interface DesiredDeployment {
 
 /** A build on Azure takes 1 to 9 minutes, the start of the new container up to 4 more (recordings). */
 const buildDeadlineMs = 20 * 60_000;
+/** An accepted deployment shows up at once (recordings); one that stays unknown was lost with its container. */
+const unknownDeploymentMs = 2 * 60_000;
 const startDeadlineMs = 15 * 60_000;
 const healthDeadlineMs = 5 * 60_000;
 
@@ -149,9 +151,15 @@ type BuildOutcome = { readonly isOk: true } | { readonly isOk: false; readonly w
 async function followBuild(scm: ScmSite, id: string, context: DeploymentContext): Promise<BuildOutcome> {
   const shown = new Set<string>();
   const deadline = context.clock.now() + buildDeadlineMs;
+  const unknownUntil = context.clock.now() + unknownDeploymentMs;
+  let wasSeen = false;
   let ended: Deployment | undefined;
   await until(context, deadline, async () => {
     const [mine, entries] = await Promise.all([scm.getDeployment(id), scm.listLog(id)]);
+    if (!mine && !wasSeen && context.clock.now() > unknownUntil) {
+      throw new KnownError("deploy/interrupted", `the SCM site knows no deployment ${id}`, { hint: "run `passwordless-pg deploy` again" });
+    }
+    wasSeen ||= mine !== undefined;
     for (const entry of entries) {
       if (!shown.has(entry.id)) context.onDetail(entry.message);
       shown.add(entry.id);
@@ -159,7 +167,10 @@ async function followBuild(scm: ScmSite, id: string, context: DeploymentContext)
     ended = mine?.isComplete ? mine : undefined;
     return ended !== undefined;
   });
-  if (!ended) throw new KnownError("deploy/build-failed", `deployment ${id} did not end within ${buildDeadlineMs / 60_000} minutes`);
+  if (!ended)
+    throw new KnownError("deploy/build-failed", `deployment ${id} did not end within ${buildDeadlineMs / 60_000} minutes`, {
+      hint: "`passwordless-pg logs tail` shows what the build prints; deploy again when it has ended",
+    });
   if (ended.status === "succeeded") return { isOk: true };
   const reason = await buildFailure(scm, id);
   const wasInterrupted = /SCM container restart/i.test(`${ended.statusText} ${ended.message} ${reason}`);
