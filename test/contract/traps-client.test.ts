@@ -425,6 +425,24 @@ describe("Service Connector", () => {
     expect([verdict.isAvailable, verdict.items.map(({ name }) => name)]).toEqual([isAvailable, names]);
   });
 
+  it("reads a linker as recorded in 2024: members that are null count as absent", async () => {
+    const [put] = recorded("put_linker_system_identity_2024-07-01-preview");
+    if (!put) throw new Error("recording is missing");
+    const { pathname } = new URL(put.request.url);
+    const at = String(put.response.headers["azure-asyncoperation"]);
+    azure.play([put, { request: { method: "GET", url: at }, response: { status: 200, headers: {}, body: { status: "Succeeded" } } }]);
+    azure.play([say("GET", pathname, 200, put.response.body)]);
+    const source = pathname.replace(/\/providers\/Microsoft\.ServiceLinker.*/, "");
+    const made = await (await open()).linkers.put(source, "testconn", { targetId: "/db", userName: "aad_db", clientType: "python" });
+    expect(made).toMatchObject({
+      name: "testconn",
+      authType: "systemAssignedIdentity",
+      provisioningState: "Accepted",
+      clientType: "python",
+    });
+    expect(made).not.toHaveProperty("userName");
+  });
+
   it("keeps code and words of a failed operation, and shows the user's token nowhere", async () => {
     const error = { code: "UnauthorizedResourceAccess", message: "No permission to access the target resource" };
     azure.play([accepted("PUT", linker, { properties: {} }), say("GET", poll, 200, { status: "Failed", properties: null, error })]);

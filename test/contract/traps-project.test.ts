@@ -7,6 +7,7 @@ import { principals } from "../../src/cloud/principals.ts";
 import { connectSql } from "../../src/cloud/sql.ts";
 import { audiences } from "../../src/emulator/platform.ts";
 import { planRemoval } from "../../src/steps/removal.ts";
+import { verify } from "../../src/steps/verify.ts";
 import { leapingClock } from "../cloud/replay-server.ts";
 import { databasesOf } from "../support/databases.ts";
 import { startTestEmulator, type TestEmulator } from "../support/emulator.ts";
@@ -64,6 +65,18 @@ describe("web app", () => {
     expect(await project.cloud.webApps.getConfig(project.setup.resourceGroup, app().name)).toMatchObject({ alwaysOn: false });
   });
 
+  test("a stopped web app is started before anything is deployed to it", async () => {
+    const { webApps } = project.cloud;
+    const group = project.setup.resourceGroup;
+    await webApps.stop(group, app().name);
+    const changed = (await project.plan()).steps.filter(({ change }) => change.kind !== "keep");
+    expect(changed).toMatchObject([
+      { change: { kind: "update", differences: [{ field: "state", observed: "Stopped", desired: "Running" }] } },
+    ]);
+    await project.init();
+    expect(await webApps.get(group, app().name)).toMatchObject({ state: "Running" });
+  });
+
   test("a repaired setting leaves alone what Service Connector and others wrote", async () => {
     const { webApps } = project.cloud;
     const group = project.setup.resourceGroup;
@@ -74,6 +87,21 @@ describe("web app", () => {
       FOREIGN: "stays",
       DB_HOST: (await server()).host,
       AZURE_POSTGRESQL_CONNECTIONSTRING: expect.stringContaining(`user=${app().role}`),
+    });
+  });
+});
+
+describe("proof", () => {
+  test("App Service's placeholder page answers 200 and is still no proof of the app", async () => {
+    const { cloud, door, setup } = project;
+    const site = await cloud.webApps.get(setup.resourceGroup, app().name);
+    expect(site && (await cloud.site(site).get("/")).status).toBe(200);
+    const clock = leapingClock();
+    const checks = await verify({ setup, cloud, door, clock, signal: new AbortController().signal, marker: "trap" });
+    await door.close();
+    expect(checks.find(({ name }) => name === "api: app answers")).toMatchObject({
+      ok: false,
+      detail: expect.stringContaining("placeholder"),
     });
   });
 });
