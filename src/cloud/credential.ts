@@ -36,7 +36,7 @@ export async function signIn(environment: Environment, settings: SignInSettings)
   const { tenantId, clientId, clientSecret } = settings;
   const common = {
     authorityHost: environment.authorityHost,
-    ...(environment.name === "local" && { disableInstanceDiscovery: true }),
+    ...(environment.hasOwnAuthority && { disableInstanceDiscovery: true }),
     ...(environment.caPem && { tlsOptions: { ca: environment.caPem } }),
   };
   if (clientSecret !== undefined) {

@@ -13,6 +13,8 @@ export interface Environment {
   readonly siteScheme: "https" | "http";
   /** Extra certificate authority (PEM) trusted for every connection to this environment. */
   readonly caPem?: string;
+  /** The authority is not one of Microsoft's, so the SDK must not ask Microsoft about it. */
+  readonly hasOwnAuthority?: boolean;
   /** Portal address, for links in advice. */
   readonly portal?: string;
 }

@@ -40,6 +40,7 @@ export async function ensureLocal(io: Io): Promise<{ environment: Environment; s
       authorityHost: status.authority,
       scopes: environments.public.scopes,
       siteScheme: "http",
+      hasOwnAuthority: true,
       caPem,
     },
     settings: { tenantId: status.tenantId, clientId: status.clientId, clientSecret },
