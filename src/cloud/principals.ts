@@ -132,7 +132,8 @@ export function accessDifferences(access: DatabaseAccess, level: AccessLevel): s
     [access.databaseCreate, "may create schemas"],
     [level !== "owner" && access.schemaCreate && !access.isSchemaCreatePublic, "may create in schema public"],
     [level !== "owner" && access.ownedTables > 0, `owns ${access.ownedTables} tables`],
-    [access.ownsOutsidePublic > 0, `owns ${access.ownsOutsidePublic} objects outside schema public`],
+    // What an owner made elsewhere with a right that somebody gave it is not taken from it unasked: doctor and verify name it.
+    [level !== "owner" && access.ownsOutsidePublic > 0, `owns ${access.ownsOutsidePublic} objects outside schema public`],
     [!writes && tables.columnWrites + tables.delete > 0, "may change rows"],
     [level !== "owner" && tables.truncate > 0, "may truncate tables"],
     [level !== "owner" && tables.structure > 0, "may reference tables or put triggers on them"],

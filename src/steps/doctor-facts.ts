@@ -36,7 +36,9 @@ export function gatherMore(context: DoctorContext) {
       return state === "Stopped" ? absent("a running server") : cloud.reach({ host, port });
     }),
     parameter: keyed(async (name) => {
-      const found = await cloud.postgresServers.getParameter(group, (await facts.server()).name, name);
+      const { name: serverName, state } = await facts.server();
+      if (state !== "Ready") return absent("a running server"); // it answers for its parameters only then
+      const found = await cloud.postgresServers.getParameter(group, serverName, name);
       return found ?? absent(`parameter ${name}`);
     }),
     roles: once(async () => {

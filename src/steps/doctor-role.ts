@@ -18,7 +18,6 @@ const kinds: readonly (readonly [name: string, meaning: string, pattern: RegExp]
   ["later tables serve the role", "tables made after this day are closed to the app", /lacks privileges on .* made later/],
   ["sequence rights are complete", "inserts into serial columns get `permission denied for sequence`", /only .* sequences$/],
   ["table rights are complete", "the app gets `permission denied for table`", /only .* tables$/],
-  ["role owns nothing beyond schema public", "it can change or drop that", /objects outside schema public/],
 ];
 
 /** The database role of one app and its rights, as the database itself says them. */
@@ -92,6 +91,15 @@ export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: 
         const found = (await differences()).filter((words) => pattern.test(words));
         return [found.length === 0, found.join("; ") || `access "${app.access}"`];
       }),
+    ),
+    define(
+      "role owns nothing beyond schema public",
+      "it can change or drop that, and the level says nothing of it",
+      "run `passwordless-pg connect` and hand it over: ALTER … OWNER TO, or REASSIGN OWNED",
+      async () => {
+        const { ownsOutsidePublic } = await facts.access(app.role);
+        return [ownsOutsidePublic === 0, `${ownsOutsidePublic} objects`];
+      },
     ),
     define(
       `role may do no more than "${app.access}"`,

@@ -325,7 +325,7 @@ describe.sequential("roles of the apps, probed on the real server", () => {
       type: "Group",
       tenantId: emulator.endpoints.tenantId,
     });
-    const project = await openTestProject(emulator, threeApps, user.objectId);
+    const project = await openTestProject(emulator, threeApps, { caller: user.objectId });
     expect(project.cloud.caller.groups).toEqual([group.objectId]);
     expect(failuresOf(await project.init())).toEqual([]);
     const administrators = await project.cloud.postgresServers.listAdministrators(resourceGroup, server.name);
@@ -351,7 +351,7 @@ describe.sequential("roles of the apps, probed on the real server", () => {
       type: "User",
       tenantId: emulator.endpoints.tenantId,
     });
-    const project = await openTestProject(emulator, threeApps, user?.objectId);
+    const project = await openTestProject(emulator, threeApps, { caller: user?.objectId });
     expect(failuresOf(await project.init())).toEqual([]);
     const at = await project.cloud.postgresServers.get(resourceGroup, server.name);
     const { cloud, door } = project;

@@ -1,5 +1,5 @@
 import type { TokenCredential } from "@azure/core-auth";
-import { systemClock } from "../../src/base/clock.ts";
+import { type Clock, systemClock } from "../../src/base/clock.ts";
 import { type Cloud, openCloud } from "../../src/cloud/cloud.ts";
 import { environments } from "../../src/cloud/environment.ts";
 import { apply } from "../../src/engine/apply.ts";
@@ -34,8 +34,8 @@ function credentialOf(emulator: TestEmulator, principal: string): TokenCredentia
 export async function openTestProject(
   emulator: TestEmulator,
   file: object,
-  /** The seeded service principal when absent; else the principal of this name or object ID. */
-  caller?: string,
+  /** `caller`: the seeded service principal when absent, else the principal of this name or object ID. */
+  { caller, clock = systemClock }: { readonly caller?: string | undefined; readonly clock?: Clock } = {},
 ): Promise<TestProject> {
   const setup = createSetup(
     { name: "shop", ...file },
@@ -54,7 +54,7 @@ export async function openTestProject(
     credential: caller === undefined ? emulator.credential : credentialOf(emulator, caller),
     subscriptionId: emulator.endpoints.subscriptionId,
     signal,
-    clock: systemClock,
+    clock,
   };
   const cloud = await openCloud(context);
   const door = createDatabaseDoor({

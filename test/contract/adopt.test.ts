@@ -1,0 +1,119 @@
+import { describe, expect } from "vitest";
+import { describe as describeChange } from "../../src/engine/apply.ts";
+import { planRemoval } from "../../src/steps/removal.ts";
+import { databasesOf } from "../support/databases.ts";
+import { type TestEmulator, fileTest as test } from "../support/emulator.ts";
+import { openTestProject, type TestProject } from "../support/project.ts";
+
+const group = "rg-theirs";
+const file = {
+  resourceGroup: group,
+  database: "ledger",
+  server: { name: "their-db" },
+  apps: { api: { name: "their-api", runtime: "python|3.12" } },
+};
+const web = "api-version=2024-04-01";
+const postgres = "api-version=2025-08-01";
+
+/** What `az`, the portal or Terraform leave: nothing is tagged as ours, names and sizes are theirs. */
+async function fillByHand(emulator: TestEmulator, project: TestProject): Promise<void> {
+  const { cloud } = project;
+  const id = `${emulator.subscription}/resourceGroups/${group}`;
+  const put = async (method: string, path: string, body: object): Promise<void> => {
+    const answer = await emulator.arm(method, `${id}${path}`, body);
+    if (answer.status >= 400) throw new Error(`${path}: ${answer.status} ${answer.text}`);
+  };
+  await put("PUT", "?api-version=2021-04-01", { location: "westeurope", tags: { team: "ledger" } });
+  await put("PUT", `/providers/Microsoft.DBforPostgreSQL/flexibleServers/their-db?${postgres}`, {
+    location: "westeurope",
+    tags: { team: "ledger" },
+    sku: { name: "Standard_D2ds_v5", tier: "GeneralPurpose" },
+    properties: {
+      createMode: "Create",
+      version: "16",
+      storage: { storageSizeGB: 64 },
+      administratorLogin: "boss",
+      administratorLoginPassword: "Tr0ub4dor&3",
+      authConfig: { activeDirectoryAuth: "Enabled", passwordAuth: "Enabled", tenantId: emulator.endpoints.tenantId },
+      network: { publicNetworkAccess: "Enabled" },
+    },
+  });
+  await expect.poll(async () => (await cloud.postgresServers.get(group, "their-db"))?.state, { timeout: 30_000 }).toBe("Ready");
+  await cloud.postgresServers.putFirewallRule(group, "their-db", { name: "office", start: "203.0.113.7", end: "203.0.113.7" });
+  await put("PUT", `/providers/Microsoft.Web/serverfarms/their-plan?${web}`, {
+    location: "westeurope",
+    kind: "linux",
+    sku: { name: "P1v3", tier: "PremiumV3", capacity: 2 },
+    properties: { reserved: true },
+  });
+  await put("PUT", `/providers/Microsoft.Web/sites/their-api?${web}`, {
+    location: "westeurope",
+    kind: "app,linux",
+    tags: { team: "ledger" },
+    properties: {
+      serverFarmId: `${id}/providers/Microsoft.Web/serverfarms/their-plan`,
+      siteConfig: { linuxFxVersion: "PYTHON|3.12", appSettings: [{ name: "THEIR_SETTING", value: "stays" }] },
+    },
+  });
+}
+
+describe.sequential("a group that others filled", () => {
+  test("the plan says first what would change, and nothing is replaced or made smaller", async ({ emulator }) => {
+    const project = await openTestProject(emulator, file);
+    await fillByHand(emulator, project);
+    const planned = (await project.plan()).steps.filter(({ change }) => change.kind !== "keep");
+    const said = Object.fromEntries(planned.map(({ step, change }) => [step.name, `${change.kind} ${describeChange(change)}`]));
+    expect(said["flexible server"]).toBe("update passwordAuth: Enabled → Disabled");
+    expect(said["web app api"]).toBe("update identity: None → SystemAssigned, httpsOnly: false → true");
+    expect(said["App Service plan api"]).toBeUndefined();
+    expect(said["resource group"]).toBeUndefined();
+    expect(Object.values(said).filter((words) => words.startsWith("blocked"))).toEqual([]);
+    await project.door.close();
+  });
+
+  test("init takes everything over by name, deletes nothing of theirs, and is done", async ({ emulator }) => {
+    const project = await openTestProject(emulator, file);
+    project.writes();
+    const report = await project.init();
+    expect(report.steps.filter(({ outcome }) => outcome === "failed" || outcome === "skipped")).toEqual([]);
+    const deleted = project.writes().filter((line) => line.startsWith("DELETE") && !/firewallRules\/passwordless-pg-/.test(line));
+    expect(deleted).toEqual([]);
+    const { cloud } = project;
+    expect(await cloud.postgresServers.get(group, "their-db")).toMatchObject({
+      sku: "Standard_D2ds_v5",
+      storageGb: 64,
+      location: "westeurope",
+      passwordAuth: false,
+      tags: { team: "ledger" },
+    });
+    expect((await cloud.postgresServers.listFirewallRules(group, "their-db")).map(({ name }) => name)).toContain("office");
+    expect(await cloud.webApps.getPlan(group, "their-plan")).toMatchObject({ sku: "P1v3", capacity: 2 });
+    expect(await cloud.webApps.getPlan(group, "their-api-plan")).toBeUndefined();
+    expect(await cloud.webApps.getSettings(group, "their-api")).toMatchObject({ THEIR_SETTING: "stays", DB_NAME: "ledger" });
+    expect((await project.plan()).steps.filter(({ change }) => change.kind !== "keep")).toEqual([]);
+  });
+
+  test("down would take away nothing that others made", async ({ emulator }) => {
+    const { setup, cloud, door } = await openTestProject(emulator, file);
+    expect((await planRemoval(setup, cloud, door)).removals.map(({ what }) => what)).toEqual([]);
+  });
+
+  test("what the file names is asked for, never forced: another version is blocked, another size is shown", async ({ emulator }) => {
+    const asked = { ...file, server: { name: "their-db", version: "15" } };
+    const step = (await (await openTestProject(emulator, asked)).plan()).steps.find(({ step }) => step.name === "flexible server");
+    expect(step?.change).toMatchObject({ kind: "blocked", reason: expect.stringContaining("PostgreSQL 16") });
+    const larger = { ...file, server: { name: "their-db", sku: "Standard_B1ms" } };
+    const shown = (await (await openTestProject(emulator, larger)).plan()).steps.find(({ step }) => step.name === "flexible server");
+    expect(shown && describeChange(shown.change)).toBe("sku: Standard_D2ds_v5 → Standard_B1ms");
+  });
+
+  test("a stopped server is started, and what is in it is read after that", async ({ emulator }) => {
+    const project = await openTestProject(emulator, file);
+    await databasesOf(emulator, project).run("ledger", "CREATE TABLE booked (id int)");
+    await project.cloud.postgresServers.stop(group, "their-db");
+    const report = await project.init();
+    expect(
+      report.steps.filter(({ outcome }) => outcome !== "kept").map(({ name, outcome, reason }) => `${name} ${outcome} ${reason}`),
+    ).toEqual(["flexible server updated state: Stopped → Ready"]);
+  });
+});
