@@ -68,7 +68,7 @@ describe.sequential("two projects in one local Azure", () => {
     const file = join(folders[0] ?? "", "logs.zip");
     expect((await cli.run(["logs", "download", "--local", "-o", file, folders[0] ?? ""])).code).toBe(0);
     const again = await cli.run(["logs", "download", "--local", "-o", file, folders[0] ?? ""]);
-    expect(again.code).toBe(2);
+    expect(again.code, again.stderr).toBe(2);
     expect(again.stderr).toMatch(/exists already/);
   });
 });
