@@ -1,4 +1,4 @@
-import { createWriteStream } from "node:fs";
+import { type FileHandle, open, rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { KnownError } from "../../base/errors.ts";
@@ -66,12 +66,13 @@ export async function download(
   return withSession(io, options, project, async (session) => {
     const site = await siteOf(session, app.name);
     io.note(`downloading the logs of ${site.name}`);
-    const target = createWriteStream(file, { flags: "wx" });
+    const target = (await openNew(file)).createWriteStream();
     try {
       await pipeline(await session.cloud.scmSite(site).downloadLogs(), target, { signal: io.signal });
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
-      throw new KnownError("usage/invalid", `${file} exists already`, { hint: "name another file with --output" });
+    } catch (error) {
+      target.destroy();
+      await rm(file, { force: true }); // half a zip is of no use
+      throw error;
     }
     io.result(
       io.isJson
@@ -80,6 +81,19 @@ export async function download(
     );
     return 0;
   });
+}
+
+/** Never over a file that is there. */
+async function openNew(file: string): Promise<FileHandle> {
+  try {
+    return await open(file, "wx");
+  } catch (cause) {
+    const isThere = (cause as NodeJS.ErrnoException).code === "EEXIST";
+    throw new KnownError("usage/invalid", isThere ? `${file} exists already` : `${file} cannot be written`, {
+      cause,
+      hint: "name another file with --output",
+    });
+  }
 }
 
 async function siteOf({ cloud, setup }: Session, name: string): Promise<WebApp> {
