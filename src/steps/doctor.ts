@@ -8,7 +8,8 @@ import { serverConditions } from "./doctor-server.ts";
 import type { Check } from "./verify.ts";
 
 /**
- * Looks at every condition along the chain; changes nothing (but for the door: one firewall address while it looks, given back by the caller).
+ * Looks at every condition along the chain; changes nothing but for the door (one firewall address
+ * while it looks, given back by the caller) and the registration of a resource provider without which Azure answers nothing.
  * A condition whose subject is absent or out of reach is left out: the absence has a condition of its own. Throws only on Ctrl-C and bugs.
  */
 export async function doctor(context: DoctorContext): Promise<Check[]> {
