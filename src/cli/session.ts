@@ -13,6 +13,7 @@ import { type AppSetup, createSetup, type DetectedApp, type Setup } from "../pro
 import { validateProject } from "../project/validate.ts";
 import { createDatabaseDoor, type DatabaseDoor } from "../steps/database-door.ts";
 import type { GlobalOptions, Io } from "./io.ts";
+import { withRunLock } from "./run-lock.ts";
 
 /** The project a command works on, before any cloud is asked. */
 export interface Project {
@@ -120,6 +121,21 @@ export async function withSession<T>(io: Io, options: GlobalOptions, project: Pr
   } finally {
     await session.close();
   }
+}
+
+/** As `withSession`, for a command that changes the project: while another one of this user does, it waits. */
+export async function withChangingSession<T>(
+  io: Io,
+  options: GlobalOptions,
+  project: Project,
+  command: string,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  return withSession(io, options, project, (session) => {
+    const { cloud, clock, setup } = session;
+    const name = [cloud.subscriptionId, setup.resourceGroup, setup.owner].join("/");
+    return withRunLock(io, { project: name, command, clock }, () => work(session));
+  });
 }
 
 async function connect(io: Io, options: GlobalOptions): Promise<{ context: CloudContext; cloud: Cloud }> {

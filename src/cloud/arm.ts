@@ -7,10 +7,12 @@ import {
   createPipelineRequest,
   type PipelinePolicy,
   type PipelineResponse,
+  RestError,
 } from "@azure/core-rest-pipeline";
 import { KnownError } from "../base/errors.ts";
 import type { CloudContext } from "./connection.ts";
-import { azureCodeOf, cancelled, failureError, translate } from "./errors.ts";
+import { accessToken, forgetTokens } from "./credential.ts";
+import { azureCodeOf, cancelled, failureError, parseFailure, translate } from "./errors.ts";
 import { drive, type Poller, pause, type Waiting } from "./operations.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
@@ -62,13 +64,33 @@ function refuseLongPause(response: PipelineResponse): void {
   });
 }
 
+/** A proxy's page, whatever its status says: to the SDKs, which would take it for an empty resource, a bad gateway. */
+function isPage({ headers }: PipelineResponse): boolean {
+  return /^text\/html/i.test(headers.get("content-type") ?? "");
+}
+
+/** An answer that breaks off in its middle: the SDKs try again only what breaks before it. Every ARM call of ours may be made twice. */
+function brokenOff(error: unknown): never {
+  if (error instanceof RestError && error.code === "PARSE_ERROR") error.code = "ECONNRESET";
+  throw error;
+}
+
 /** Notes answers, bounds every call in time and ends it when the whole run is cancelled. */
-function watchPolicy(signal: AbortSignal): PipelinePolicy {
+function watchPolicy({ signal, credential, environment }: Omit<CloudContext, "subscriptionId">): PipelinePolicy {
   return {
     name: "passwordless-pg watch",
     async sendRequest(request, next) {
       const own = request.abortSignal instanceof AbortSignal ? request.abortSignal : undefined;
-      const response = await withTimeLimit(request, CALL_TIMEOUT_MS, [signal, own], () => next(request));
+      const send = () => withTimeLimit(request, CALL_TIMEOUT_MS, [signal, own], () => next(request)).catch(brokenOff);
+      let response = await send();
+      if (response.status === 401 && parseFailure(401, response.bodyAsText ?? "")?.code === "ExpiredAuthenticationToken") {
+        // In the middle of a long wait, say: everything done so far stays valid.
+        forgetTokens(credential);
+        const { token } = await accessToken(credential, environment.scopes.resourceManager, signal);
+        request.headers.set("authorization", `Bearer ${token}`);
+        response = await send();
+      }
+      if (isPage(response)) response.status = 502;
       note(response);
       refuseLongPause(response);
       return response;
@@ -120,7 +142,8 @@ interface ArmClientOptions {
 
 export const USER_AGENT = "passwordless-pg";
 
-function clientOptionsOf({ environment, signal }: CloudContext): ArmClientOptions {
+function clientOptionsOf(context: CloudContext): ArmClientOptions {
+  const { environment } = context;
   const scope = environment.scopes.resourceManager;
   return {
     endpoint: environment.resourceManager,
@@ -128,7 +151,7 @@ function clientOptionsOf({ environment, signal }: CloudContext): ArmClientOption
     credentials: { scopes: [scope] },
     userAgentOptions: { userAgentPrefix: USER_AGENT },
     retryOptions: { maxRetries: 4, retryDelayInMs: 500 },
-    additionalPolicies: [{ policy: watchPolicy(signal), position: "perRetry" }],
+    additionalPolicies: [{ policy: watchPolicy(context), position: "perRetry" }],
     ...(environment.caPem && { tlsOptions: { ca: environment.caPem } }),
   };
 }
@@ -151,7 +174,7 @@ function createPlainPipeline(context: CloudContext, options: ArmClientOptions) {
     ...(options.tlsOptions && { tlsOptions: options.tlsOptions }),
   });
   pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential: context.credential, scopes: options.credentialScopes }));
-  pipeline.addPolicy(watchPolicy(context.signal), { afterPhase: "Sign" });
+  pipeline.addPolicy(watchPolicy(context), { afterPhase: "Sign" });
   return pipeline;
 }
 

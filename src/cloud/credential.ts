@@ -59,6 +59,13 @@ export async function signIn(environment: Environment, settings: SignInSettings)
 /** How long before its end a token is replaced; a login or a call under way must not meet an expired one. */
 const RENEW_BEFORE_MS = 5 * 60_000;
 
+const memories = new WeakMap<TokenCredential, () => void>();
+
+/** Azure refused a token as expired before its time (a revoked one, clocks that differ): the next is asked for anew. */
+export function forgetTokens(credential: TokenCredential): void {
+  memories.get(credential)?.();
+}
+
 /**
  * Keeps one token per scope, in memory only, and asks once when several clients want it at the same time: the Azure CLI credential starts
  * a process for every request, and each SDK client would ask for itself.
@@ -66,7 +73,7 @@ const RENEW_BEFORE_MS = 5 * 60_000;
 export function remembering(credential: TokenCredential): TokenCredential {
   const tokens = new Map<string, AccessToken>();
   const pending = new Map<string, Promise<AccessToken | null>>();
-  return {
+  const itself: TokenCredential = {
     getToken: async (scopes, options) => {
       // A claims challenge says that the token at hand will not do.
       if (options?.claims !== undefined) return credential.getToken(scopes, options);
@@ -76,6 +83,8 @@ export function remembering(credential: TokenCredential): TokenCredential {
       return ask(key, () => credential.getToken(scopes, options));
     },
   };
+  memories.set(itself, () => tokens.clear());
+  return itself;
 
   function ask(key: string, request: () => Promise<AccessToken | null>): Promise<AccessToken | null> {
     const asking = pending.get(key);

@@ -64,6 +64,7 @@ const CALL_TIMEOUT_MS = 60_000;
 const UPLOAD_TIMEOUT_MS = 240_000;
 /** The log stream's heartbeat comes each 60 s: three of them missing means it is dead. */
 const STREAM_IDLE_MS = 200_000;
+const RESTART_PAUSE_MS = 2_000;
 const BROKEN_ANSWER_MS = 20_000;
 const WARM_UP_DEADLINE_MS = 5 * 60_000;
 const UPLOAD_TRIES = 3;
@@ -152,6 +153,10 @@ function refusal(what: string, status: number, body: string): KnownError {
       hint: "run the same command again; if it stays so, the web app may have been deleted: `passwordless-pg plan`",
       cause,
     });
+  if (status === 429) {
+    const hint = "Azure throttles it: run the same command again in a minute";
+    return new KnownError("azure/busy", `the SCM site refused to ${what}`, { hint, cause });
+  }
   if (status === 409) {
     const hint = "another deployment is running: wait for its end, then deploy again";
     return new KnownError("azure/busy", `the SCM site refused to ${what}`, { hint, cause });
@@ -162,6 +167,12 @@ function refusal(what: string, status: number, body: string): KnownError {
       cause,
     });
   return new KnownError("azure/failed", `the SCM site failed to ${what}`, { hint: "run the same command again in a minute", cause });
+}
+
+/** What the answer asks for, else a moment. */
+function pauseAfter({ headers }: PipelineResponse): number {
+  const seconds = Number(headers.get("retry-after") ?? Number.NaN);
+  return Number.isFinite(seconds) ? Math.max(seconds * 1000, RESTART_PAUSE_MS) : RESTART_PAUSE_MS;
 }
 
 /** Trouble that a restart of the SCM container brings; it passes. */
@@ -238,17 +249,19 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
     const until = clock.now() + 120_000;
     for (;;) {
       let trouble: KnownError;
+      let pauseMs = RESTART_PAUSE_MS;
       try {
         const response = await attempt(what, path);
         if (response.status < 300 || response.status === 404) return response;
         trouble = refusal(`${what} (${webApp.name})`, response.status, response.bodyAsText ?? "");
-        if (response.status < 500) throw trouble;
+        if (response.status < 500 && response.status !== 429) throw trouble;
+        pauseMs = pauseAfter(response);
       } catch (error) {
         if (!(error instanceof KnownError) || !isPassing(error)) throw error;
         trouble = error;
       }
-      if (clock.now() > until) throw trouble;
-      await pause(clock, signal, 2_000);
+      if (clock.now() + pauseMs > until) throw trouble;
+      await pause(clock, signal, pauseMs);
     }
   };
 
@@ -294,8 +307,14 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
 
   /** After a broken upload: the deployment that it started all the same, if it did. */
   const startedSince = async (before: Deployment | undefined): Promise<Deployment | undefined> => {
-    const now = await latest();
-    return now && now.id !== before?.id && now.receivedTime !== before?.receivedTime ? now : undefined;
+    const until = clock.now() + UPLOAD_TIMEOUT_MS;
+    for (;;) {
+      const now = await latest();
+      if (!now || now.id === before?.id || now.receivedTime === before?.receivedTime) return undefined;
+      // While the package is still being taken in, the ID is one that nobody knows later.
+      if (!now.isTemporary || clock.now() > until) return now;
+      await pause(clock, signal, 1_000);
+    }
   };
 
   return {
@@ -309,11 +328,13 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
           },
         );
         if (response && response.status < 300) return;
-        if (response && (response.status < 500 || clock.now() > until)) {
+        const pauseMs = response ? pauseAfter(response) : RESTART_PAUSE_MS;
+        const isPassingStatus = response === undefined || response.status >= 500 || response.status === 429;
+        if (response && (!isPassingStatus || clock.now() + pauseMs > until)) {
           throw refusal(`wake up (${webApp.name})`, response.status, response.bodyAsText ?? "");
         }
         onProgress?.("waking the SCM site");
-        await pause(clock, signal, 2_000);
+        await pause(clock, signal, pauseMs);
       }
     },
     getSettings: async () => (await readJson<Record<string, string>>("read the settings", "/api/settings")) ?? {},
@@ -322,6 +343,7 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
       const before = await latest();
       let trouble: unknown;
       for (let tries = 0; tries < UPLOAD_TRIES; tries += 1) {
+        let pauseMs = 3_000;
         try {
           const response = await attempt("upload the package", "/api/zipdeploy?isAsync=true", {
             method: "POST",
@@ -337,7 +359,8 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
             });
           }
           trouble = refusal(what, response.status, response.bodyAsText ?? "");
-          if (response.status < 500 && response.status !== 409) throw trouble;
+          pauseMs = Math.max(pauseMs, pauseAfter(response));
+          if (response.status < 500 && response.status !== 409 && response.status !== 429) throw trouble;
           if (response.status === 409) {
             await untilIdle();
             continue;
@@ -349,7 +372,7 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
         // The front end gives up before Kudu does: sending again would only meet a lock.
         const started = await startedSince(before);
         if (started) return { deploymentId: started.id };
-        await pause(clock, signal, 3_000);
+        await pause(clock, signal, pauseMs);
       }
       throw trouble;
     },

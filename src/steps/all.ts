@@ -53,16 +53,34 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
     { server },
   );
   const databaseStep = database(setup.database, group, cloud.postgresServers, { server });
-  const perApp = setup.apps.map((app) => {
-    const { key, role } = app;
+  const sites = setup.apps.map((app) => {
+    const { key } = app;
     const plan = appServicePlan({ key, ...app.plan, site: app.name, location, tags }, cloud.webApps, { group: groupStep });
     const site = webApp({ key, name: app.name, location, config: configOf(app), tags }, cloud.webApps, { group: groupStep, plan });
+    return { app, plan, site };
+  });
+  const firewallContext = {
+    group,
+    servers: cloud.postgresServers,
+    findLeftovers: (rules: Parameters<typeof findLeftovers>[0]) =>
+      findLeftovers(rules, { callerId: cloud.caller.objectId, owner: setup.owner, clock }, door.openings),
+  };
+  const firewall: AnyStep =
+    setup.server.firewall === "azure-services"
+      ? firewallForAzureServices(firewallContext, { server })
+      : firewallForAddresses(firewallContext, {
+          server,
+          ...Object.fromEntries(sites.map(({ app: { key }, site }) => [`site ${key}`, site])),
+        });
+  const perApp = sites.map(({ app, plan, site }) => {
+    const { key, role } = app;
     const configuration = webAppConfiguration(key, configOf(app), group, cloud.webApps, { site, plan });
     const publishing = basicPublishing(key, group, cloud.webApps, { site });
     const logs = logSettings(key, group, cloud.webApps, { site });
     const connection = serviceConnection({ key, name: app.linker, userName: role, clientType: app.clientType }, cloud.linkers, {
       site,
       database: databaseStep,
+      firewall,
     });
     const tokenScope = cloud.environment.scopes.postgres;
     const isUsualScope = tokenScope === "https://ossrdbms-aad.database.windows.net/.default";
@@ -103,16 +121,6 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
     }
     return { key, site, steps };
   });
-  const firewallContext = {
-    group,
-    servers: cloud.postgresServers,
-    findLeftovers: (rules: Parameters<typeof findLeftovers>[0]) =>
-      findLeftovers(rules, { callerId: cloud.caller.objectId, owner: setup.owner, clock }, door.openings),
-  };
-  const firewall: AnyStep =
-    setup.server.firewall === "azure-services"
-      ? firewallForAzureServices(firewallContext, { server })
-      : firewallForAddresses(firewallContext, { server, ...Object.fromEntries(perApp.map(({ key, site }) => [`site ${key}`, site])) });
   return [groupStep, server, administrator, firewall, databaseStep, ...perApp.flatMap(({ steps }) => steps)];
 }
 

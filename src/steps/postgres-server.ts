@@ -70,7 +70,9 @@ function planServer(observed: PostgresServer | undefined, wanted: DesiredServer)
   const differ = (field: string, is: unknown, wanted: unknown): void => {
     if (is !== wanted) differences.push({ field, observed: is, desired: wanted });
   };
-  if (observed.state === "Stopped" || isInTransition(observed)) differ("state", observed.state, "Ready");
+  // While it is updated it runs; its new values show already.
+  const isOnItsWay = isInTransition(observed) && observed.state !== "Updating";
+  if (observed.state === "Stopped" || isOnItsWay) differ("state", observed.state, "Ready");
   differ("activeDirectoryAuth", observed.entraAuth ? "Enabled" : "Disabled", "Enabled");
   differ("passwordAuth", observed.passwordAuth ? "Enabled" : "Disabled", "Disabled");
   differ("sku", observed.sku, desired.sku);

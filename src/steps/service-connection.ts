@@ -2,7 +2,7 @@ import { isSameId } from "../base/resource-id.ts";
 import { isInTransition, type Linker, type Linkers } from "../cloud/linkers.ts";
 import type { Database } from "../cloud/postgres-servers.ts";
 import type { WebApp } from "../cloud/web-apps.ts";
-import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
+import { type AnyStep, type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
 
 interface DesiredConnection {
   readonly key: string;
@@ -15,7 +15,8 @@ interface DesiredConnection {
 export const serviceConnection = (
   desired: DesiredConnection,
   linkers: Linkers,
-  needs: { readonly site: Step<WebApp>; readonly database: Step<Database> },
+  /** The firewall first: Service Connector opens a server that does not let Azure in by a rule of its own. */
+  needs: { readonly site: Step<WebApp>; readonly database: Step<Database>; readonly firewall: AnyStep },
 ) =>
   defineStep<Linker, typeof needs>({
     name: `service connection ${desired.key}`,

@@ -3,12 +3,12 @@ import type { TrafficPoint } from "../../src/emulator/http/traffic.ts";
 import { type Ended, isOfClient, nameOf, type Scene } from "./scene.ts";
 import { type Snapshot, takeSnapshot } from "./snapshot.ts";
 
-/** Where and how a run is ended. `at` counts the points of the phase from 0. */
+/** Where and how a run is ended: at the call of this number from 0, or of this name. */
 export interface Interruption {
   readonly command: "up" | "down";
   readonly signal: "SIGKILL" | "SIGINT";
   readonly phase: TrafficPoint["phase"];
-  readonly at: number;
+  readonly at: number | RegExp;
 }
 
 export interface Verdict {
@@ -68,7 +68,7 @@ export async function interrupt(scene: Scene, interruption: Interruption, refere
   scene.onPoint(async (reached) => {
     if (reached.phase !== phase || !isOfClient(reached)) return undefined;
     seen += 1;
-    if (seen !== at + 1) return undefined;
+    if (point !== undefined || !(typeof at === "number" ? seen === at + 1 : at.test(nameOf(reached)))) return undefined;
     point = nameOf(reached);
     signalledAt = Date.now();
     run.child.kill(signal);

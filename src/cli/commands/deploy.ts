@@ -5,7 +5,7 @@ import { deployedOn, deploy as deployPackage } from "../../steps/deployment.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { createProgressView, type ProgressView } from "../output/progress.ts";
 import { packApp } from "../pack-app.ts";
-import { chooseApp, openProject, type Session, withSession } from "../session.ts";
+import { chooseApp, openProject, type Session, withChangingSession } from "../session.ts";
 
 interface DeployOptions {
   readonly app?: string;
@@ -27,7 +27,7 @@ export async function deploy(io: Io, options: DeployOptions & GlobalOptions, dir
   const packages = new Map(await Promise.all(apps.map(async (app) => [app.key, await packApp(io, app)] as const)));
   const view = createProgressView(io);
   try {
-    return await withSession(io, options, project, async (session) => {
+    return await withChangingSession(io, options, project, "deploy", async (session) => {
       const results: Deployed[] = [];
       for (const app of apps)
         results.push(await deployOne(io, session, app, packages.get(app.key) as Package, options.force === true, view));

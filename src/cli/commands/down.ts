@@ -2,14 +2,14 @@ import { KnownError } from "../../base/errors.ts";
 import { planRemoval } from "../../steps/removal.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { createProgressView } from "../output/progress.ts";
-import { openProject, withSession } from "../session.ts";
+import { openProject, withChangingSession } from "../session.ts";
 
 export async function down(io: Io, options: GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options, false);
   const view = createProgressView(io);
   view.begin("looking for what this project created", "read");
   try {
-    return await withSession(io, options, project, async ({ cloud, door, setup, clock }) => {
+    return await withChangingSession(io, options, project, "down", async ({ cloud, door, setup, clock }) => {
       const { removals, kept } = await planRemoval(setup, cloud, door);
       view.forget("looking for what this project created");
       for (const { what, why } of removals) io.note(`- ${what} (${why})`);

@@ -3,14 +3,14 @@ import { converge, showFailures } from "../converge.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { createProgressView } from "../output/progress.ts";
 import { resultBody } from "../output/result.ts";
-import { withSession } from "../session.ts";
+import { withChangingSession } from "../session.ts";
 import { type NewProjectFlags, prepareProject } from "./prepare.ts";
 
 export async function init(io: Io, options: NewProjectFlags & GlobalOptions, directory: string): Promise<number> {
   const project = await prepareProject(io, options, directory);
   const view = createProgressView(io);
   try {
-    return await withSession(io, options, project, async (session) => {
+    return await withChangingSession(io, options, project, "init", async (session) => {
       const steps = allSteps(session.setup, { cloud: session.cloud, door: session.door, clock: session.clock, signal: io.signal });
       const report = await converge(io, options, session, steps, view);
       view.close();

@@ -5,7 +5,7 @@ import { administratorLogin } from "../../steps/entra-administrator.ts";
 import { converge, showFailures } from "../converge.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { createProgressView } from "../output/progress.ts";
-import { openProject, type Session, withSession } from "../session.ts";
+import { openProject, type Session, withChangingSession, withSession } from "../session.ts";
 import { prepareProject } from "./prepare.ts";
 
 type Command = (io: Io, options: GlobalOptions, directory: string) => Promise<number>;
@@ -16,7 +16,7 @@ function create(...names: readonly string[]): Command {
     const project = await prepareProject(io, options, directory);
     const view = createProgressView(io);
     try {
-      return await withSession(io, options, project, async (session) => {
+      return await withChangingSession(io, options, project, names.join(", "), async (session) => {
         const { cloud, door, clock, setup } = session;
         const steps: AnyStep[] = stepsNamed(allSteps(setup, { cloud, door, clock, signal: io.signal }), ...names);
         const report = await converge(io, options, session, steps, view);

@@ -12,7 +12,7 @@ import { createProgressView } from "../output/progress.ts";
 import { resultBody } from "../output/result.ts";
 import { paint } from "../output/style.ts";
 import { packApp } from "../pack-app.ts";
-import { withSession } from "../session.ts";
+import { withChangingSession } from "../session.ts";
 import { type NewProjectFlags, prepareProject } from "./prepare.ts";
 
 export async function up(io: Io, options: NewProjectFlags & GlobalOptions, directory: string): Promise<number> {
@@ -28,7 +28,7 @@ export async function up(io: Io, options: NewProjectFlags & GlobalOptions, direc
   const view = createProgressView(io);
   const colors = paint(io.hasColor);
   try {
-    return await withSession(io, options, project, async (session) => {
+    return await withChangingSession(io, options, project, "up", async (session) => {
       const { cloud, door, clock, setup } = session;
       const deployments = { package: packageOf, onDetail: view.detail };
       const report = await converge(io, options, session, allSteps(setup, { cloud, door, clock, signal: io.signal, deployments }), view);

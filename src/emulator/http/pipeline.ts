@@ -112,7 +112,9 @@ async function toAnswer(machinery: Machinery, host: Host, incoming: Incoming): P
     return match.route.handle({ ...request, params: match.params, body });
   };
   const route = { method: "GET", path: "", source: "inferred", handle } as const;
-  const response = await answer({ route, params: {} }, bareRequest(incoming), machinery.onBug);
+  // A client that goes away in the middle of its upload is no bug of ours.
+  const onBug = (error: unknown): void => void (incoming.signal.aborted || machinery.onBug(error));
+  const response = await answer({ route, params: {} }, bareRequest(incoming), onBug);
   machinery.store.commit();
   return withHeaders(response, host.headers?.(incoming) ?? {});
 }

@@ -1,0 +1,31 @@
+import { expect, test } from "vitest";
+import { callsOfUp, runWithTrouble, troubles } from "./faulty.ts";
+import { takeReference, wordsOf } from "./interrupt.ts";
+import { openScene } from "./scene.ts";
+
+/** Those that once did harm; `npm run test:matrix` takes all, each call by itself. */
+const telling = ["lost answer", "HTML instead of JSON (200)"];
+
+test("trouble at every call of up: a typed error with a hint or success, and in the end as if nothing had happened", async ({
+  onTestFinished,
+}) => {
+  const scene = await openScene();
+  onTestFinished(() => scene.release());
+  const reference = await takeReference(scene);
+  const calls = await callsOfUp(scene);
+  const verdicts = [];
+  for (const trouble of troubles.filter(({ name }) => telling.includes(name))) {
+    verdicts.push(await runWithTrouble(scene, trouble, calls, reference));
+  }
+  expect(verdicts.flatMap(({ trouble, problems }) => problems.map((problem) => `${trouble}: ${problem}`))).toEqual([]);
+});
+
+test("a Retry-After of an hour is told at once, not sat out", async ({ onTestFinished }) => {
+  const scene = await openScene();
+  onTestFinished(() => scene.release());
+  const action = { kind: "status", status: 429, headers: { "retry-after": "3600" } } as const;
+  scene.emulator.faults.add({ host: "azure", path: "/subscriptions/*", action });
+  const ended = await scene.run("init").ended;
+  expect(ended.code, wordsOf(ended)).toBe(6);
+  expect(JSON.parse(ended.stdout)).toMatchObject({ ok: false, error: { code: "azure/busy", hint: expect.stringContaining("60 minutes") } });
+});
