@@ -194,7 +194,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   });
   const open = [route("GET", "/metadata/endpoints", "documentation", ({ apiVersion }) => json(200, cloudToWire(endpoints, apiVersion)))];
   const isRegistered = (namespace: string): boolean => providers.find(namespace)?.state !== "Unregistered";
-  host.resolve(createAzureHost({ endpoints, tokens, services, control, open, isRegistered }));
+  host.resolve(createAzureHost({ endpoints, tokens, services, control, open, isRegistered, clock }));
 
   return {
     platform,

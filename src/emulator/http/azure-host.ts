@@ -1,3 +1,4 @@
+import type { Clock } from "../../base/clock.ts";
 import { parseResourceId } from "../../base/resource-id.ts";
 import { audiences, type Endpoints, type Service, type TokenRefusal, type Tokens } from "../platform.ts";
 import { type ArmError, armFront } from "./arm-error.ts";
@@ -16,6 +17,7 @@ export interface AzureParts {
   /** Answered without a token: `/metadata/endpoints`. */
   readonly open: readonly Route[];
   isRegistered(namespace: string): boolean;
+  readonly clock: Clock;
 }
 
 /** The main host: ARM, Entra and the control API on one listener, told apart by the first word of the path. */
@@ -59,7 +61,7 @@ function findArm(parts: AzureParts, incoming: Incoming, find: () => Match | unde
   if (!match) throw notImplemented(incoming, "Azure Resource Manager");
   const service = parts.services.find(({ routes }) => routes.includes(match.route));
   if (service) {
-    checkVersion(service, path, version);
+    checkVersion(service, path, version, parts.clock.now());
     checkRegistered(parts, service);
   }
   return match.route.method === "DELETE" ? withExtensions(parts.services, match, path) : match;
@@ -122,8 +124,9 @@ function checkSubscription({ endpoints }: AzureParts, path: string): void {
   throw armFront(404, "SubscriptionNotFound", `The subscription '${subscription}' could not be found.`);
 }
 
-function checkVersion(service: Service, path: string, version: string): void {
+function checkVersion(service: Service, path: string, version: string, now: number): void {
   if (service.apiVersions.includes(version) || service.hiddenApiVersions?.includes(version)) return;
+  if (isNewerThanKnown(service, version, now)) return;
   const supported = service.apiVersions.join(", ");
   const type = parseResourceId(path)?.path.filter((_, index) => index % 2 === 0) ?? [];
   if (type.length === 0) {
@@ -138,6 +141,16 @@ function checkVersion(service: Service, path: string, version: string): void {
     "NoRegisteredProviderFound",
     `No registered resource provider found for location 'global' and API version '${version}' for type '${type.join("/")}'. The supported api-versions are '${supported}'. The supported locations are ''.`,
   );
+}
+
+/**
+ * SDKs go on to new api-versions every few months. One that is younger than all known here and not of the future may well exist in Azure:
+ * it is answered in the shape of the newest known. Versions that only look like one stay refused.
+ */
+function isNewerThanKnown(service: Service, version: string, now: number): boolean {
+  if (!/^\d{4}-\d\d-\d\d(-preview)?$/.test(version)) return false;
+  const date = version.slice(0, 10);
+  return date <= new Date(now).toISOString().slice(0, 10) && service.apiVersions.every((known) => known.slice(0, 10) < date);
 }
 
 function checkRegistered(parts: AzureParts, service: Service): void {

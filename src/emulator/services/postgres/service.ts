@@ -6,7 +6,7 @@ import { postgresRoutes } from "./routes.ts";
 import { forget, openTables, serversOf } from "./servers.ts";
 import { TYPE } from "./wire.ts";
 
-/** Those with flexible servers (azure-rest-api-specs, specification/postgresql); the last two as az 2.8x and 2.91 send them. */
+/** Those with flexible servers (azure-rest-api-specs, specification/postgresql); the last three as az 2.8x, az 2.91 and the Python SDK 3.0 send them. */
 const API_VERSIONS = [
   "2021-06-01",
   "2021-06-01-preview",
@@ -24,6 +24,7 @@ const API_VERSIONS = [
   "2025-08-01",
   "2026-01-01-preview",
   "2026-04-01-preview",
+  "2026-10-01",
 ];
 
 /** Microsoft.DBforPostgreSQL: flexible servers that are real PostgreSQL behind a token gateway. */
