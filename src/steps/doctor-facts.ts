@@ -27,13 +27,21 @@ export function gatherMore(context: DoctorContext) {
   const { setup, cloud, door } = context;
   const { resourceGroup: group } = setup;
   const facts = gather({ ...context, marker: "" });
+  /** A stopped or private server answers nobody: not worth the minute that a login waits for it. */
+  const open = once(async () => {
+    const server = await facts.server();
+    return server.state === "Ready" && server.publicNetworkAccess ? server : absent("a server that answers");
+  });
   return {
     ...facts,
+    principal: keyed(async (role) => open().then(() => facts.principal(role))),
+    access: keyed(async (role) => open().then(() => facts.access(role))),
+    administrator: once(async () => open().then(() => facts.administrator())),
     subscription: once(() => cloud.subscription.read()),
     rules: once(async () => cloud.postgresServers.listFirewallRules(group, (await facts.server()).name)),
     reach: once(async () => {
-      const { host, port, state } = await facts.server();
-      return state === "Stopped" ? absent("a running server") : cloud.reach({ host, port });
+      const { host, port } = await open();
+      return cloud.reach({ host, port });
     }),
     parameter: keyed(async (name) => {
       const { name: serverName, state } = await facts.server();
@@ -42,7 +50,8 @@ export function gatherMore(context: DoctorContext) {
       return found ?? absent(`parameter ${name}`);
     }),
     roles: once(async () => {
-      const [at, as] = await Promise.all([facts.server(), facts.login()]);
+      const at = await open();
+      const as = await facts.login();
       return door.through(at, () => cloud.principals.list(at, as));
     }),
     plan: keyed(async (name) => {

@@ -315,7 +315,7 @@ function signInConditions({ cloud, clock, setup }: DoctorContext, facts: MoreFac
       isRoot: true,
       look: async () => {
         const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
-        if (server?.state !== "Ready" || (await facts.administrators()).length === 0) return undefined;
+        if (server?.state !== "Ready" || !server.publicNetworkAccess || (await facts.administrators()).length === 0) return undefined;
         await facts.roles();
         return { ok: true, detail: `as ${await facts.login()} over verified TLS` };
       },
