@@ -1,8 +1,9 @@
 import type { AccessToken, TokenCredential } from "@azure/core-auth";
+import { systemClock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { readClaims, type TokenClaims } from "../base/jwt.ts";
 import type { Environment } from "./environment.ts";
-import { signedOut } from "./errors.ts";
+import { isSignInBroken, signedOut } from "./errors.ts";
 
 /** The signed-in principal, read from the claims of its own ARM token; no Graph call. */
 export interface Caller {
@@ -89,7 +90,7 @@ export function remembering(credential: TokenCredential): TokenCredential {
   function ask(key: string, request: () => Promise<AccessToken | null>): Promise<AccessToken | null> {
     const asking = pending.get(key);
     if (asking) return asking;
-    const answer = inTime(request())
+    const answer = tried(request)
       .then((token) => {
         if (token) tokens.set(key, token);
         return token;
@@ -102,6 +103,21 @@ export function remembering(credential: TokenCredential): TokenCredential {
 
 /** A person may have to type a code or wait for a slow `az`; an authority that never answers must still not hold the run. */
 const SIGN_IN_MS = 3 * 60_000;
+
+const SIGN_IN_PAUSES_MS = [500, 2_000];
+
+/** A sign-in that breaks on its way is tried again; a refusal is not. */
+async function tried(request: () => Promise<AccessToken | null>): Promise<AccessToken | null> {
+  for (const pauseMs of SIGN_IN_PAUSES_MS) {
+    try {
+      return await inTime(request());
+    } catch (error) {
+      if (!isSignInBroken(error)) throw error;
+    }
+    await systemClock.sleep(pauseMs);
+  }
+  return inTime(request());
+}
 
 async function inTime(asking: Promise<AccessToken | null>): Promise<AccessToken | null> {
   let timer: NodeJS.Timeout | undefined;

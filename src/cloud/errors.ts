@@ -213,9 +213,24 @@ export function azureCodeOf(error: unknown): string | undefined {
   return azure?.code;
 }
 
-/** A failed sign-in, with the way to sign in. */
+/** The authority was not reached, or something else answered in its place: MSAL's own codes, and Node's, which MSAL passes on in its words. */
+const NO_AUTHORITY =
+  /endpoints_resolution_error|openid_config_error|network_error|PARSE_ERROR|\bE(CONN\w+|TIMEDOUT|PIPE|AI_AGAIN|NOTFOUND|HOSTUNREACH|NETUNREACH|PROTO)\b|socket hang up|certificate|no token within/i;
+
+/** Did the sign-in fail on its way, so that another try may succeed? */
+export function isSignInBroken(error: unknown): boolean {
+  return error instanceof Error && (NO_AUTHORITY.test(error.message) || isSignInBroken(error.cause));
+}
+
+/** A failed sign-in, with the way to sign in; `azure/unreachable` when nobody was asked at all. */
 export function signedOut(what: string, error: unknown): KnownError {
   const words = withoutSecrets(error instanceof Error ? error.message : String(error));
+  if (isSignInBroken(error)) {
+    return new KnownError("azure/unreachable", `${what}: the sign-in service does not answer as it should`, {
+      hint: "check the network, the proxy and the chosen cloud; a proxy that opens TLS must have its certificate trusted (NODE_EXTRA_CA_CERTS)",
+      cause: new Error(words.slice(0, 2000)),
+    });
+  }
   return new KnownError("auth/signed-out", `${what}: nobody is signed in to Azure`, {
     hint: "sign in with `az login`; in CI set up workload identity, or use `--local` for local Azure",
     cause: new Error(words.slice(0, 2000)),

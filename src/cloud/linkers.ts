@@ -97,6 +97,9 @@ interface PascalReport {
   }[];
 }
 
+/** Service Connector may not see a database that ARM shows already: its making is not quite over (met after killed runs). */
+const NEW_TARGET_MS = 60_000;
+
 const SETTLED = new Set(["", "Succeeded", "Failed", "Canceled"]);
 
 /** Service Connector is still at work on it, for an earlier run that was killed or for another run. */
@@ -217,7 +220,17 @@ export function linkers(arm: Arm): Linkers {
         },
       };
       const begin = () => operation(async () => arm.request("PUT", path(siteId, name), body, await userToken()));
-      await arm.operate(`write the connection ${name}`, begin, { deadlineMs: DEADLINE_MS });
+      const until = arm.context.clock.now() + NEW_TARGET_MS;
+      for (let isWritten = false; !isWritten; ) {
+        try {
+          await arm.operate(`write the connection ${name}`, begin, { deadlineMs: DEADLINE_MS });
+          isWritten = true;
+        } catch (error) {
+          const isLate = error instanceof KnownError && error.code === "azure/not-found" && arm.context.clock.now() < until;
+          if (!isLate) throw error;
+          await pause(arm.context.clock, signal, 2_000);
+        }
+      }
       const linker = await read(siteId, name);
       if (!linker) throw new KnownError("azure/failed", `the connection ${name} was written but Azure does not show it`);
       return linker;
