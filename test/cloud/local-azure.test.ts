@@ -29,6 +29,7 @@ beforeAll(async () => {
   const { endpoints, caPem, clientId, clientSecretFile } = emulator;
   const environment: Environment = {
     name: "local",
+    hasOwnAuthority: true,
     resourceManager: endpoints.resourceManager,
     authorityHost: endpoints.authority,
     scopes: {
