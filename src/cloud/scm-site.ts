@@ -40,6 +40,12 @@ export interface DeploymentLogEntry {
   readonly hasDetails: boolean;
 }
 
+/** The end of a log file, or all of it. */
+export interface LogFile {
+  readonly bytes: Uint8Array;
+  readonly isWhole: boolean;
+}
+
 /** The SCM site (Kudu) of one web app, with a bearer token on each call. */
 export interface ScmSite {
   /** Wakes the SCM container: the first call after a create or a settings change may take minutes. */
@@ -57,6 +63,13 @@ export interface ScmSite {
   openLogStream(signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
   /** All log files as one zip. */
   downloadLogs(): Promise<Readable>;
+  /** Path of the log file that an app's output went to last, on any of its instances; `undefined` while there is none. */
+  newestAppLog(): Promise<string | undefined>;
+  /**
+   * The last `lastBytes` of a file below `/home/LogFiles`, from the beginning of a line on. One try: during a restart of the SCM container
+   * it throws, `azure/not-found` also for a path elsewhere.
+   */
+  readLogFile(path: string, options: { readonly lastBytes: number; readonly signal?: AbortSignal }): Promise<LogFile>;
 }
 
 const CALL_TIMEOUT_MS = 60_000;
@@ -108,6 +121,12 @@ function toDeployment(wire: WireDeployment): Deployment {
     message: wire.message ?? "",
     deployer: wire.deployer ?? "",
   };
+}
+
+interface WireLogFile {
+  readonly path?: string;
+  /** ISO date. */
+  readonly lastUpdated?: string;
 }
 
 interface WireLogEntry {
@@ -226,7 +245,7 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
         ...call.headers,
       }),
       ...(call.body !== undefined && { body: call.body }),
-      ...(call.isStream && { streamResponseStatusCodes: new Set([200]) }),
+      ...(call.isStream && { streamResponseStatusCodes: new Set([200, 206]) }),
     });
     const response = await withTimeLimit(request, call.timeoutMs ?? CALL_TIMEOUT_MS, [signal, call.signal], () =>
       pipeline.sendRequest(client, request),
@@ -390,12 +409,76 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
       if (response.status !== 200) throw refusal(`stream the log of ${webApp.name}`, response.status, response.bodyAsText ?? "");
       return bytes(response.readableStreamBody, STREAM_IDLE_MS);
     },
+    newestAppLog: async () => {
+      const files = (await readJson<readonly WireLogFile[]>("list the log files", "/api/logs/docker")) ?? [];
+      return files
+        .filter(({ path }) => path?.endsWith("_default_docker.log"))
+        .sort((one, other) => Date.parse(other.lastUpdated ?? "") - Date.parse(one.lastUpdated ?? ""))[0]?.path;
+    },
+    readLogFile: async (path, { lastBytes, signal: readSignal }) => {
+      const what = `read the log file ${path}`;
+      const response = await attempt(what, vfsPathOf(path), {
+        isStream: true,
+        headers: { range: `bytes=-${lastBytes}` },
+        // For the body too: a call's own time limit ends with its headers.
+        signal: AbortSignal.any([AbortSignal.timeout(CALL_TIMEOUT_MS), ...(readSignal ? [readSignal] : [])]),
+      });
+      if (response.status !== 200 && response.status !== 206) {
+        throw refusal(`${what} (${webApp.name})`, response.status, response.bodyAsText ?? "");
+      }
+      const isPart = response.status === 206 && !/^bytes 0-/.test(response.headers.get("content-range") ?? "");
+      try {
+        return wholeLines(await endOf(response.readableStreamBody, lastBytes), isPart);
+      } catch (error) {
+        throw signal.aborted ? cancelled(signal) : translate(`${what} (${webApp.name})`, error);
+      }
+    },
     downloadLogs: async () => {
       const response = await attempt("download the logs", "/api/logs/docker/zip", { isStream: true, timeoutMs: UPLOAD_TIMEOUT_MS });
       if (response.status !== 200) throw refusal(`give the logs of ${webApp.name}`, response.status, response.bodyAsText ?? "");
       return response.readableStreamBody as Readable;
     },
   };
+}
+
+/** `/home/LogFiles/x.log` is `/api/vfs/LogFiles/x.log`: built from the path, so that a URL in a log cannot send the token elsewhere. */
+function vfsPathOf(path: string): string {
+  const [, below] = /^\/home\/LogFiles\/(.+)$/.exec(path) ?? [];
+  const segments = below?.split("/") ?? [];
+  if (segments.length === 0 || segments.some((segment) => ["", ".", ".."].includes(segment)))
+    throw new KnownError("azure/not-found", `${path} is no file below /home/LogFiles`, {
+      hint: "`passwordless-pg logs download` gives all log files there are",
+    });
+  return `/api/vfs/LogFiles/${segments.map(encodeURIComponent).join("/")}`;
+}
+
+/**
+ * The last bytes of a body, and whether there were more. Whether Kudu heeds a Range header is not established: the public source of KuduLite
+ * leaves it to ASP.NET, whose versions differ. So the whole file may come.
+ */
+async function endOf(body: NodeJS.ReadableStream | undefined, lastBytes: number): Promise<{ bytes: Buffer; isCut: boolean }> {
+  const chunks: Buffer[] = [];
+  let kept = 0;
+  let isCut = false;
+  for await (const chunk of body ?? []) {
+    const piece = Buffer.from(chunk as Uint8Array);
+    chunks.push(piece);
+    kept += piece.length;
+    for (let first = chunks[0]; first && kept - first.length >= lastBytes; first = chunks[0]) {
+      kept -= first.length;
+      chunks.shift();
+      isCut = true;
+    }
+  }
+  const bytes = Buffer.concat(chunks);
+  return { bytes: bytes.subarray(Math.max(0, bytes.length - lastBytes)), isCut: isCut || bytes.length > lastBytes };
+}
+
+/** Without the rest of a line at the beginning. */
+function wholeLines({ bytes, isCut }: { bytes: Buffer; isCut: boolean }, isPart: boolean): LogFile {
+  if (!isCut && !isPart) return { bytes, isWhole: true };
+  const end = bytes.indexOf(10);
+  return { bytes: bytes.subarray(end < 0 ? bytes.length : end + 1), isWhole: false };
 }
 
 /** The chunks of a body; ends when the other side ends, breaks off or is silent for too long. The caller connects again. */

@@ -15,7 +15,8 @@ export interface KuduStream {
 
 const WELCOME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d {2}Welcome, you are now connected to log-streaming service\.$/;
 const TAIL_START = /^Starting Log Tail -n \d+ of existing logs -+$/;
-const TAIL_FILE = /^(\/\S.*\.(?:txt|log|htm)) {2}\((https?:\/\/\S+)\)$/i;
+/** Files outside `LogFiles` have no URL: then one blank ends the line. */
+const TAIL_FILE = /^(\/\S.*\.(?:txt|log|htm)) {2}\((?:https?:\/\/\S+)\)$|^(\/appsvctmp\/\S+\.(?:txt|log|htm)) $/i;
 const TAIL_END = /^Ending Log Tail of existing logs -+$/;
 const LIVE_START = /^Starting Live Log Stream -+$/;
 const HEARTBEAT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d {2}No new trace in the past \d+ min\(s\)\.$/;
@@ -40,7 +41,8 @@ export function createKuduStream(): KuduStream {
       phase = "tail-done";
       return finishFile();
     }
-    const path = TAIL_FILE.exec(line)?.[1];
+    const [, listed, volatile] = TAIL_FILE.exec(line) ?? [];
+    const path = listed ?? volatile;
     if (path === undefined) {
       file?.lines.push(line);
       return undefined;

@@ -3,7 +3,7 @@ import { KnownError } from "../base/errors.ts";
 import { createRecordAssembler, type RecordAssembler } from "./assemble-records.ts";
 import { createKuduStream, type KuduEvent } from "./kudu-stream.ts";
 import type { LogRecord } from "./log-record.ts";
-import { createOverlap, type Overlap } from "./overlap.ts";
+import { createOverlap, type LogFileEnd, type Overlap } from "./overlap.ts";
 import { createLineSplitter } from "./split-lines.ts";
 
 /** What happens to the connection, for the line under the log. */
@@ -11,7 +11,7 @@ export type TailState =
   | { readonly state: "connecting" }
   | { readonly state: "live" }
   | { readonly state: "waiting"; readonly delayMs: number; readonly reason: string }
-  /** More lines came while there was no connection than Kudu repeats: some of this file are missing. */
+  /** More lines came while there was no connection than Kudu repeats, and the file itself did not have them or could not be read. */
   | { readonly state: "gap"; readonly path: string };
 
 export interface TailOptions {
@@ -19,6 +19,8 @@ export interface TailOptions {
   readonly app: string;
   /** Opens Kudu's log stream (`GET /api/logstream`). Must end when the signal is aborted. */
   open(signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+  /** The end of a log file, from the beginning of a line on: for lines that Kudu no longer repeats. `path` is as in the stream. */
+  readFile?(path: string): Promise<{ readonly bytes: Uint8Array; readonly isWhole: boolean }>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   onState?(state: TailState): void;
@@ -32,6 +34,7 @@ const FIRST_DELAY_MS = 250;
 const LAST_DELAY_MS = 10_000;
 /** A connection that lived this long was a success. */
 const STEADY_MS = 1_000;
+const READ_TRIES = 3;
 
 /** Another try would meet the same answer. */
 const FINAL: ReadonlySet<string> = new Set([
@@ -48,7 +51,8 @@ const FINAL: ReadonlySet<string> = new Set([
  * each line once. Begins with the last ten lines of each log file. Ends when the signal is aborted.
  * @throws whatever `open` throws for good: signed out, denied, not found; and everything that is no KnownError or network error.
  */
-export async function* tailLogs({ app, open, clock, signal, onState = () => {} }: TailOptions): AsyncGenerator<LogRecord> {
+export async function* tailLogs(options: TailOptions): AsyncGenerator<LogRecord> {
+  const { app, open, clock, signal, onState = () => {} } = options;
   const assembler = createRecordAssembler(app, () => clock.now());
   const overlap = createOverlap();
   for (let delayMs = FIRST_DELAY_MS; !signal.aborted; delayMs = Math.min(2 * delayMs, LAST_DELAY_MS)) {
@@ -59,7 +63,8 @@ export async function* tailLogs({ app, open, clock, signal, onState = () => {} }
       for await (const events of connection(open, clock, signal, assembler)) {
         for (const event of events) {
           if (event.kind === "terminated") reason = event.reason;
-          else yield* recordsOf(event, overlap, assembler, onState);
+          else if (event.kind === "tail") yield* await tailRecords(event, overlap, assembler, options);
+          else yield* liveRecords(event, overlap, assembler, onState);
         }
         yield* assembler.flush(clock.now() - HOLD_MS);
       }
@@ -77,17 +82,50 @@ export async function* tailLogs({ app, open, clock, signal, onState = () => {} }
   yield* assembler.flush();
 }
 
-function recordsOf(event: KuduEvent, overlap: Overlap, assembler: RecordAssembler, onState: (state: TailState) => void): LogRecord[] {
+function liveRecords(
+  event: Extract<KuduEvent, { kind: "live" | "live-start" }>,
+  overlap: Overlap,
+  assembler: RecordAssembler,
+  onState: (state: TailState) => void,
+): readonly LogRecord[] {
   if (event.kind === "live") {
     overlap.shown(event.line);
-    return [...assembler.push(event.line, {})];
+    return assembler.push(event.line, {});
   }
-  if (event.kind === "live-start") onState({ state: "live" });
-  if (event.kind !== "tail") return [];
-  const { lines, isComplete } = overlap.unseen(event.path, event.lines);
-  if (!isComplete) onState({ state: "gap", path: event.path });
+  overlap.begun();
+  onState({ state: "live" });
+  return [];
+}
+
+/** The unseen lines of a tail; those that it no longer has, from the file. The stream waits meanwhile. */
+async function tailRecords(
+  { path, lines: tail }: Extract<KuduEvent, { kind: "tail" }>,
+  overlap: Overlap,
+  assembler: RecordAssembler,
+  options: TailOptions,
+): Promise<readonly LogRecord[]> {
+  const { within, ...inTail } = overlap.unseen(path, tail);
+  const file = inTail.isComplete ? undefined : await readEnd(path, options);
+  const { lines, isComplete } = (file && within(file)) ?? inTail;
+  if (!isComplete) options.onState?.({ state: "gap", path });
   // A tail is complete: its last record goes out before the next file's first.
-  return [...lines.flatMap((line) => assembler.push(line, { path: event.path })), ...assembler.flush()];
+  return [...lines.flatMap((line) => assembler.push(line, { path })), ...assembler.flush()];
+}
+
+/** `undefined` when the file cannot be read: the tail goes on without it. */
+async function readEnd(path: string, { readFile, clock, signal }: TailOptions): Promise<LogFileEnd | undefined> {
+  for (let tries = 1; readFile; tries += 1) {
+    try {
+      const { bytes, isWhole } = await readFile(path);
+      // Kudu's stream has no empty lines either.
+      return { lines: createLineSplitter().push(bytes).filter(Boolean), isWhole };
+    } catch (error) {
+      if (signal.aborted || !(error instanceof KnownError || isPassing(error))) throw error;
+      if (tries === READ_TRIES || !isPassing(error)) return undefined;
+    }
+    await clock.sleep(FIRST_DELAY_MS, signal);
+  }
+  return undefined;
 }
 
 /**

@@ -9,6 +9,7 @@ import { type TailOptions, type TailState, tailLogs } from "../../src/logs/tail-
 import { createFakeKudu } from "./fake-kudu.ts";
 
 const APP = "/home/LogFiles/2026_02_07_m1_default_docker.log";
+const NEXT_DAY = "/home/LogFiles/2026_02_08_m1_default_docker.log";
 const PLATFORM = "/home/LogFiles/2026_02_07_m1_docker.log";
 
 /** Time passes between connections only: waits for a reconnect end at once, waits for more lines never. */
@@ -43,29 +44,42 @@ const happening = fc.oneof(
       text: fc.constantFrom("tick", "tock", "naïve 🫖", "why?"),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("cut" as const), missed: fc.integer({ min: 0, max: 10 }), half: fc.boolean() }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("cut" as const),
+      missed: fc.oneof(fc.integer({ min: 0, max: 10 }), fc.integer({ min: 11, max: 80 })),
+      half: fc.boolean(),
+      isNewDay: fc.boolean(),
+      isReadWhole: fc.boolean(),
+    }),
+  },
 );
 
-test("loses and doubles nothing over reconnects, however the bytes are cut", async () => {
+test("loses and doubles nothing over reconnects, however the bytes are cut and however much was missed", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(happening, { maxLength: 60 }), fc.integer({ min: 1, max: 40 }), async (happenings, chunk) => {
       const kudu = createFakeKudu();
-      const written = new Map<string, string[]>([APP, PLATFORM].map((path) => [path, []]));
+      const written = { app: [] as string[], platform: [] as string[] };
       let count = 0;
-      const write = (path: string, text: string): string => {
+      let app = APP;
+      const write = (file: string, text: string): string => {
         count += 1;
         // Stamps repeat in pairs, as lines of one write have one stamp.
         const stamp = `2026-02-07T09:12:31.${String(Math.floor(count / 2)).padStart(9, "0")}Z`;
-        const line = `${stamp} ${path === PLATFORM ? "Site started. " : ""}${text} `;
-        kudu.append(path, line);
-        written.get(path)?.push(line);
+        const line = `${stamp} ${file === PLATFORM ? "Site started. " : ""}${text} `;
+        kudu.append(file === PLATFORM ? PLATFORM : app, line);
+        written[file === PLATFORM ? "platform" : "app"].push(line);
         return line;
       };
       const ends = new AbortController();
+      const states: TailState[] = [];
       const rest = [...happenings];
+      let text = "";
+      let isReadWhole = true;
       // Connections: each gives the tails, then live lines until a cut.
       const open = async function* (): AsyncGenerator<Buffer> {
-        let text = kudu.greeting();
+        text = kudu.greeting();
         const flush = function* () {
           const bytes = Buffer.from(text);
           text = "";
@@ -75,6 +89,8 @@ test("loses and doubles nothing over reconnects, however the bytes are cut", asy
         for (let next = rest.shift(); next; next = rest.shift()) {
           if (next.kind === "line") text += `\n${write(next.file, next.text)}\n`;
           else {
+            if (next.isNewDay) app = NEXT_DAY;
+            isReadWhole = next.isReadWhole;
             for (let missed = 0; missed < next.missed; missed += 1) {
               const line = write(missed % 3 ? APP : PLATFORM, "missed");
               if (next.half && missed === 0) text += line.slice(0, 35);
@@ -87,15 +103,21 @@ test("loses and doubles nothing over reconnects, however the bytes are cut", asy
         ends.abort();
         yield Buffer.from("\n");
       };
-      const records = await collect({ open: async () => open(), clock: pausedClock(), signal: ends.signal });
-      for (const [path, source] of [
-        [APP, "app"],
-        [PLATFORM, "platform"],
-      ] as const) {
+      const readFile = async (path: string) => {
+        // The app goes on while its file is read.
+        text += `\n${write(APP, "meanwhile")}\n`;
+        const lines = kudu.files.get(path) ?? [];
+        const part = isReadWhole ? lines : lines.slice(-85);
+        return { bytes: Buffer.from(part.map((line) => `${line}\n`).join("")), isWhole: part.length === lines.length };
+      };
+      const onState = (state: TailState) => states.push(state);
+      const records = await collect({ open: async () => open(), readFile, clock: pausedClock(), signal: ends.signal, onState });
+      for (const source of ["app", "platform"] as const) {
         const shown = records.filter((record) => record.source === source).map(({ time, message }) => `${time} ${message}`);
         const ascii = (line: string) => line.replace(/[^\x20-\x3e\x40-\x7e]+/g, "?").trimEnd();
-        expect(shown.map(ascii)).toEqual(written.get(path)?.map(ascii));
+        expect(shown.map(ascii)).toEqual(written[source].map(ascii));
       }
+      expect(states).not.toContainEqual(expect.objectContaining({ state: "gap" }));
     }),
     { numRuns: 300 },
   );
@@ -122,7 +144,17 @@ test("does not show again what a quiet file said long ago", async () => {
   expect(records.filter(({ source }) => source === "platform").length).toBe(1);
 });
 
-test("says when more was missed than the tail repeats", async () => {
+test.each<[string, TailOptions["readFile"], number]>([
+  ["there is no way to read the file", undefined, 0],
+  ["the file is gone", () => Promise.reject(new KnownError("azure/not-found", "404")), 1],
+  ["the file cannot be read for now", () => Promise.reject(new KnownError("azure/unreachable", "503")), 3],
+  ["the file is another one", async () => ({ bytes: Buffer.from("2026-02-07T09:00:00.1Z else\n"), isWhole: true }), 1],
+])("says when more was missed than the tail repeats and %s", async (_why, readFile, tries) => {
+  let reads = 0;
+  const counted: TailOptions["readFile"] = (path) => {
+    reads += 1;
+    return readFile?.(path) ?? Promise.reject(new Error("unexpected"));
+  };
   const kudu = createFakeKudu();
   const ends = new AbortController();
   const states: TailState[] = [];
@@ -133,8 +165,70 @@ test("says when more was missed than the tail repeats", async () => {
     yield Buffer.from(kudu.greeting());
     if (connections === 2) ends.abort();
   };
-  await collect({ open: async () => open(), clock: pausedClock(), signal: ends.signal, onState: (state) => states.push(state) });
+  const onState = (state: TailState) => states.push(state);
+  const given = readFile ? { readFile: counted } : {};
+  const records = await collect({ open: async () => open(), ...given, clock: pausedClock(), signal: ends.signal, onState });
   expect(states.filter(({ state }) => state === "gap")).toEqual([{ state: "gap", path: APP }]);
+  expect(records).toHaveLength(20);
+  expect(reads).toBe(tries);
+});
+
+test("shows what it has when even the end of the file does not reach back, and says so", async () => {
+  const kudu = createFakeKudu();
+  const ends = new AbortController();
+  const states: TailState[] = [];
+  let connections = 0;
+  const open = async function* (): AsyncGenerator<Buffer> {
+    connections += 1;
+    for (let index = 0; index < 50; index += 1) kudu.append(APP, `2026-02-07T09:00:0${connections}.${index + 100}Z ${index}`);
+    yield Buffer.from(kudu.greeting());
+    if (connections === 2) ends.abort();
+  };
+  const readFile = async () => ({ bytes: Buffer.from(`${kudu.files.get(APP)?.slice(-30).join("\n")}\n`), isWhole: false });
+  const onState = (state: TailState) => states.push(state);
+  const records = await collect({ open: async () => open(), readFile, clock: pausedClock(), signal: ends.signal, onState });
+  expect(records.slice(10).map(({ message }) => Number(message))).toEqual(Array.from({ length: 30 }, (_, index) => 20 + index));
+  expect(states).toContainEqual({ state: "gap", path: APP });
+});
+
+test("does not tell the history of a file that turns up later", async () => {
+  const kudu = createFakeKudu();
+  const ends = new AbortController();
+  let connections = 0;
+  const open = async function* (): AsyncGenerator<Buffer> {
+    connections += 1;
+    if (connections === 1) kudu.append("/appsvctmp/volatile/logs/runtime/a.log", "2026-02-07T09:00:00.500Z now");
+    else {
+      for (let index = 0; index < 40; index += 1) kudu.append(APP, `2026-02-0${index < 20 ? 1 : 7}T10:00:00.${index + 100}Z ${index}`);
+      ends.abort();
+    }
+    yield Buffer.from(kudu.greeting());
+  };
+  const readFile = async (path: string) => ({ bytes: Buffer.from(`${kudu.files.get(path)?.join("\n")}\n`), isWhole: true });
+  const records = await collect({ open: async () => open(), readFile, clock: pausedClock(), signal: ends.signal });
+  expect(records.map(({ message }) => message)).toEqual(["now", ...Array.from({ length: 20 }, (_, index) => String(20 + index))]);
+});
+
+test("follows a file that was renamed as it grew too long", async () => {
+  const kudu = createFakeKudu();
+  const ends = new AbortController();
+  let count = 0;
+  const write = (lines: number) => {
+    for (const end = count + lines; count < end; count += 1) kudu.append(APP, `2026-02-07T09:00:00.${count + 100}Z ${count}`);
+  };
+  const open = async function* (): AsyncGenerator<Buffer> {
+    const isFirst = count === 0;
+    write(30);
+    if (!isFirst) {
+      kudu.rename(APP, APP.replace(".log", ".1.log"));
+      write(25);
+      ends.abort();
+    }
+    yield Buffer.from(kudu.greeting());
+  };
+  const readFile = async (path: string) => ({ bytes: Buffer.from(`${kudu.files.get(path)?.join("\n")}\n`), isWhole: true });
+  const records = await collect({ open: async () => open(), readFile, clock: pausedClock(), signal: ends.signal });
+  expect(records.map(({ message }) => Number(message))).toEqual(Array.from({ length: 65 }, (_, index) => 20 + index));
 });
 
 test("backs off from 250 ms to 10 s while it cannot connect, and gives up only for good reasons", async () => {

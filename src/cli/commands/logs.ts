@@ -15,6 +15,9 @@ interface TailOptions {
   readonly level?: string;
 }
 
+/** What is read of a log file for the lines that came while there was no connection. */
+const MISSED_BYTES = 4 * 1024 * 1024;
+
 /** Lines until Ctrl-C, which is the usual end and so tells of no error. */
 export async function tail(io: Io, options: TailOptions & GlobalOptions, directory: string): Promise<number> {
   const [{ recordFilter }, { tailLogs }, { terminalText }] = await Promise.all([
@@ -39,6 +42,7 @@ export async function tail(io: Io, options: TailOptions & GlobalOptions, directo
       const records = tailLogs({
         app: site.name,
         open: (signal) => scm.openLogStream(signal),
+        readFile: (path) => scm.readLogFile(path, { lastBytes: MISSED_BYTES }),
         clock: session.clock,
         signal: io.signal,
         onState: (change) => {
