@@ -4,6 +4,7 @@ import type { Deployment, DeploymentLogEntry, ScmSite } from "../cloud/scm-site.
 import type { SiteClient } from "../cloud/site-client.ts";
 import type { WebApp, WebApps } from "../cloud/web-apps.ts";
 import { type AnyStep, defineStep, type Step } from "../engine/step.ts";
+import { tellingLines } from "../logs/telling-lines.ts";
 import type { Package } from "../package/pack.ts";
 
 /** Tag on the web app with the hash of the package that runs on it. A tag, because writing one restarts nothing. */
@@ -41,6 +42,10 @@ const buildDeadlineMs = 20 * 60_000;
 const unknownDeploymentMs = 2 * 60_000;
 const startDeadlineMs = 15 * 60_000;
 const healthDeadlineMs = 5 * 60_000;
+/** Of the app's log, for the message of a failed start. */
+const logLines = 30;
+const logBytes = 512 * 1024;
+const logReadMs = 20_000;
 
 /** What runs and what should: `running` is absent when this tool has deployed nothing yet. */
 export interface DeploymentState {
@@ -244,8 +249,29 @@ async function waitForHealth(path: string, context: DeploymentContext, site: Web
   );
 }
 
-/** The tail that the log stream begins with, for the error message. */
+/** What the app said of its failed start, for the error message: the telling lines of its log file, else the last ones of the stream. */
 async function lastLines(scm: ScmSite, context: DeploymentContext): Promise<string> {
+  const lines = (await fromLogFile(scm, context)) ?? (await fromLogStream(scm, context));
+  return lines.length > 0 ? `:\n${lines.map((line) => `  ${line}`).join("\n")}` : "";
+}
+
+/** `undefined` when there is no such file, or none that can be read now: the message is better without its lines than not at all. */
+async function fromLogFile(scm: ScmSite, context: DeploymentContext): Promise<readonly string[] | undefined> {
+  try {
+    const path = await scm.newestAppLog();
+    if (path === undefined) return undefined;
+    const signal = AbortSignal.any([context.signal, AbortSignal.timeout(logReadMs)]);
+    const { bytes } = await scm.readLogFile(path, { lastBytes: logBytes, signal });
+    const lines = tellingLines(Buffer.from(bytes).toString("utf8").split(/\r?\n/), logLines);
+    return lines.length > 0 ? lines : undefined;
+  } catch (error) {
+    if (context.signal.aborted || !(error instanceof KnownError)) throw error;
+    return undefined;
+  }
+}
+
+/** The tail that the log stream begins with. */
+async function fromLogStream(scm: ScmSite, context: DeploymentContext): Promise<readonly string[]> {
   const limit = AbortSignal.any([context.signal, AbortSignal.timeout(4_000)]);
   let text = "";
   try {
@@ -257,16 +283,11 @@ async function lastLines(scm: ScmSite, context: DeploymentContext): Promise<stri
     if (context.signal.aborted) throw error;
     // the message is better without these lines than not at all
   }
-  const lines = text
+  return text
     .split("\n")
     .map((line) => line.trimEnd())
-    .filter((line) => line && !/Log (Tail|Stream)|log-streaming service|^\/.*\(http/.test(line));
-  return lines.length > 0
-    ? `:\n${lines
-        .slice(-20)
-        .map((line) => `  ${line}`)
-        .join("\n")}`
-    : "";
+    .filter((line) => line && !/Log (Tail|Stream)|log-streaming service|^\/.*\(http/.test(line))
+    .slice(-20);
 }
 
 /** Asks again and again, slower with time; false when the deadline came first. */

@@ -117,6 +117,17 @@ describe("the mistakes of a newcomer", () => {
     expect(bodyOf(run.stdout).error).toMatchObject({ code: "deploy/start-failed", message: expect.stringContaining("no idea where I am") });
   });
 
+  test("an app that does not start and says much after its error: the error all the same", async ({ cli }) => {
+    const noise = 'process.on("exit", () => { for (let n = 0; n < 50; n += 1) console.log("goodbye " + n); });';
+    const folder = nodeApp(cli.folder(), `${noise}\nthrow new Error("no idea where I am");\n`);
+    const run = await cli.run(["up", "--local", "--yes", "--json", "--name", "talking", folder]);
+    expect(run.code).toBe(1);
+    const { code, message } = bodyOf(run.stdout).error;
+    expect(code).toBe("deploy/start-failed");
+    expect(message).toMatch(/Error: no idea where I am\n\s+at .*server\.js:2/);
+    expect(message.split("\n").length).toBeLessThan(35);
+  });
+
   test("--version and --help print to stdout and end with 0", async ({ cli }) => {
     expect(await cli.run(["--version"])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/), stderr: "" });
     for (const command of [[], ["up"], ["logs", "tail"], ["local", "env"], ["principal", "add"]]) {
