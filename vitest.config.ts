@@ -8,7 +8,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/e2e/**", "test/contract/**", "test/matrix/**"],
+          exclude: ["test/e2e/**", "test/clients/**", "test/contract/**", "test/matrix/**"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -28,6 +28,16 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+        },
+      },
+      {
+        // Foreign clients (az of two versions, Python SDKs, psql): `npm run test:clients`. Installs them at first use.
+        test: {
+          name: "clients",
+          include: ["test/clients/**/*.test.ts"],
+          globalSetup: ["test/clients/support/write-coverage.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
         },
       },
       {

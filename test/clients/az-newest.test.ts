@@ -1,0 +1,3 @@
+import { azSuite } from "./support/az-suite.ts";
+
+azSuite("newest");
