@@ -1,0 +1,135 @@
+import { readFileSync } from "node:fs";
+import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import * as yazl from "yazl";
+import { systemClock } from "../../src/base/clock.ts";
+import { type Cloud, openCloud } from "../../src/cloud/cloud.ts";
+import { signIn } from "../../src/cloud/credential.ts";
+import type { Environment } from "../../src/cloud/environment.ts";
+import type { WebApp } from "../../src/cloud/web-apps.ts";
+import { type TailState, tailLogs } from "../../src/logs/tail-logs.ts";
+import { startTestEmulator } from "../support/emulator.ts";
+
+const GROUP = "rg-tail";
+const APP = "tail-app";
+/** Counts as fast as timers go; each process from 1 on. */
+const CODE = `
+const http = require("http");
+let n = 0;
+setInterval(() => console.log("line " + process.pid + " " + ++n), 2);
+http.createServer((q, r) => r.end("ok")).listen(process.env.PORT);
+`;
+
+let release: () => Promise<void>;
+let cloud: Cloud;
+let site: WebApp;
+
+beforeAll(async () => {
+  const started = await startTestEmulator();
+  release = started.release;
+  const { endpoints, caPem, clientId, clientSecretFile } = started.emulator;
+  const environment: Environment = {
+    name: "local",
+    hasOwnAuthority: true,
+    resourceManager: endpoints.resourceManager,
+    authorityHost: endpoints.authority,
+    scopes: {
+      resourceManager: "https://management.azure.com/.default",
+      postgres: "https://ossrdbms-aad.database.windows.net/.default",
+      appService: "https://appservice.azure.com/.default",
+    },
+    siteScheme: "https",
+    caPem,
+  };
+  const credential = await signIn(environment, {
+    tenantId: endpoints.tenantId,
+    clientId,
+    clientSecret: readFileSync(clientSecretFile, "utf8"),
+  });
+  const signal = new AbortController().signal;
+  cloud = await openCloud({ environment, credential, subscriptionId: endpoints.subscriptionId, signal, clock: systemClock });
+  await cloud.resourceGroups.put(GROUP, { location: "eastus", tags: {} });
+  const plan = await cloud.webApps.createPlan(GROUP, "tail-plan", { location: "eastus", sku: "B1", tier: "Basic", capacity: 1, tags: {} });
+  const config = { runtime: "NODE|20-lts", startup: "node server.js" };
+  site = await cloud.webApps.create(GROUP, APP, { location: "eastus", planId: plan.id, config, settings: {}, tags: {} });
+  await cloud.webApps.enableFileSystemLogging(GROUP, APP);
+  const zip = new yazl.ZipFile();
+  zip.addBuffer(Buffer.from(CODE), "server.js");
+  zip.end();
+  const bytes = await buffer(zip.outputStream);
+  const { deploymentId } = await cloud.scmSite(site).zipDeploy({ stream: () => Readable.from([bytes]), size: bytes.length });
+  await vi.waitFor(
+    async () => expect(await cloud.webApps.deploymentStatus(GROUP, APP, deploymentId)).toMatchObject({ status: "RuntimeSuccessful" }),
+    { timeout: 60_000, interval: 200 },
+  );
+});
+afterAll(() => release?.());
+
+/** The numbered lines of the app's log file. */
+async function inFile(lastBytes = 8 * 1024 * 1024): Promise<string[]> {
+  const scm = cloud.scmSite(site);
+  const path = await scm.newestAppLog();
+  if (path === undefined) throw new Error("no log file");
+  const { bytes } = await scm.readLogFile(path, { lastBytes });
+  return (
+    Buffer.from(bytes)
+      .toString("utf8")
+      .match(/line \d+ \d+(?=\n)/g) ?? []
+  );
+}
+
+it("shows every line once while settings are written, each of which cuts the stream", async () => {
+  const scm = cloud.scmSite(site);
+  const ends = new AbortController();
+  const states: TailState[] = [];
+  const reads: string[] = [];
+  const shown: string[] = [];
+  const records = tailLogs({
+    app: APP,
+    open: (signal) => scm.openLogStream(signal),
+    readFile: (path) => {
+      reads.push(path);
+      return scm.readLogFile(path, { lastBytes: 4 * 1024 * 1024 });
+    },
+    clock: systemClock,
+    signal: AbortSignal.any([ends.signal, AbortSignal.timeout(50_000)]),
+    onState: (state) => states.push(state),
+  });
+  const connections = () => states.filter(({ state }) => state === "live").length;
+  const recycles = [1, 2, 3];
+  let writing: Promise<unknown> = Promise.resolve();
+  let target = 200;
+  for await (const { message } of records) {
+    if (message.startsWith("line ")) shown.push(message);
+    if (shown.length < target || connections() < 4 - recycles.length) continue;
+    const next = recycles.shift();
+    if (next === undefined) break;
+    target = shown.length + 200;
+    writing = writing.then(() => cloud.webApps.putSettings(GROUP, APP, { NUMBER: String(next) }));
+  }
+  ends.abort();
+  await writing;
+  const written = await inFile();
+  const from = written.indexOf(shown[0] ?? "");
+  expect(shown).toEqual(written.slice(from, from + shown.length));
+  expect(connections()).toBeGreaterThan(1);
+  expect(reads.length).toBeGreaterThan(0);
+  expect(states).not.toContainEqual(expect.objectContaining({ state: "gap" }));
+});
+
+it("reads the end of a file from the beginning of a line on, and nothing outside the log folder", async () => {
+  const all = await inFile();
+  const end = await inFile(1000);
+  expect(end.length).toBeGreaterThan(3);
+  expect(end.length).toBeLessThan(40);
+  expect(all.length).toBeGreaterThan(end.length);
+  const scm = cloud.scmSite(site);
+  for (const path of [
+    "/home/LogFiles/../site/wwwroot/server.js",
+    "/home/site/wwwroot/server.js",
+    "https://elsewhere.example/x.log",
+    "/home/LogFiles/no.log",
+  ])
+    await expect(scm.readLogFile(path, { lastBytes: 1000 })).rejects.toMatchObject({ code: "azure/not-found" });
+});
