@@ -5,9 +5,8 @@ import { openScene } from "./scene.ts";
 /** The calls after which most was half done when this was written; `npm run test:matrix` takes every call. */
 const telling: readonly Interruption[] = [
   { command: "up", signal: "SIGKILL", phase: "done", at: /PUT .*flexibleServers\/[^/]+$/ },
-  { command: "up", signal: "SIGKILL", phase: "done", at: /PUT .*sites\/[^/]+$/ },
+  { command: "up", signal: "SIGKILL", phase: "done", at: /PUT .*databases/ },
   { command: "up", signal: "SIGKILL", phase: "done", at: /PUT .*linkers/ },
-  { command: "up", signal: "SIGKILL", phase: "arrived", at: /SQL/ },
   { command: "up", signal: "SIGKILL", phase: "done", at: /POST \/api\/zipdeploy/ },
   { command: "up", signal: "SIGINT", phase: "arrived", at: /azureAsyncOperation/ },
   { command: "up", signal: "SIGINT", phase: "arrived", at: /\/api\/deployments/ },

@@ -16,7 +16,7 @@ export interface Ended {
   readonly ms: number;
 }
 
-export interface Run {
+interface Run {
   readonly child: ChildProcess;
   readonly ended: Promise<Ended>;
 }
