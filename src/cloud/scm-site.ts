@@ -41,7 +41,7 @@ export interface DeploymentLogEntry {
 }
 
 /** The end of a log file, or all of it. */
-export interface LogFile {
+interface LogFile {
   readonly bytes: Uint8Array;
   readonly isWhole: boolean;
 }
@@ -411,9 +411,8 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
     },
     newestAppLog: async () => {
       const files = (await readJson<readonly WireLogFile[]>("list the log files", "/api/logs/docker")) ?? [];
-      return files
-        .filter(({ path }) => path?.endsWith("_default_docker.log"))
-        .sort((one, other) => Date.parse(other.lastUpdated ?? "") - Date.parse(one.lastUpdated ?? ""))[0]?.path;
+      const changed = ({ lastUpdated = "" }: WireLogFile): number => Date.parse(lastUpdated) || 0;
+      return files.filter(({ path }) => path?.endsWith("_default_docker.log")).sort((one, other) => changed(other) - changed(one))[0]?.path;
     },
     readLogFile: async (path, { lastBytes, signal: readSignal }) => {
       const what = `read the log file ${path}`;

@@ -7,9 +7,11 @@ import { systemClock } from "../../src/base/clock.ts";
 import { type Cloud, openCloud } from "../../src/cloud/cloud.ts";
 import { signIn } from "../../src/cloud/credential.ts";
 import type { Environment } from "../../src/cloud/environment.ts";
+import { scmSite } from "../../src/cloud/scm-site.ts";
 import type { WebApp } from "../../src/cloud/web-apps.ts";
 import { type TailState, tailLogs } from "../../src/logs/tail-logs.ts";
 import { startTestEmulator } from "../support/emulator.ts";
+import { contextOf, type Exchange, startReplay } from "./replay-server.ts";
 
 const GROUP = "rg-tail";
 const APP = "tail-app";
@@ -132,4 +134,41 @@ it("reads the end of a file from the beginning of a line on, and nothing outside
     "/home/LogFiles/no.log",
   ])
     await expect(scm.readLogFile(path, { lastBytes: 1000 })).rejects.toMatchObject({ code: "azure/not-found" });
+});
+
+it("takes a part of a file from a Kudu that heeds ranges, and the newest of several instances' files", async () => {
+  const azure = await startReplay();
+  const say = (path: string, status: number, body: unknown, headers = {}): Exchange => ({
+    request: { method: "GET", url: `https://azure${path}` },
+    response: { status, headers, body },
+  });
+  const file = (machine: string, kind: string, lastUpdated: string) => ({
+    machineName: machine,
+    lastUpdated,
+    size: 9,
+    path: `/home/LogFiles/2026_02_07_${machine}_${kind}.log`,
+  });
+  const newest = file("m 2", "default_docker", "2026-02-07T09:02:00Z");
+  const files = [file("m1", "default_docker", "2026-02-07T09:01:00Z"), newest, file("m1", "docker", "2026-02-07T09:03:00Z")];
+  const vfs = "/api/vfs/LogFiles/2026_02_07_m%202_default_docker.log";
+  try {
+    azure.play([
+      say("/api/logs/docker", 200, files),
+      say(vfs, 206, Buffer.from("st of a line\nwhole\n"), { "content-range": "bytes 80-98/99" }),
+      say(vfs, 206, Buffer.from("all\nof it\n"), { "content-range": "bytes 0-9/10" }),
+      say(vfs, 503, "<html><title>503</title></html>"),
+    ]);
+    const scm = scmSite(contextOf(azure, "00000000-0000-0000-0000-000000000000"), { name: "app", scmHost: azure.host });
+    expect(await scm.newestAppLog()).toBe(newest.path);
+    const read = async () => {
+      const { bytes, isWhole } = await scm.readLogFile(newest.path, { lastBytes: 19 });
+      return { text: Buffer.from(bytes).toString("utf8"), isWhole };
+    };
+    expect(await read()).toEqual({ text: "whole\n", isWhole: false });
+    expect(azure.requests.at(-1)?.headers.range).toBe("bytes=-19");
+    expect(await read()).toEqual({ text: "all\nof it\n", isWhole: true });
+    await expect(read()).rejects.toMatchObject({ code: "azure/failed" });
+  } finally {
+    await azure.close();
+  }
 });

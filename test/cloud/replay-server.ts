@@ -92,7 +92,8 @@ export async function startReplay(): Promise<ReplayServer> {
       }
       const isSilent = answer.body === null && answer.status !== 202;
       response.writeHead(answer.status, { "content-type": "application/json; charset=utf-8" });
-      response.end(isSilent ? undefined : JSON.stringify(answer.body));
+      // A file's bytes go as they are.
+      response.end(isSilent ? undefined : Buffer.isBuffer(answer.body) ? answer.body : JSON.stringify(answer.body));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
