@@ -217,9 +217,11 @@ export function azureCodeOf(error: unknown): string | undefined {
 const NO_AUTHORITY =
   /endpoints_resolution_error|openid_config_error|network_error|PARSE_ERROR|\bE(CONN\w+|TIMEDOUT|PIPE|AI_AGAIN|NOTFOUND|HOSTUNREACH|NETUNREACH|PROTO)\b|socket hang up|certificate|no token within/i;
 
-/** Did the sign-in fail on its way, so that another try may succeed? */
+/** Did the sign-in fail on its way, so that another try may succeed? Away from Azure nobody answers for managed identities: that is no failure. */
 export function isSignInBroken(error: unknown): boolean {
-  return error instanceof Error && (NO_AUTHORITY.test(error.message) || isSignInBroken(error.cause));
+  if (!(error instanceof Error)) return false;
+  const told = error.message.split("\n").filter((line) => !line.includes("ManagedIdentityCredential"));
+  return told.some((line) => NO_AUTHORITY.test(line)) || isSignInBroken(error.cause);
 }
 
 /** A failed sign-in, with the way to sign in; `azure/unreachable` when nobody was asked at all. */

@@ -28,7 +28,7 @@ test("fast: ends at the poll after the work is done, and the change is seen then
   const seen: string[] = [];
   operations.define("test/work", { work: async () => "result", finish: () => void seen.push("finished") });
   const { id, retryAfterSeconds } = operations.accept(request);
-  expect(retryAfterSeconds).toBe(0);
+  expect(retryAfterSeconds).toBe(1);
   await turn();
   expect([operations.poll(id)?.status, seen]).toEqual(["InProgress", []]);
   expect(operations.running("/SUBSCRIPTIONS/s/resourcegroups/g")).toHaveLength(0); // it was polled: it ends with the next look
