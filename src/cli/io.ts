@@ -37,6 +37,8 @@ export interface Io {
   readonly columns: number;
   /** Aborted by Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal;
+  /** Leaves Ctrl-C to a program of the person's own (psql) while `work` runs. */
+  withoutInterrupts<T>(work: () => Promise<T>): Promise<T>;
   /** The result: stdout, nothing else goes there. */
   result(text: string): void;
   /** Progress and words for people: stderr. Silent with --quiet. */
@@ -57,7 +59,13 @@ interface Streams {
 export function createIo(
   streams: Streams,
   options: GlobalOptions,
-  context: { environment: Readonly<Record<string, string | undefined>>; directory: string; packageRoot: string; signal: AbortSignal },
+  context: {
+    environment: Readonly<Record<string, string | undefined>>;
+    directory: string;
+    packageRoot: string;
+    signal: AbortSignal;
+    interrupts: { areHeld: boolean };
+  },
 ): Io {
   const { environment, signal } = context;
   const isCi = Boolean(environment.CI) && environment.CI !== "false";
@@ -86,6 +94,14 @@ export function createIo(
     isQuiet,
     isVerbose: options.verbose === true,
     columns: streams.stderr.columns ?? 80,
+    withoutInterrupts: async (work) => {
+      context.interrupts.areHeld = true;
+      try {
+        return await work();
+      } finally {
+        context.interrupts.areHeld = false;
+      }
+    },
     result: (text) => void streams.stdout.write(`${text}\n`),
     note: (text) => void (isQuiet || streams.stderr.write(`${text}\n`)),
     complain: (text) => void streams.stderr.write(`${text}\n`),

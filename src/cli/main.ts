@@ -10,8 +10,15 @@ import { createProgram } from "./program.ts";
 /** Runs one command line and answers with the exit code. `argv` is the process's own, with node and script in front. */
 export async function main(argv: readonly string[]): Promise<number> {
   const cancel = new AbortController();
+  const interrupts = { areHeld: false };
   let signals = 0;
+  let lastSignalAt = 0;
   const onSignal = (name: NodeJS.Signals): void => {
+    if (name === "SIGINT" && interrupts.areHeld) return;
+    // npm and npx pass Ctrl-C on besides the terminal's own: two at once are one.
+    const now = performance.now();
+    if (signals > 0 && now - lastSignalAt < 1000) return;
+    lastSignalAt = now;
     signals += 1;
     cancel.abort(new KnownError("cancelled", `stopped by ${name}`, { hint: "run the same command again to go on" }));
     // The second Ctrl-C does not wait for the tidying up of the first.
@@ -29,6 +36,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       directory: process.cwd(),
       packageRoot: findPackageRoot(),
       signal: cancel.signal,
+      interrupts,
     });
   let lastIo: Io | undefined;
   let code = 0;

@@ -13,6 +13,7 @@ import { type AppSetup, createSetup, type DetectedApp, type Setup } from "../pro
 import { validateProject } from "../project/validate.ts";
 import { createDatabaseDoor, type DatabaseDoor } from "../steps/database-door.ts";
 import type { GlobalOptions, Io } from "./io.ts";
+import { showError } from "./output/error.ts";
 import { withRunLock } from "./run-lock.ts";
 
 /** The project a command works on, before any cloud is asked. */
@@ -94,6 +95,9 @@ export interface Session extends Project {
   close(): Promise<void>;
 }
 
+/** Giving back may meet a server that is busy for minutes. */
+const cleanupMs = 10 * 60_000;
+
 /** Signs in and opens the adapters. */
 async function openSession(io: Io, options: GlobalOptions, project: Project): Promise<Session> {
   const { context, cloud } = await connect(io, options);
@@ -101,7 +105,7 @@ async function openSession(io: Io, options: GlobalOptions, project: Project): Pr
     servers: cloud.postgresServers,
     openServersForCleanup: async () => {
       const { openCloud } = await import("../cloud/cloud.ts");
-      return (await openCloud({ ...context, signal: AbortSignal.timeout(120_000) })).postgresServers;
+      return (await openCloud({ ...context, signal: AbortSignal.timeout(cleanupMs) })).postgresServers;
     },
     group: project.setup.resourceGroup,
     callerId: cloud.caller.objectId,
@@ -116,11 +120,16 @@ async function openSession(io: Io, options: GlobalOptions, project: Project): Pr
 /** Runs a command's work within a session, and gives back what it borrowed on every way out. */
 export async function withSession<T>(io: Io, options: GlobalOptions, project: Project, work: (session: Session) => Promise<T>): Promise<T> {
   const session = await openSession(io, options, project);
+  let result: T;
   try {
-    return await work(session);
-  } finally {
-    await session.close();
+    result = await work(session);
+  } catch (error) {
+    // What went wrong first is what the person is told; what could not be given back stands beside it.
+    await session.close().catch((unclosed: unknown) => void showError(unclosed, { ...io, isJson: false }));
+    throw error;
   }
+  await session.close();
+  return result;
 }
 
 /** As `withSession`, for a command that changes the project: while another one of this user does, it waits. */

@@ -68,7 +68,7 @@ const stateAdvice: Readonly<Record<string, { readonly code: ErrorCode; readonly 
   "28000": { code: "database/login-refused", hint: "the token does not fit the role: check kind (user or service), tenant and audience" },
   "3D000": { code: "database/failed", hint: "create the database first: `passwordless-pg init`" },
   "42501": { code: "database/denied", hint: "sign in as an Entra administrator of the server, or as the owner of the object" },
-  "53300": { code: "database/unreachable", hint: "all connections are in use: `passwordless-pg scale advise` shows the budget" },
+  "53300": { code: "database/unreachable", hint: "all connections are in use: give the apps smaller pools, or the server a larger SKU" },
   "57P03": { code: "database/unreachable", hint: "the server is starting: run the command again in a minute" },
 };
 
@@ -90,7 +90,7 @@ function translateSql(what: string, error: unknown): KnownError {
   // 28000 is also the state of refused tokens: only the words tell a firewall refusal apart (PostgreSQL notes, login failures).
   if (state === "28000" && FIREWALL.test(sql.message)) {
     return new KnownError("database/firewall", `cannot ${what}: the server's firewall does not let this machine in`, {
-      hint: "add a firewall rule for the address in the cause: `passwordless-pg firewall add`",
+      hint: "add a firewall rule for the address in the cause: `az postgres flexible-server firewall-rule create`",
       cause,
     });
   }

@@ -2,6 +2,7 @@ import type { Linker } from "../cloud/linkers.ts";
 import type { Database, PostgresServer } from "../cloud/postgres-servers.ts";
 import type { WebApp, WebApps } from "../cloud/web-apps.ts";
 import { defineStep, type Step } from "../engine/step.ts";
+import { looksSecret } from "./looks-secret.ts";
 
 export interface DesiredSettings {
   readonly key: string;
@@ -33,7 +34,7 @@ export const appSettings = (
     plan: (observed, { server, database }) => {
       const differences = Object.entries(settingsOf(desired, server, database))
         .filter(([name, value]) => observed?.[name] !== value)
-        .map(([name, value]) => ({ field: name, observed: observed?.[name], desired: value }));
+        .map(([name, value]) => ({ field: name, observed: shown(name, observed?.[name]), desired: shown(name, value) }));
       return differences.length === 0 ? { kind: "keep" } : { kind: "update", differences };
     },
     apply: async (_change, { site, server, database }) => {
@@ -42,6 +43,11 @@ export const appSettings = (
       await webApps.putSettings(group, site.name, { ...current, ...settingsOf(desired, server, database) });
     },
   });
+
+/** What stood there before may be a connection string with a password: plans and reports go into logs. */
+function shown(name: string, value: string | undefined): string | undefined {
+  return value !== undefined && looksSecret(name, value) ? "(a secret, not shown)" : value;
+}
 
 /**
  * `DB_*` for the app, and the settings that Service Connector writes for its client type

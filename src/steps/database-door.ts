@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import type { FirewallRule, PostgresServers } from "../cloud/postgres-servers.ts";
@@ -19,6 +19,8 @@ export interface DatabaseDoor {
 
 /** A rule can need up to five minutes to act after its operation has succeeded (Microsoft's firewall documentation). */
 const effectDeadlineMs = 5 * 60_000;
+/** While a rule takes effect, each so many refusals it is checked that it still stands. */
+const reopenEvery = 5;
 /** An opening of somebody else's run is left alone for this long. */
 const strangerGraceMs = 60 * 60_000;
 const prefix = "passwordless-pg-";
@@ -40,9 +42,18 @@ export function createDatabaseDoor(context: DoorContext): DatabaseDoor {
   const opened = new Map<string, { server: string; address: string }>();
   let opening: Promise<void> = Promise.resolve();
 
-  const open = async (server: string, address: string): Promise<void> => {
-    if ([...opened.values()].some((entry) => entry.server === server && entry.address === address)) return;
-    const name = `${mark(context)}-${Math.floor(clock.now() / 60_000).toString(36)}`;
+  const open = async (server: string, address: string, attempt: number): Promise<void> => {
+    const existing = [...opened].find(([, entry]) => entry.server === server && entry.address === address);
+    if (existing) {
+      // Another run of this caller may have taken it for a leftover: look now and then, and put it again.
+      if (attempt === 0 || attempt % reopenEvery !== 0) return;
+      const rules = await servers.listFirewallRules(group, server);
+      if (!rules.some(({ name }) => name === existing[0]))
+        await servers.putFirewallRule(group, server, { name: existing[0], start: address, end: address });
+      return;
+    }
+    // The random part keeps two runs of one caller apart.
+    const name = `${mark(context)}-${Math.floor(clock.now() / 60_000).toString(36)}-${randomBytes(3).toString("hex")}`;
     opened.set(name, { server, address }); // before the call: a killed or cancelled write may have been accepted
     context.onNote(`opening the firewall of ${server} for ${address} while this command works`);
     await servers.putFirewallRule(group, server, { name, start: address, end: address });
@@ -70,8 +81,9 @@ export function createDatabaseDoor(context: DoorContext): DatabaseDoor {
               },
             );
           }
-          opening = opening.then(() => open(server.name, address));
-          await opening;
+          const turn = opening.catch(() => {}).then(() => open(server.name, address, attempt));
+          opening = turn;
+          await turn;
           await clock.sleep(attempt === 0 ? 0 : Math.min(1000 * attempt, 10_000), signal);
         }
       }
@@ -79,11 +91,22 @@ export function createDatabaseDoor(context: DoorContext): DatabaseDoor {
     close: async () => {
       if (opened.size === 0) return;
       const cleanup = await context.openServersForCleanup();
-      for (const [name, { server }] of opened) {
-        await cleanup.deleteFirewallRule(group, server, name);
-        opened.delete(name);
-        context.onNote(`closed the firewall of ${server} again`);
+      const failures: unknown[] = [];
+      for (const [name, { server, address }] of opened) {
+        try {
+          await cleanup.deleteFirewallRule(group, server, name);
+          opened.delete(name);
+          context.onNote(`closed the firewall of ${server} again`);
+        } catch (cause) {
+          failures.push(
+            new KnownError("database/firewall", `rule ${name} of ${server} still lets ${address} in: it could not be removed`, {
+              cause,
+              hint: "run `passwordless-pg firewall apply`, or remove that rule by hand",
+            }),
+          );
+        }
       }
+      if (failures.length > 0) throw failures[0];
     },
   };
 }
@@ -97,7 +120,7 @@ export function findLeftovers(
   return rules
     .map(({ name }) => name)
     .filter((name) => {
-      const match = /^passwordless-pg-[0-9a-f]{8}-([0-9a-z]{1,9})$/.exec(name);
+      const match = /^passwordless-pg-[0-9a-f]{8}-([0-9a-z]{1,9})(?:-[0-9a-f]{6})?$/.exec(name);
       if (!match?.[1] || inUse.has(name)) return false;
       const openedAt = Number.parseInt(match[1], 36) * 60_000;
       return name.startsWith(mark(context)) || context.clock.now() - openedAt > strangerGraceMs;

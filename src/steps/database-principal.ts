@@ -48,7 +48,7 @@ function planPrincipal(observed: DatabasePrincipal | undefined, role: string, ob
       hint: "drop that role, or give the app another name",
     };
   }
-  if (observed.objectId === objectId && observed.type === "service") return { kind: "keep" };
+  if (observed.objectId.toLowerCase() === objectId?.toLowerCase() && observed.type === "service") return { kind: "keep" };
   return {
     kind: "update",
     differences: [{ field: "objectId", observed: observed.objectId, desired: objectId ?? "(that of the new identity)" }],

@@ -107,6 +107,8 @@ export async function deploy(
   const packed = await desired.package();
   context.onDetail("waking the SCM site");
   await scm.warmUp();
+  // From here on the old package may be gone, whatever becomes of the new one: a failed deployment must not be taken for the old one.
+  await forgetDeployed(context, site);
   let uploadedBytes = 0;
   for (let attempt = 1; ; attempt += 1) {
     const { deploymentId, bytes } = await upload(scm, packed, context);
@@ -124,6 +126,12 @@ export async function deploy(
     if (!outcome.wasInterrupted || attempt === 2) throw outcome.error;
     context.onDetail("the SCM site was restarted during the build; deploying once more");
   }
+}
+
+async function forgetDeployed(context: DeploymentContext, site: WebApp): Promise<void> {
+  const current = (await context.webApps.get(context.group, site.name)) ?? site;
+  const { [packageTag]: hash, [deploymentTag]: id, ...tags } = current.tags;
+  if (hash !== undefined || id !== undefined) await context.webApps.update(context.group, site.name, { tags });
 }
 
 async function upload(scm: ScmSite, packed: Package, context: DeploymentContext): Promise<{ deploymentId: string; bytes: number }> {

@@ -4,7 +4,8 @@ import type { AppSetup } from "../project/setup.ts";
 import { settingsOf } from "./app-settings.ts";
 import { deployedOn } from "./deployment.ts";
 import type { Condition, DoctorContext, MoreFacts } from "./doctor-facts.ts";
-import { absent, asJson, looksSecret, oneLine } from "./verify.ts";
+import { looksSecret } from "./looks-secret.ts";
+import { absent, asJson, oneLine } from "./verify.ts";
 
 const fix = "run `passwordless-pg doctor --fix`";
 const init = "run `passwordless-pg init`";

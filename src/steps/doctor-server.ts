@@ -173,7 +173,7 @@ function serverItself({ setup, cloud }: DoctorContext, facts: MoreFacts): Condit
   ];
 }
 
-function networkConditions({ setup }: DoctorContext, facts: MoreFacts): Condition[] {
+function networkConditions({ setup, door }: DoctorContext, facts: MoreFacts): Condition[] {
   return [
     {
       name: "server name resolves",
@@ -253,7 +253,7 @@ function networkConditions({ setup }: DoctorContext, facts: MoreFacts): Conditio
       meaning: "a run of this tool (or of `az webapp connection`: svc_…) was killed and left an address open",
       hint: fix,
       look: async () => {
-        const left = (await facts.rules()).filter(({ name }) => /^(passwordless-pg-|svc_)/.test(name));
+        const left = (await facts.rules()).filter(({ name }) => /^(passwordless-pg-|svc_)/.test(name) && !door.openings.has(name));
         const foreign = left.find(({ name }) => name.startsWith("svc_"));
         return {
           ok: left.length === 0,

@@ -43,12 +43,13 @@ export async function planRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor
   const isServerOurs = has("Microsoft.DBforPostgreSQL/flexibleServers", setup.server.name);
   for (const app of setup.apps) {
     if (has("Microsoft.Web/sites", app.name)) {
+      // Before the web app: its tag is what says that the role is ours, also to a second run.
+      if (!isServerOurs) removals.push(roleRemoval(setup, cloud, door, app.role));
       removals.push({
         what: `web app ${app.name}`,
         why: "created by this project",
         remove: () => tolerant(cloud.webApps.delete(name, app.name)),
       });
-      if (!isServerOurs) removals.push(roleRemoval(setup, cloud, door, app.role));
     }
     if (has("Microsoft.Web/serverfarms", app.plan.name)) {
       removals.push({

@@ -9,6 +9,7 @@ import { settingsOf } from "./app-settings.ts";
 import type { DatabaseDoor } from "./database-door.ts";
 import { administratorOf } from "./entra-administrator.ts";
 import { covers } from "./firewall.ts";
+import { looksSecret } from "./looks-secret.ts";
 
 /** The verdict of one check; `detail` is the evidence. */
 export interface Check {
@@ -95,7 +96,7 @@ export function absent(what: string): never {
   throw new KnownError("azure/not-found", `${what} does not exist`, { hint: "run `passwordless-pg init`" });
 }
 
-function serverChecks({ setup, cloud }: VerifyContext, facts: Facts): CheckDefinition[] {
+function serverChecks({ setup, cloud, door }: VerifyContext, facts: Facts): CheckDefinition[] {
   const repair = "run `passwordless-pg init`";
   return [
     {
@@ -132,7 +133,7 @@ function serverChecks({ setup, cloud }: VerifyContext, facts: Facts): CheckDefin
       run: async () => {
         const rules = await cloud.postgresServers.listFirewallRules(setup.resourceGroup, (await facts.server()).name);
         const wide = rules.filter((rule) => covers(rule, "8.8.8.8") && covers(rule, "203.0.113.1"));
-        const leftovers = rules.filter(({ name }) => name.startsWith("passwordless-pg-"));
+        const leftovers = rules.filter(({ name }) => name.startsWith("passwordless-pg-") && !door.openings.has(name)); // our own is still in use
         const detail = rules.map(({ name, start, end }) => `${name} ${start === end ? start : `${start}-${end}`}`).join(", ") || "no rule";
         if (wide.length > 0) return { ok: false, detail: `open to the internet: ${detail}`, hint: `remove rule ${wide[0]?.name}` };
         if (leftovers.length > 0) return { ok: false, detail: `left open by an earlier run: ${detail}`, hint: repair };
@@ -223,7 +224,7 @@ function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
     named("role is labelled with the identity", async () => {
       const [{ principalId }, principal] = await Promise.all([site(), facts.principal(app.role)]);
       if (!principal) return { ok: false, detail: `role ${app.role} does not exist`, hint: repair };
-      const ok = principal.objectId === principalId && principal.type === "service";
+      const ok = principal.objectId.toLowerCase() === principalId?.toLowerCase() && principal.type === "service";
       return verdict(
         ok,
         ok ? `${app.role} is ${principalId}` : `${app.role} is ${principal.objectId || "nobody"}, the identity is ${principalId}`,
@@ -335,15 +336,6 @@ function verdict(ok: boolean, detail: string, hint: string): Verdict {
 
 function onOff(value: boolean): string {
   return value ? "Enabled" : "Disabled";
-}
-
-/** Names that say password or secret, values with a password in a URL or connection text, and tokens. */
-export function looksSecret(name: string, value: string): boolean {
-  if (value === "" || value.startsWith("@Microsoft.KeyVault(")) return false;
-  return (
-    /passw(or)?d|pwd|secret|api_?key|access_?key|connection_?key/i.test(name) ||
-    /:\/\/[^/\s:@]+:[^/\s@]+@|password\s*=\s*\S|^eyJ[\w-]+\.eyJ/i.test(value)
-  );
 }
 
 export function asJson(text: string): Record<string, unknown> {

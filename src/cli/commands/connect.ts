@@ -30,11 +30,11 @@ export async function connect(io: Io, options: { readonly database?: string } & 
     const login = await administratorLogin({ cloud, door, group: setup.resourceGroup }, server);
     // Opens the firewall when it has to, with an error that says more than psql's.
     await door.through(server, () => cloud.principals.find(server, login, login));
-    return await psql(session, { host: server.host, port: server.port, user: login, database: options.database ?? setup.database });
+    return await psql(io, session, { host: server.host, port: server.port, user: login, database: options.database ?? setup.database });
   });
 }
 
-async function psql({ cloud }: Session, target: { host: string; port: number; user: string; database: string }): Promise<number> {
+async function psql(io: Io, { cloud }: Session, target: { host: string; port: number; user: string; database: string }): Promise<number> {
   const { token: password } = await cloud.databaseToken();
   const folder = cloud.environment.caPem ? await mkdtemp(join(tmpdir(), "passwordless-pg-ca-")) : undefined;
   try {
@@ -49,7 +49,9 @@ async function psql({ cloud }: Session, target: { host: string; port: number; us
       PGSSLMODE: "verify-full",
       PGSSLROOTCERT: caFile ?? "system",
     };
-    const ended = await execa("psql", [], { stdio: "inherit", env: environment, reject: false });
+    const ended = await io.withoutInterrupts(() =>
+      execa("psql", [], { stdio: "inherit", env: environment, reject: false, cancelSignal: io.signal }),
+    );
     if (ended.failed && ended.exitCode === undefined) {
       throw new KnownError("usage/invalid", "psql could not be started", {
         cause: ended.cause,

@@ -1,0 +1,34 @@
+import { describe, expect } from "vitest";
+import { systemClock } from "../../src/base/clock.ts";
+import { verify } from "../../src/steps/verify.ts";
+import { fileTest as test } from "../support/emulator.ts";
+import { openTestProject } from "../support/project.ts";
+
+/** A server that does not let the caller in by itself: the door has to be opened, and given back. */
+describe.sequential("the way through a closed firewall", () => {
+  test("opened for one address, seen as in use by verify, closed at the end, also when another run took it away", async ({ emulator }) => {
+    const project = await openTestProject(emulator, {});
+    await project.init();
+    const { cloud, door, setup } = project;
+    const { resourceGroup: group, server } = setup;
+    const rules = async () => (await cloud.postgresServers.listFirewallRules(group, server.name)).map(({ name }) => name);
+    await cloud.postgresServers.deleteFirewallRule(group, server.name, "azure-services");
+
+    const checks = await verify({ setup, cloud, door, clock: systemClock, signal: new AbortController().signal, marker: "row" });
+    const find = (name: string) => checks.find((check) => check.name === name);
+    expect(find("caller signs in to PostgreSQL over verified TLS")).toMatchObject({ ok: true });
+    expect(find("firewall is narrow")?.detail).not.toMatch(/left open by an earlier run/);
+    const [opening, ...others] = await rules();
+    expect(others).toEqual([]);
+    expect(opening).toMatch(/^passwordless-pg-[0-9a-f]{8}-/);
+
+    // A second run of the same caller sweeps it: the first one notices and opens again.
+    await cloud.postgresServers.deleteFirewallRule(group, server.name, opening ?? "");
+    const administrators = await cloud.postgresServers.listAdministrators(group, server.name);
+    const at = await cloud.postgresServers.get(group, server.name);
+    if (!at) throw new Error("the server is gone");
+    expect(await door.through(at, () => cloud.principals.find(at, administrators[0]?.name ?? "", setup.apps[0]?.role ?? ""))).toBeDefined();
+    await door.close();
+    expect(await rules()).toEqual([]);
+  });
+});
