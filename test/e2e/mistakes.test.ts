@@ -128,6 +128,18 @@ describe("the mistakes of a newcomer", () => {
     expect(message.split("\n").length).toBeLessThan(35);
   });
 
+  test("going back to the old code after a failed deployment deploys it, it is not taken for unchanged", async ({ cli }) => {
+    const folder = nodeApp(cli.folder());
+    const source = readFileSync(join(folder, "server.js"), "utf8");
+    expect((await cli.run(["up", "--local", "--yes", "--name", "rollback", folder])).code).toBe(0);
+    writeFileSync(join(folder, "server.js"), 'throw new Error("broken");\n');
+    expect((await cli.run(["deploy", "--local", folder])).code).toBe(1);
+    writeFileSync(join(folder, "server.js"), source);
+    const back = await cli.run(["deploy", "--local", "--json", folder]);
+    expect(back.code, back.stderr).toBe(0);
+    expect(JSON.parse(back.stdout)).toMatchObject({ outcome: "deployed" });
+  });
+
   test("--version and --help print to stdout and end with 0", async ({ cli }) => {
     expect(await cli.run(["--version"])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/), stderr: "" });
     for (const command of [[], ["up"], ["logs", "tail"], ["local", "env"], ["principal", "add"]]) {
