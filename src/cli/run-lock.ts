@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { rmSync } from "node:fs";
+import { closeSync, openSync, rmSync, statSync } from "node:fs";
 import { createConnection, createServer, type Server } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
@@ -19,6 +19,18 @@ interface Holder {
 const waitMs = 30 * 60_000;
 const pauseMs = 500;
 const askMs = 2_000;
+/** From the making of a socket's file to its listening, by far. */
+const bindMs = 100;
+/** A guard is held for `bindMs` and one question. */
+const guardMs = 30_000;
+
+interface LockRequest {
+  readonly project: string;
+  readonly command: string;
+  readonly clock: Clock;
+  /** Makes the lock a file there; else that is so only where the system has no names without files. */
+  readonly socketFolder?: string;
+}
 
 /**
  * Runs `work` while no other command of this machine's user changes the same project; waits for one that does, and names it.
@@ -26,11 +38,12 @@ const askMs = 2_000;
  * Runs on different machines do not see each other: their writes are idempotent, and Azure's own busy answers are waited for.
  * Throws `azure/busy` after half an hour, `cancelled`.
  */
-export async function withRunLock<T>(io: Io, of: { project: string; command: string; clock: Clock }, work: () => Promise<T>): Promise<T> {
+export async function withRunLock<T>(io: Io, of: LockRequest, work: () => Promise<T>): Promise<T> {
   const { clock, command } = of;
-  const path = socketPath(of.project);
+  const path = socketPath(of.project, of.socketFolder);
   const until = clock.now() + waitMs;
-  let named: number | undefined;
+  let named: string | undefined;
+  let silences = 0;
   for (;;) {
     io.signal.throwIfAborted();
     const lock = await tryListen(path, { pid: process.pid, command, since: new Date(clock.now()).toISOString() });
@@ -42,24 +55,28 @@ export async function withRunLock<T>(io: Io, of: { project: string; command: str
       }
     }
     const holder = await whoHolds(path);
-    if (holder === "nobody")
-      rmSync(path, { force: true }); // a file that a killed run left; abstract names leave none
-    else if (holder !== "silent") {
-      const name = `\`passwordless-pg ${holder.command}\` (process ${holder.pid}, since ${holder.since})`;
-      if (clock.now() > until) {
-        throw new KnownError("azure/busy", `another run works on this project: ${name}`, { hint: "wait for its end, or end it" });
-      }
-      if (named !== holder.pid) io.note(`waiting for ${name}, which works on the same project`);
-      named = holder.pid;
+    if (holder === "nobody") await removeDeadSocket(path);
+    silences = holder === "silent" ? silences + 1 : 0;
+    const name = nameOf(holder);
+    if (clock.now() > until) {
+      throw new KnownError("azure/busy", `another run works on this project: ${name}`, {
+        hint: "wait for its end, or end it; one that was suspended (Ctrl-Z) goes on with `fg`",
+      });
+    }
+    // One silence may be a run that is just ending.
+    if (holder !== "nobody" && silences !== 1 && name !== named) {
+      io.note(`waiting for ${name}, which works on the same project`);
+      named = name;
     }
     await clock.sleep(pauseMs, io.signal);
   }
 }
 
 /** Linux: a name without a file. Windows: a pipe. Elsewhere a file in the user's temporary folder. */
-function socketPath(project: string): string {
+function socketPath(project: string, folder: string | undefined): string {
   const hash = createHash("sha256").update(`${userInfo().username}\n${project}`).digest("hex").slice(0, 24);
   const name = `passwordless-pg-${hash}`;
+  if (folder !== undefined) return join(folder, `${name}.sock`);
   if (process.platform === "linux") return `\0${name}`;
   return process.platform === "win32" ? `\\\\.\\pipe\\${name}` : join(tmpdir(), `${name}.sock`);
 }
@@ -76,6 +93,37 @@ async function tryListen(path: string, holder: Holder): Promise<Server | undefin
   });
 }
 
+function nameOf(holder: Holder | "nobody" | "silent"): string {
+  if (typeof holder === "string") return "a run of passwordless-pg that does not answer (suspended, or busy)";
+  return `\`passwordless-pg ${holder.command}\` (process ${holder.pid}, since ${holder.since})`;
+}
+
+/**
+ * Removes the file that a killed run left. Of several waiters only the one with the guard file may: another could have removed it already
+ * and listen there itself. So it asks again, and the file must be the same one all the time.
+ * Throws `azure/busy` when a guard file was left by a run that was killed just here.
+ */
+async function removeDeadSocket(path: string): Promise<void> {
+  const guard = `${path}.guard`;
+  try {
+    closeSync(openSync(guard, "wx", 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    const age = Date.now() - (statSync(guard, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+    if (age < guardMs) return;
+    throw new KnownError("azure/busy", "a run that was killed left its lock", { hint: `if no passwordless-pg runs, remove ${guard}` });
+  }
+  try {
+    const before = statSync(path, { throwIfNoEntry: false })?.ino;
+    // A run that is about to listen has a file that nobody answers for, for a moment.
+    await new Promise((done) => setTimeout(done, bindMs));
+    if (before === undefined || (await whoHolds(path)) !== "nobody") return;
+    if (statSync(path, { throwIfNoEntry: false })?.ino === before) rmSync(path, { force: true });
+  } finally {
+    rmSync(guard, { force: true });
+  }
+}
+
 async function whoHolds(path: string): Promise<Holder | "nobody" | "silent"> {
   return new Promise((done) => {
     let text = "";
@@ -84,7 +132,7 @@ async function whoHolds(path: string): Promise<Holder | "nobody" | "silent"> {
     socket.setEncoding("utf8").on("data", (chunk: string) => {
       text += chunk;
     });
-    socket.once("error", () => done(path.startsWith("/") ? "nobody" : "silent"));
+    socket.once("error", ({ code }: NodeJS.ErrnoException) => done(path.startsWith("/") && code === "ECONNREFUSED" ? "nobody" : "silent"));
     socket.once("close", () => {
       try {
         done(JSON.parse(text) as Holder);
