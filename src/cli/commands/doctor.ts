@@ -10,14 +10,14 @@ import { checkLine } from "../output/checks.ts";
 import { createProgressView } from "../output/progress.ts";
 import { paint } from "../output/style.ts";
 import { packApp } from "../pack-app.ts";
-import { openProject, type Session, withSession } from "../session.ts";
+import { openProject, type Session, withChangingSession, withSession } from "../session.ts";
 
 /** Finds what is wrong along the chain; `--fix` runs the safe part of what `init` would do, then looks again. */
 export async function doctor(io: Io, options: { readonly fix?: boolean } & GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options, false);
   const view = createProgressView(io);
   try {
-    return await withSession(io, options, project, async (session) => {
+    const work = async (session: Session): Promise<number> => {
       const look = (): Promise<Check[]> => {
         view.begin("doctor", "looking at every link of the chain");
         const { cloud, door, clock, setup } = session;
@@ -39,7 +39,10 @@ export async function doctor(io: Io, options: { readonly fix?: boolean } & Globa
       view.close();
       show(io, options, checks, repairs);
       return checks.every(({ ok }) => ok) ? 0 : exitCodeOf["verify/failed"];
-    });
+    };
+    return options.fix
+      ? await withChangingSession(io, options, project, "doctor --fix", work)
+      : await withSession(io, options, project, work);
   } finally {
     view.close();
   }

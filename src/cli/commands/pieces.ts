@@ -44,13 +44,15 @@ function show(read: (session: Session) => Promise<unknown>): Command {
   };
 }
 
-function act(work: (session: Session) => Promise<void>): Command {
+function act(name: string, work: (session: Session) => Promise<void>): Command {
   return async (io, options, directory) => {
     const project = await openProject(io, directory, options, false);
     const view = createProgressView(io);
-    view.begin("waiting for Azure", "working");
     try {
-      await withSession(io, options, project, work);
+      await withChangingSession(io, options, project, name, async (session) => {
+        view.begin("waiting for Azure", "working");
+        await work(session);
+      });
     } finally {
       view.close();
     }
@@ -74,9 +76,15 @@ async function everySite(session: Session, work: (name: string) => Promise<void>
 
 export const serverCreate = create("flexible server", "Entra administrator");
 export const serverShow = show(theServer);
-export const serverStart = act(async ({ cloud, setup }) => cloud.postgresServers.start(setup.resourceGroup, setup.server.name));
-export const serverStop = act(async ({ cloud, setup }) => cloud.postgresServers.stop(setup.resourceGroup, setup.server.name));
-export const serverRestart = act(async ({ cloud, setup }) => cloud.postgresServers.restart(setup.resourceGroup, setup.server.name));
+export const serverStart = act("server start", async ({ cloud, setup }) =>
+  cloud.postgresServers.start(setup.resourceGroup, setup.server.name),
+);
+export const serverStop = act("server stop", async ({ cloud, setup }) =>
+  cloud.postgresServers.stop(setup.resourceGroup, setup.server.name),
+);
+export const serverRestart = act("server restart", async ({ cloud, setup }) =>
+  cloud.postgresServers.restart(setup.resourceGroup, setup.server.name),
+);
 
 export const webappCreate = create("web app", "basic publishing credentials", "log settings");
 export const webappShow = show(async ({ cloud, setup }) => {
@@ -89,9 +97,13 @@ export const webappShow = show(async ({ cloud, setup }) => {
     })),
   );
 });
-export const webappStart = act((session) => everySite(session, (name) => session.cloud.webApps.start(session.setup.resourceGroup, name)));
-export const webappStop = act((session) => everySite(session, (name) => session.cloud.webApps.stop(session.setup.resourceGroup, name)));
-export const webappRestart = act((session) =>
+export const webappStart = act("webapp start", (session) =>
+  everySite(session, (name) => session.cloud.webApps.start(session.setup.resourceGroup, name)),
+);
+export const webappStop = act("webapp stop", (session) =>
+  everySite(session, (name) => session.cloud.webApps.stop(session.setup.resourceGroup, name)),
+);
+export const webappRestart = act("webapp restart", (session) =>
   everySite(session, (name) => session.cloud.webApps.restart(session.setup.resourceGroup, name)),
 );
 
