@@ -61,8 +61,8 @@ export interface ScmSite {
   isDeploying(): Promise<boolean>;
   /** The raw log stream (plain lines, no SSE framing) until the server or the signal ends it. */
   openLogStream(signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
-  /** All log files as one zip. */
-  downloadLogs(): Promise<Readable>;
+  /** All log files as one zip; throws while it is read when the connection breaks or nothing comes for `idleMs`, 200 s unless told. */
+  downloadLogs(options?: { readonly idleMs?: number }): Promise<AsyncIterable<Uint8Array>>;
   /** Path of the log file that an app's output went to last, on any of its instances; `undefined` while there is none. */
   newestAppLog(): Promise<string | undefined>;
   /**
@@ -432,10 +432,11 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
         throw signal.aborted ? cancelled(signal) : translate(`${what} (${webApp.name})`, error);
       }
     },
-    downloadLogs: async () => {
-      const response = await attempt("download the logs", "/api/logs/docker/zip", { isStream: true, timeoutMs: UPLOAD_TIMEOUT_MS });
+    downloadLogs: async ({ idleMs = STREAM_IDLE_MS } = {}) => {
+      const what = "download the logs";
+      const response = await attempt(what, "/api/logs/docker/zip", { isStream: true, timeoutMs: UPLOAD_TIMEOUT_MS });
       if (response.status !== 200) throw refusal(`give the logs of ${webApp.name}`, response.status, response.bodyAsText ?? "");
-      return response.readableStreamBody as Readable;
+      return wholeBody(`${what} (${webApp.name})`, response.readableStreamBody, idleMs, signal);
     },
   };
 }
@@ -494,6 +495,37 @@ async function* bytes(body: NodeJS.ReadableStream | undefined, idleMs: number): 
   } catch (error) {
     // A recycled SCM container drops the stream without a word: an end like another.
     if (!isBreak(error)) throw error;
+  } finally {
+    clearTimeout(timer);
+    stream.destroy();
+  }
+}
+
+/** The chunks of a body to its end. Throws `azure/timeout` after silence, `azure/unreachable` when the connection breaks, `cancelled`. */
+async function* wholeBody(
+  what: string,
+  body: NodeJS.ReadableStream | undefined,
+  idleMs: number,
+  signal: AbortSignal,
+): AsyncIterable<Uint8Array> {
+  const hint = "run the same command again";
+  if (!body) throw new KnownError("azure/failed", `cannot ${what}: the answer is empty`, { hint });
+  const stream = body as Readable;
+  const giveUp = (): void => {
+    const seconds = Math.ceil(idleMs / 1000);
+    stream.destroy(new KnownError("azure/timeout", `cannot ${what}: nothing came for ${seconds} s`, { hint }));
+  };
+  let timer = setTimeout(giveUp, idleMs);
+  try {
+    for await (const chunk of stream) {
+      clearTimeout(timer);
+      yield chunk as Uint8Array;
+      timer = setTimeout(giveUp, idleMs); // writing it away is not Azure's silence
+    }
+  } catch (error) {
+    if (signal.aborted) throw cancelled(signal);
+    if (error instanceof KnownError || !isBreak(error)) throw translate(what, error);
+    throw new KnownError("azure/unreachable", `cannot ${what}: the connection broke`, { hint, cause: error });
   } finally {
     clearTimeout(timer);
     stream.destroy();

@@ -172,3 +172,19 @@ it("takes a part of a file from a Kudu that heeds ranges, and the newest of seve
     await azure.close();
   }
 });
+
+it("a download of the logs that falls silent or breaks off is a known error, not half a file", async () => {
+  const azure = await startReplay();
+  const part = (headers: Record<string, string>): Exchange => ({
+    request: { method: "GET", url: "https://azure/api/logs/docker/zip" },
+    response: { status: 200, headers: { "content-length": "99", ...headers }, body: Buffer.from("half") },
+  });
+  try {
+    azure.play([part({}), part({ connection: "close" })]);
+    const scm = scmSite(contextOf(azure, "00000000-0000-0000-0000-000000000000"), { name: "app", scmHost: azure.host });
+    await expect(scm.downloadLogs({ idleMs: 300 }).then(buffer)).rejects.toMatchObject({ code: "azure/timeout" });
+    await expect(scm.downloadLogs().then(buffer)).rejects.toMatchObject({ code: "azure/unreachable" });
+  } finally {
+    await azure.close();
+  }
+});

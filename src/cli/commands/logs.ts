@@ -76,7 +76,7 @@ export async function download(
     } catch (error) {
       target.destroy();
       await rm(file, { force: true }); // half a zip is of no use
-      throw error;
+      throw writeFailure(file, error, io.signal);
     }
     io.result(
       io.isJson
@@ -84,6 +84,18 @@ export async function download(
         : `wrote ${file} (${target.bytesWritten} bytes)`,
     );
     return 0;
+  });
+}
+
+/** The log's own errors are known; an errno is the file's. */
+function writeFailure(file: string, error: unknown, signal: AbortSignal): unknown {
+  if (error instanceof KnownError) return error;
+  if (signal.aborted) return new KnownError("cancelled", "cancelled");
+  const { syscall, code } = error as NodeJS.ErrnoException;
+  if (syscall === undefined) return error;
+  return new KnownError("project/unwritable", `${file} cannot be written (${code})`, {
+    cause: error,
+    hint: "look at the space and the rights there, or name another file with --output",
   });
 }
 
