@@ -128,6 +128,26 @@ describe("zip deploy", () => {
     expect((await emulator.fetch(site.origin)).text).toContain("waiting for your content");
   });
 
+  test("a deployment that is built while the one before still starts keeps its files", { timeout: 120_000 }, async ({ emulator }) => {
+    const site = await makeSite(emulator, "scm-next", { runtime: "NODE|20-lts", startup: "node index.js", settings: build });
+    const app = (words: string, delayMs: number): string =>
+      `setTimeout(() => require("http").createServer((q, r) => r.end("${words}")).listen(process.env.PORT), ${delayMs});`;
+    const push = async (files: Readonly<Record<string, string>>) => site.kudu("POST", "/api/zipdeploy?isAsync=true", await zipOf(files));
+    const first = await push({ "package.json": '{"name":"one","main":"index.js"}', "index.js": app("one", 5_000) });
+    await eventually(
+      () => site.kudu("GET", "/api/isdeploying"),
+      ({ body }) => body.value === "False",
+    );
+    const slow = { name: "two", main: "index.js", scripts: { build: 'node -e "setTimeout(()=>{},12000)"' } };
+    const second = await push({ "package.json": JSON.stringify(slow), "index.js": app("two", 0) });
+    expect(second.status).toBe(202);
+    await site.waitFor(first.headers.get("scm-deployment-id") ?? "");
+    expect((await site.kudu("GET", "/api/isdeploying")).body.value).toBe("True");
+    const done = await site.waitFor(second.headers.get("scm-deployment-id") ?? "");
+    expect(done.body.properties.status).toBe("RuntimeSuccessful");
+    expect((await emulator.fetch(site.origin)).text).toBe("two");
+  });
+
   test("what is no zip, or leads out of the folder, changes nothing", async ({ emulator }) => {
     const site = await makeSite(emulator, "scm-evil", { startup: "python app.py" });
     await site.deploy({ "app.py": pythonApp });

@@ -74,10 +74,11 @@ export async function openSiteMachine(
   );
   const restartApp = async (): Promise<StartOutcome | undefined> => (source.site().state === "Running" ? host.recycle() : undefined);
   const activate = async (release: string): Promise<StartOutcome | undefined> => {
+    const others = otherReleases(join(folder, "releases"), release);
     source.setRelease(release);
     pointTo(join(folder, "home/site/wwwroot"), release);
     const outcome = await restartApp();
-    await removeOtherReleases(join(folder, "releases"), source.site().release);
+    for (const other of others) await rm(other, { recursive: true, force: true });
     return outcome;
   };
   const scm = await openScmSite(platform, {
@@ -157,9 +158,9 @@ function pointTo(link: string, target: string): void {
   renameSync(`${link}.new`, link);
 }
 
-async function removeOtherReleases(folder: string, active: string | undefined): Promise<void> {
-  if (active === undefined) return;
-  for (const name of readdirSync(folder)) {
-    if (name !== basename(active)) await rm(join(folder, name), { recursive: true, force: true });
-  }
+/** What a new release replaces. Listed before its start: during that, the next deployment may build a release of its own. */
+function otherReleases(folder: string, active: string): string[] {
+  return readdirSync(folder)
+    .filter((name) => name !== basename(active))
+    .map((name) => join(folder, name));
 }
