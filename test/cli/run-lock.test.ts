@@ -1,4 +1,4 @@
-import { linkSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, linkSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,6 +34,15 @@ async function pathIn(folder: string): Promise<string> {
   return join(folder, names[0] ?? "");
 }
 
+/** What a killed run leaves: a socket's file that nobody listens at. */
+async function deadSocketIn(folder: string): Promise<string> {
+  const path = await pathIn(folder);
+  const dead = await listenAt(`${path}.dead`);
+  linkSync(`${path}.dead`, path);
+  await new Promise((done) => dead.close(done));
+  return path;
+}
+
 test("a holder that is suspended is told of, and waited for half an hour only", { timeout: 60_000 }, async ({ folder, onTestFinished }) => {
   const path = await pathIn(folder);
   const mute = await listenAt(path);
@@ -52,11 +61,8 @@ test("a holder that is suspended is told of, and waited for half an hour only", 
   expect(notes).toEqual([expect.stringContaining("does not answer")]);
 });
 
-test("of many that find the file of a killed run, one at a time works", { timeout: 60_000 }, async ({ folder }) => {
-  const path = await pathIn(folder);
-  const dead = await listenAt(`${path}.dead`);
-  linkSync(`${path}.dead`, path);
-  await new Promise((done) => dead.close(done));
+test("the file of a killed run is no lock; those who find it work one at a time", { timeout: 60_000 }, async ({ folder }) => {
+  await deadSocketIn(folder);
   let inside = 0;
   let most = 0;
   const run = async (number: number): Promise<void> => {
@@ -71,4 +77,21 @@ test("of many that find the file of a killed run, one at a time works", { timeou
   await Promise.all(Array.from({ length: 12 }, (_, number) => run(number)));
   expect(most).toBe(1);
   expect(readdirSync(folder)).toEqual([]);
+});
+
+test("while another waiter removes that file, it is left alone; a guard left behind is named", async ({ folder }) => {
+  const path = await deadSocketIn(folder);
+  const guard = `${path}.guard`;
+  writeFileSync(guard, "");
+  const seen: boolean[] = [];
+  const clock: Clock = {
+    ...systemClock,
+    sleep: async () => {
+      seen.push(existsSync(path));
+      if (seen.length === 3) utimesSync(guard, 0, 0);
+    },
+  };
+  const waiting = withRunLock(ioOf([]), { project: "p", command: "up", clock, socketFolder: folder }, async () => "never");
+  await expect(waiting).rejects.toMatchObject({ code: "azure/busy", hint: expect.stringContaining(guard) });
+  expect(seen).toEqual([true, true, true]);
 });
