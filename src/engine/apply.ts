@@ -33,7 +33,7 @@ export async function apply(planned: Plan, run: Run): Promise<Report> {
 }
 
 async function applyOne(
-  { step, change, observed, isUnread }: PlannedStep,
+  { step, change, observed, isUnread, leaves = [] }: PlannedStep,
   results: ReadonlyMap<AnyStep, Promise<Result>>,
   lanes: Map<string, Promise<unknown>>,
   run: Run,
@@ -53,7 +53,8 @@ async function applyOne(
     const took = (): number => run.clock.now() - startedAt;
     try {
       const current = hasNewNeeds ? await reread(step, values, run) : { change, observed };
-      return await converge(step, current, values, run, took);
+      const wanted = { ...current, change: withoutFields(current.change, leaves) };
+      return await converge(step, wanted, values, leaves, run, took);
     } catch (error) {
       return ended(run, step, "failed", took(), { reason: reasonOf(error), error });
     }
@@ -70,6 +71,7 @@ async function converge(
   step: AnyStep,
   { change, observed }: { change: Change; observed: unknown },
   values: Values<Needs>,
+  leaves: readonly string[],
   run: Run,
   took: () => number,
 ): Promise<Result> {
@@ -78,13 +80,20 @@ async function converge(
   run.onProgress?.({ kind: "begins", name: step.name, does: change.kind });
   await step.apply(change, values, observed);
   const after: unknown = await step.read(values);
-  const rest = step.plan(after, values);
+  const rest = withoutFields(step.plan(after, values), leaves);
   if (rest.kind !== "keep") {
     throw new KnownError("step/not-converged", `${step.name}: Azure accepted the change but does not show it (${describe(rest)})`, {
       hint: "run the same command again; if it stays so, another tool may be undoing the change",
     });
   }
   return ended(run, step, change.kind === "create" ? "created" : "updated", took(), reasonFor(change), after);
+}
+
+/** A change that leaves these fields as they are. */
+export function withoutFields(change: Change, fields: readonly string[]): Change {
+  if (change.kind !== "update") return change;
+  const differences = change.differences.filter(({ field }) => !fields.includes(field));
+  return differences.length === 0 ? { kind: "keep" } : { ...change, differences };
 }
 
 function reasonFor(change: Change): { reason?: string } {

@@ -8,6 +8,8 @@ export interface PlannedStep {
   readonly observed: unknown;
   /** It could not be read before what it needs is put right (a stopped server has no roles to show): it is read then. */
   readonly isUnread?: true;
+  /** Fields that stay as they are, now and after reading again. */
+  readonly leaves?: readonly string[];
 }
 
 /** In graph order: what a step needs stands before it. */

@@ -1,4 +1,5 @@
 import { KnownError } from "../base/errors.ts";
+import { withoutFields } from "../engine/apply.ts";
 import type { Plan, PlannedStep } from "../engine/plan.ts";
 import type { AnyStep } from "../engine/step.ts";
 import { appConditions } from "./doctor-app.ts";
@@ -42,6 +43,9 @@ async function examine(condition: Condition, context: DoctorContext): Promise<Ch
 /** What costs money or a restart for its size is the person's to start, with `init`. */
 const billable = /^(resource group|flexible server|App Service plan|web app) ?(?!configuration)/;
 
+/** Fields that cost. */
+const sizes = ["sku", "storageGb"];
+
 /**
  * The part of a plan that `doctor --fix` may do unasked: nothing that costs is created, no size is changed, nothing blocked is tried.
  * What needs something that is left out is left out too.
@@ -57,8 +61,7 @@ export function safePart({ steps }: Plan): Plan {
       left.add(step);
       continue;
     }
-    const resizes = change.kind === "update" && change.differences.some(({ field }) => field === "sku" || field === "storageGb");
-    kept.push(resizes ? { ...entry, change: { kind: "keep" } } : entry);
+    kept.push({ ...entry, change: withoutFields(change, sizes), leaves: sizes });
   }
   return { steps: kept };
 }

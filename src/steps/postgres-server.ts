@@ -27,11 +27,12 @@ export const postgresServer = (desired: DesiredServer, servers: PostgresServers,
       return server?.host ? server : undefined;
     },
     plan: (observed) => planServer(observed, desired),
-    apply: async (_change, { group }) => {
+    apply: async (planned, { group }) => {
       // A killed run's operation may still be at work, and another run may have made the server since the plan.
       const observed = await servers.settled(group.name, desired.name);
       if (!observed) return void (await servers.create(group.name, desired.name, desired));
-      const change = planServer(observed, desired);
+      // What was planned counts: the caller may have left something out. Only a server that was not there then is planned now.
+      const change = planned.kind === "create" ? planServer(observed, desired) : planned;
       if (change.kind === "blocked") throw new KnownError("step/blocked", `flexible server: ${change.reason}`, { hint: change.hint });
       if (observed.state === "Stopped") await servers.start(group.name, desired.name);
       const wanted = change.kind === "update" ? changeOf(change.differences, desired) : {};

@@ -370,6 +370,19 @@ const batches: readonly {
     mend: ({ project }) => project.init(),
   },
   {
+    what: "server of another size that takes passwords",
+    spoil: async ({ arm, server, project: { cloud }, group }) => {
+      await cloud.postgresServers.update(group, server, { sku: "Standard_D2ds_v5", tier: "GeneralPurpose" });
+      await arm("PATCH", `Microsoft.DBforPostgreSQL/flexibleServers/${server}?api-version=2025-08-01`, {
+        properties: { authConfig: { passwordAuth: "Enabled" }, administratorLogin: "boss", administratorLoginPassword: "Tr0ub4dor&3" },
+      });
+      await expect.poll(async () => (await cloud.postgresServers.get(group, server))?.passwordAuth, { timeout: 20_000 }).toBe(true);
+    },
+    found: ["password authentication is off", "server is as the project file says"],
+    byHand: ["server is as the project file says"],
+    mend: ({ project }) => project.init(),
+  },
+  {
     what: "Entra authentication off",
     spoil: async ({ arm, server, project: { cloud }, group }) => {
       await arm("PATCH", `Microsoft.DBforPostgreSQL/flexibleServers/${server}?api-version=2025-08-01`, {
