@@ -1,83 +1,12 @@
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { CommanderError } from "commander";
-import { KnownError } from "../base/errors.ts";
-import { createIo, type GlobalOptions, type Io } from "./io.ts";
-import { showError } from "./output/error.ts";
-import { createProgram } from "./program.ts";
+import manifest from "../../package.json" with { type: "json" };
 
 /** Runs one command line and answers with the exit code. `argv` is the process's own, with node and script in front. */
 export async function main(argv: readonly string[]): Promise<number> {
-  const cancel = new AbortController();
-  const interrupts = { areHeld: false };
-  let signals = 0;
-  let lastSignalAt = 0;
-  const onSignal = (name: NodeJS.Signals): void => {
-    if (name === "SIGINT" && interrupts.areHeld) return;
-    // npm and npx pass Ctrl-C on besides the terminal's own: two at once are one.
-    const now = performance.now();
-    if (signals > 0 && now - lastSignalAt < 1000) return;
-    lastSignalAt = now;
-    signals += 1;
-    cancel.abort(new KnownError("cancelled", `stopped by ${name}`, { hint: "run the same command again to go on" }));
-    // The second Ctrl-C does not wait for the tidying up of the first.
-    if (signals > 1) process.kill(process.pid, "SIGKILL");
-  };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
-  // `passwordless-pg … | head` ends the reader first.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") cancel.abort(new KnownError("cancelled", "nobody reads the output any more"));
-  });
-  const io = (options: GlobalOptions): Io =>
-    createIo(process, options, {
-      environment: process.env,
-      directory: process.cwd(),
-      packageRoot: findPackageRoot(),
-      signal: cancel.signal,
-      interrupts,
-    });
-  let lastIo: Io | undefined;
-  let code = 0;
-  const program = createProgram(
-    (options) => {
-      lastIo = io(options);
-      return lastIo;
-    },
-    (exitCode) => {
-      code = exitCode;
-    },
-  );
-  try {
-    await program.parseAsync(argv);
-    return code;
-  } catch (error) {
-    if (error instanceof CommanderError) return usage(error, argv);
-    return showError(cancelled(error, cancel.signal), lastIo ?? io({ json: argv.includes("--json") }));
-  } finally {
-    process.off("SIGINT", onSignal);
-    process.off("SIGTERM", onSignal);
+  // Asked for often, by scripts and shells: answered before anything else is loaded.
+  if (argv.length === 3 && argv[2] === "--version") {
+    process.stdout.write(`${manifest.version}\n`);
+    return 0;
   }
-}
-
-/** Whatever an abort looks like below (AbortError of Node, of the SDK), to the person it is Ctrl-C. */
-function cancelled(error: unknown, signal: AbortSignal): unknown {
-  if (!signal.aborted || error instanceof KnownError) return error;
-  return error instanceof Error && (error.name === "AbortError" || error === signal.reason) ? signal.reason : error;
-}
-
-function usage(error: CommanderError, argv: readonly string[]): number {
-  if (error.exitCode === 0) return 0;
-  if (argv.includes("--json")) {
-    const message = error.message.replace(/^error: /, "");
-    process.stdout.write(`${JSON.stringify({ ok: false, error: { code: "usage/invalid", message } }, undefined, 2)}\n`);
-  }
-  return 2;
-}
-
-function findPackageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, "package.json")) && dirname(folder) !== folder) folder = dirname(folder);
-  return folder;
+  const { run } = await import("./run.ts");
+  return run(argv);
 }

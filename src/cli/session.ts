@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { homedir, hostname } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { type Clock, systemClock } from "../base/clock.ts";
@@ -42,6 +42,7 @@ export async function openProject(
       hint: "run `passwordless-pg init` there, or name another folder",
     });
   }
+  if (found.content === undefined) await requireFolder(found.folder);
   const content = found.content ?? (await newFile(io, found.folder, options));
   const detected = await detectAll(content, found.folder);
   const setup = createSetup(content, {
@@ -53,6 +54,14 @@ export async function openProject(
   });
   const file = content as ProjectFile;
   return { found, file: found.content === undefined ? withDetected(file, setup, detected) : file, setup };
+}
+
+async function requireFolder(folder: string): Promise<void> {
+  const found = await stat(folder).catch(() => undefined);
+  if (found?.isDirectory()) return;
+  throw new KnownError("project/missing", found ? `${folder} is not a folder` : `folder ${folder} does not exist`, {
+    hint: "name the folder of your app",
+  });
 }
 
 async function newFile(io: Io, folder: string, options: GlobalOptions & NewProjectOptions): Promise<ProjectFile> {

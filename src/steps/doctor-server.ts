@@ -1,6 +1,6 @@
 import { readClaims } from "../base/jwt.ts";
 import type { Condition, DoctorContext, MoreFacts } from "./doctor-facts.ts";
-import { covers } from "./firewall.ts";
+import { covers, isWide } from "./firewall.ts";
 
 const fix = "run `passwordless-pg doctor --fix`";
 const init = "run `passwordless-pg init`";
@@ -235,7 +235,7 @@ function networkConditions({ setup, door }: DoctorContext, facts: MoreFacts): Co
       meaning: "anybody on the internet may try to sign in",
       hint: "remove that rule",
       look: async () => {
-        const wide = (await facts.rules()).filter((rule) => sizeOf(rule.start, rule.end) > 65_536);
+        const wide = (await facts.rules()).filter(isWide);
         const [first] = wide;
         return {
           ok: !first,
@@ -267,11 +267,6 @@ function networkConditions({ setup, door }: DoctorContext, facts: MoreFacts): Co
       },
     },
   ];
-}
-
-function sizeOf(start: string, end: string): number {
-  const number = (address: string): number => address.split(".").reduce((value, part) => value * 256 + Number(part), 0);
-  return number(end) - number(start) + 1;
 }
 
 function signInConditions({ cloud, clock, setup }: DoctorContext, facts: MoreFacts): Condition[] {

@@ -76,6 +76,11 @@ async function applyFirewall({ servers, group }: FirewallContext, server: Postgr
   for (const rule of observed?.missing ?? []) await servers.putFirewallRule(group, server.name, rule);
 }
 
+/** More than 65,536 addresses are nobody's own: such a rule is open to strangers. */
+export function isWide({ start, end }: FirewallRule): boolean {
+  return toNumber(end) - toNumber(start) >= 65_536;
+}
+
 /** Does the rule let the IPv4 address in? */
 export function covers(rule: FirewallRule, address: string): boolean {
   const value = toNumber(address);

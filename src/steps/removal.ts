@@ -1,4 +1,5 @@
 import { KnownError } from "../base/errors.ts";
+import { isSameId } from "../base/resource-id.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import { ownerTag, type Setup } from "../project/setup.ts";
 import type { DatabaseDoor } from "./database-door.ts";
@@ -52,6 +53,14 @@ export async function planRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor
       });
     }
     if (has("Microsoft.Web/serverfarms", app.plan.name)) {
+      const plan = await cloud.webApps.getPlan(name, app.plan.name);
+      const others = (await cloud.webApps.list(name)).filter((site) => plan && isSameId(site.planId, plan.id) && !isOurs(site.tags));
+      if (others.length > 0) {
+        kept.push(
+          `App Service plan ${app.plan.name} (it runs ${others.map((site) => site.name).join(", ")}, which this project did not create)`,
+        );
+        continue;
+      }
       removals.push({
         what: `App Service plan ${app.plan.name}`,
         why: "created by this project",

@@ -8,7 +8,7 @@ import type { AppSetup, Setup } from "../project/setup.ts";
 import { settingsOf } from "./app-settings.ts";
 import type { DatabaseDoor } from "./database-door.ts";
 import { administratorOf } from "./entra-administrator.ts";
-import { covers } from "./firewall.ts";
+import { isWide } from "./firewall.ts";
 import { looksSecret } from "./looks-secret.ts";
 
 /** The verdict of one check; `detail` is the evidence. */
@@ -132,10 +132,17 @@ function serverChecks({ setup, cloud, door }: VerifyContext, facts: Facts): Chec
       name: "firewall is narrow",
       run: async () => {
         const rules = await cloud.postgresServers.listFirewallRules(setup.resourceGroup, (await facts.server()).name);
-        const wide = rules.filter((rule) => covers(rule, "8.8.8.8") && covers(rule, "203.0.113.1"));
+        const wide = rules.filter(isWide);
         const leftovers = rules.filter(({ name }) => name.startsWith("passwordless-pg-") && !door.openings.has(name)); // our own is still in use
         const detail = rules.map(({ name, start, end }) => `${name} ${start === end ? start : `${start}-${end}`}`).join(", ") || "no rule";
-        if (wide.length > 0) return { ok: false, detail: `open to the internet: ${detail}`, hint: `remove rule ${wide[0]?.name}` };
+        if (wide.length > 0) {
+          const names = wide.map(({ name, start, end }) => `${name} ${start}-${end}`).join(", ");
+          return {
+            ok: false,
+            detail: `open to the internet: ${names}`,
+            hint: "`passwordless-pg doctor` names the command that removes it",
+          };
+        }
         if (leftovers.length > 0) return { ok: false, detail: `left open by an earlier run: ${detail}`, hint: repair };
         return verdict(rules.length > 0, detail, repair);
       },

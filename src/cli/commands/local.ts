@@ -116,6 +116,7 @@ function environmentOf(local: Running): Record<string, string> {
     NODE_EXTRA_CA_CERTS: local.caFile,
     // With the public authorities, because these replace what a client trusts instead of adding to it.
     SSL_CERT_FILE: local.caBundleFile,
+    CURL_CA_BUNDLE: local.caBundleFile,
     REQUESTS_CA_BUNDLE: local.caBundleFile,
     PGSSLROOTCERT: local.caFile,
     PGSSLMODE: "verify-full",
