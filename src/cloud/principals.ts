@@ -70,6 +70,8 @@ export interface DatabaseAccess {
   readonly canCreateRole: boolean;
   readonly canCreateDatabase: boolean;
   readonly canBypassRls: boolean;
+  /** LOGIN, no connection limit, not past its VALID UNTIL: what keeps a login out although the token fits; in words, empty when nothing does. */
+  readonly barredBy: readonly string[];
   readonly canReplicate: boolean;
 }
 
@@ -108,6 +110,7 @@ export function accessDifferences(access: DatabaseAccess, level: AccessLevel): s
   const { tables: tablePrivileges, sequences: sequencePrivileges } = privilegesOf[level];
   const writes = level !== "read";
   const lacking: readonly (readonly [boolean, string])[] = [
+    [access.barredBy.length > 0, `is barred from signing in by ${access.barredBy.join(", ")}`],
     [!access.connect, "may not connect"],
     [level === "owner" && !access.temp, "may not make temporary tables"],
     [!access.schemaUsage, "may not use schema public"],
@@ -315,13 +318,14 @@ async function shareLaterTables(session: SqlSession, role: string): Promise<void
   });
 }
 
-/** Takes memberships and attributes that no level has; what only a superuser can take stays, and shows in the differences. */
+/** Takes memberships and attributes that no level has, and what bars the role from signing in; what only a superuser can take stays, and shows in the differences. */
 async function takePowers(session: SqlSession, role: string): Promise<void> {
   const { rows } = await session.query(ACCESS, [role]);
   if (!rows[0]) return;
-  const { memberOf, canCreateRole, canCreateDatabase } = toAccess(rows[0]);
+  const { memberOf, canCreateRole, canCreateDatabase, barredBy } = toAccess(rows[0]);
   for (const group of memberOf) await session.query(`REVOKE ${quoteIdentifier(group)} FROM ${quoteIdentifier(role)}`);
-  const words = [canCreateRole && "NOCREATEROLE", canCreateDatabase && "NOCREATEDB"].filter((word) => word !== false);
+  const free = barredBy.length > 0 && "LOGIN CONNECTION LIMIT -1 VALID UNTIL 'infinity'";
+  const words = [canCreateRole && "NOCREATEROLE", canCreateDatabase && "NOCREATEDB", free].filter((word) => word !== false);
   if (words.length > 0) await session.query(`ALTER ROLE ${quoteIdentifier(role)} ${words.join(" ")}`);
 }
 
@@ -356,7 +360,8 @@ async function setDatabasePrivileges(session: SqlSession, database: string, role
 }
 
 const ACCESS = `
-  WITH role AS (SELECT oid, rolname, rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, rolreplication FROM pg_roles WHERE rolname = $1),
+  WITH role AS (SELECT oid, rolname, rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, rolreplication,
+                       rolcanlogin, rolconnlimit, coalesce(rolvaliduntil < now(), false) AS is_expired FROM pg_roles WHERE rolname = $1),
   relation AS (
     SELECT c.oid, c.relkind, c.relname, c.relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = 'public' AND c.relkind IN ('r','p','v','m','f','S')
@@ -376,6 +381,8 @@ const ACCESS = `
          has_schema_privilege(role.oid, 'public', 'CREATE') AS schema_create,
          has_schema_privilege('public', 'public', 'CREATE') AS schema_create_public,
          role.rolsuper, role.rolcreaterole, role.rolcreatedb, role.rolbypassrls, role.rolreplication,
+         array_remove(ARRAY[CASE WHEN NOT role.rolcanlogin THEN 'NOLOGIN' END, CASE WHEN role.rolconnlimit >= 0 THEN 'CONNECTION LIMIT ' || role.rolconnlimit END,
+                            CASE WHEN role.is_expired THEN 'VALID UNTIL' END], NULL) AS barred_by,
          t.*, s.*,
          ARRAY(SELECT word::text FROM later WHERE kind = 'r' AND makers = (SELECT count(*) FROM maker) ORDER BY 1) AS later_tables,
          ARRAY(SELECT word::text FROM later WHERE kind = 'S' AND makers = (SELECT count(*) FROM maker) ORDER BY 1) AS later_sequences,
@@ -448,6 +455,7 @@ function toAccess(row: Readonly<Record<string, unknown>>): DatabaseAccess {
     canCreateRole: is("rolcreaterole"),
     canCreateDatabase: is("rolcreatedb"),
     canBypassRls: is("rolbypassrls"),
+    barredBy: words("barred_by"),
     canReplicate: is("rolreplication"),
   };
 }

@@ -83,6 +83,15 @@ describe.sequential("every step against local Azure", () => {
       [/^database access api: /],
     ],
     [
+      "the role barred from signing in",
+      async (project) => {
+        const sql = await asAdministrator(project, "postgres");
+        await sql.query(`ALTER ROLE "${project.setup.apps[0]?.role}" NOLOGIN CONNECTION LIMIT 0 VALID UNTIL '2020-01-01'`);
+        await sql.close();
+      },
+      [/^database access api: access: is barred from signing in by NOLOGIN, CONNECTION LIMIT 0, VALID UNTIL → owner$/],
+    ],
+    [
       "basic publishing credentials switched on",
       ({ cloud, setup }) => cloud.webApps.setPublishingPolicy(setup.resourceGroup, setup.apps[0]?.name ?? "", "scm", true),
       [/^basic publishing credentials api: scm: true → false$/],
