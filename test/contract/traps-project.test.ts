@@ -187,7 +187,9 @@ describe("firewall and diagnoses", () => {
       const found = await door.through(at, () => cloud.principals.find(at, cloud.caller.name, app().role));
       expect(found).toMatchObject({ role: app().role });
       const rules = await cloud.postgresServers.listFirewallRules(setup.resourceGroup, at.name);
-      expect(rules).toEqual([{ name: expect.stringMatching(/^passwordless-pg-[0-9a-f]{8}-\w+-[0-9a-f]{6}$/), start: "127.0.0.1", end: "127.0.0.1" }]);
+      expect(rules).toEqual([
+        { name: expect.stringMatching(/^passwordless-pg-[0-9a-f]{8}-\w+-[0-9a-f]{6}$/), start: "127.0.0.1", end: "127.0.0.1" },
+      ]);
     } finally {
       await door.close();
       emulator.faults.remove(fault);
