@@ -35,7 +35,7 @@ function explain(error) {
 const credential = new DefaultAzureCredential();
 const host = process.env.DB_HOST;
 
-const pool = new pg.Pool({
+const target = {
   host,
   port: Number(process.env.DB_PORT ?? 5432),
   database: process.env.DB_NAME,
@@ -44,19 +44,22 @@ const pool = new pg.Pool({
   password: async () => (await credential.getToken(TOKEN_SCOPE)).token,
   // With an address instead of a name pg would compare the certificate with "localhost"; `host` makes it compare the address.
   ssl: { rejectUnauthorized: true, host, ...(process.env.PGSSLROOTCERT ? { ca: readFileSync(process.env.PGSSLROOTCERT) } : {}) },
-  max: POOL_SIZE,
-  maxLifetimeSeconds: 30 * 60,
-  idleTimeoutMillis: 5 * 60 * 1000,
   connectionTimeoutMillis: 10_000,
   application_name: process.env.WEBSITE_SITE_NAME ?? "express",
-});
+};
+
+const pool = new pg.Pool({ ...target, max: POOL_SIZE, maxLifetimeSeconds: 30 * 60, idleTimeoutMillis: 5 * 60 * 1000 });
 // An idle connection that the server closes: the pool replaces it.
 pool.on("error", (error) => log("warning", "idle database connection lost", { code: error.code }));
 
-/** Runs `work(client)` on one connection. Throws `DatabaseUnavailable`. */
-export async function withConnection(work) {
+function checkSettings() {
   const missing = ["DB_HOST", "DB_NAME", "DB_USER"].filter((name) => !process.env[name]);
   if (missing.length > 0) throw new DatabaseUnavailable("settings-missing", `not set: ${missing.join(", ")}`);
+}
+
+/** Runs `work(client)` on one connection. Throws `DatabaseUnavailable`. */
+export async function withConnection(work) {
+  checkSettings();
   let client;
   let failure;
   try {
@@ -70,6 +73,35 @@ export async function withConnection(work) {
     // A connection that failed for a reason other than the statement itself is thrown away.
     client?.release(failure !== undefined && !(failure instanceof pg.DatabaseError));
   }
+}
+
+/** Signs in now, on a connection of its own: one of the pool was made before, and works on when its role is broken since. */
+async function signIn() {
+  checkSettings();
+  const client = new pg.Client(target);
+  client.on("error", () => {}); // a connection that breaks shows in its query
+  try {
+    await client.connect();
+    const { rows } = await client.query(
+      "SELECT current_user AS user, current_database() AS database, current_setting('server_version') AS version",
+    );
+    const { user, database, version } = rows[0];
+    return { user, database, tls: client.connection.stream.encrypted === true, serverVersion: version };
+  } catch (error) {
+    throw explain(error);
+  } finally {
+    client.end().catch(() => {});
+  }
+}
+
+let signingIn;
+
+/** Who the app is to the database now. One sign-in at a time: visitors must not use up the server's connections. Throws `DatabaseUnavailable`. */
+export function checkSignIn() {
+  signingIn ??= signIn().finally(() => {
+    signingIn = undefined;
+  });
+  return signingIn;
 }
 
 let hasItems = false;

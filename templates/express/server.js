@@ -1,6 +1,6 @@
 // Items in PostgreSQL, without a password anywhere. Start: npm start
 import express from "express";
-import { closeDatabase, DatabaseUnavailable, withConnection, withItems } from "./database.js";
+import { checkSignIn, closeDatabase, DatabaseUnavailable, withItems } from "./database.js";
 import { log } from "./json-log.js";
 
 const ITEM = `id, name, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created_at`;
@@ -70,15 +70,7 @@ app.get("/healthz", (_request, response) => {
 });
 
 app.get("/healthz/database", async (_request, response) => {
-  response.json(
-    await withConnection(async (client) => {
-      const { rows } = await client.query(
-        "SELECT current_user AS user, current_database() AS database, current_setting('server_version') AS version",
-      );
-      const { user, database, version } = rows[0];
-      return { status: "ok", user, database, tls: client.connection.stream.encrypted === true, serverVersion: version };
-    }),
-  );
+  response.json({ status: "ok", ...(await checkSignIn()) });
 });
 
 app.post("/items", async (request, response) => {

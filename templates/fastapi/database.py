@@ -50,6 +50,7 @@ class Database:
         self._last_error: BaseException | None = None
         self._has_items = False
         self._creating = threading.Lock()
+        self._signing_in = threading.Lock()
         database = self
 
         class EntraConnection(psycopg.Connection):
@@ -65,6 +66,7 @@ class Database:
                 database._last_error = None
                 return connection
 
+        self._connection_class = EntraConnection
         self._pool = ConnectionPool(
             connection_class=EntraConnection,
             kwargs=settings,
@@ -103,6 +105,21 @@ class Database:
             raise explain(error) from error
         except (psycopg.Error, ClientAuthenticationError, CredentialUnavailableError) as error:
             raise explain(error) from error
+
+    def check_sign_in(self) -> dict[str, object]:
+        """Signs in now, on a connection of its own: one of the pool was made before, and works on when its role is broken since."""
+        target = settings()
+        # One at a time: visitors must not use up the server's connections.
+        if not self._signing_in.acquire(timeout=5):
+            raise DatabaseUnavailable("busy", "another check waits for the database")
+        try:
+            with self._connection_class.connect(**target) as connection:
+                row = connection.execute("SELECT current_user, current_database(), current_setting('server_version')").fetchone()
+                return {"user": row[0], "database": row[1], "tls": connection.pgconn.ssl_in_use, "serverVersion": row[2]}
+        except (psycopg.Error, ClientAuthenticationError, CredentialUnavailableError) as error:
+            raise explain(error) from error
+        finally:
+            self._signing_in.release()
 
     @contextmanager
     def items(self) -> Iterator[psycopg.Connection]:

@@ -147,6 +147,27 @@ describe("templates with a database", () => {
   );
 
   test.each(names)(
+    "%s says at once that its role was broken after it had started",
+    async (name) => {
+      const app = await runTemplate(name, settings());
+      try {
+        const items = async () => (await fetch(`${app.url}/items`)).status;
+        await postgres.admin("GRANT CREATE ON SCHEMA public TO app");
+        expect(await items()).toBe(200);
+        await postgres.admin("ALTER ROLE app NOLOGIN");
+        const broken = await Promise.all([1, 2, 3].map(() => fetch(`${app.url}/healthz/database`)));
+        expect(broken.map(({ status }) => status)).toEqual([503, 503, 503]);
+        // The pool knows nothing of it: this is why the check signs in anew.
+        expect(await items()).toBe(200);
+      } finally {
+        await postgres.admin("ALTER ROLE app LOGIN");
+        await app.stop();
+      }
+    },
+    180_000,
+  );
+
+  test.each(names)(
     "%s refuses a server certificate it cannot verify",
     async (name) => {
       const { PGSSLROOTCERT: _, ...rest } = settings();
