@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline/promises";
 import type { Readable } from "node:stream";
 import { KnownError } from "../base/errors.ts";
+import { redact } from "../base/secrets.ts";
 
 /** Options that every command knows. */
 export interface GlobalOptions {
@@ -35,12 +36,14 @@ export interface Io {
   readonly isVerbose: boolean;
   /** Width of the terminal; 80 when unknown. */
   readonly columns: number;
-  /** Aborted by Ctrl-C and SIGTERM. */
+  /** Aborted by Ctrl-C, SIGTERM and the end of the terminal (SIGHUP). */
   readonly signal: AbortSignal;
   /** Leaves Ctrl-C to a program of the person's own (psql) while `work` runs. */
   withoutInterrupts<T>(work: () => Promise<T>): Promise<T>;
-  /** The result: stdout, nothing else goes there. */
+  /** The result: stdout, nothing else goes there. What looks like a secret is taken out, as in `note` and `complain`. */
   result(text: string): void;
+  /** A result that is shown word by word because it was asked for: a token, an app's own log. */
+  verbatim(text: string): void;
   /** Progress and words for people: stderr. Silent with --quiet. */
   note(text: string): void;
   /** Errors: stderr, also with --quiet. */
@@ -102,9 +105,10 @@ export function createIo(
         context.interrupts.areHeld = false;
       }
     },
-    result: (text) => void streams.stdout.write(`${text}\n`),
-    note: (text) => void (isQuiet || streams.stderr.write(`${text}\n`)),
-    complain: (text) => void streams.stderr.write(`${text}\n`),
+    result: (text) => void streams.stdout.write(`${redact(text)}\n`),
+    verbatim: (text) => void streams.stdout.write(`${text}\n`),
+    note: (text) => void (isQuiet || streams.stderr.write(`${redact(text)}\n`)),
+    complain: (text) => void streams.stderr.write(`${redact(text)}\n`),
     confirm: async (text, flag) => {
       if (!isInteractive) throw new KnownError("usage/invalid", `nobody can answer "${text}" here`, { hint: `add ${flag}` });
       return /^y(es)?$/i.test((await question(`${text} [y/N] `))?.trim() ?? "");

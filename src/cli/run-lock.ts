@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { closeSync, openSync, rmSync, statSync } from "node:fs";
 import { createConnection, createServer, type Server } from "node:net";
 import { tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import type { Io } from "./io.ts";
@@ -36,7 +36,7 @@ interface LockRequest {
  * Runs `work` while no other command of this machine's user changes the same project; waits for one that does, and names it.
  * The lock is a listening socket: the system takes it away with its process, so a killed run leaves none behind.
  * Runs on different machines do not see each other: their writes are idempotent, and Azure's own busy answers are waited for.
- * Throws `azure/busy` after half an hour, `cancelled`.
+ * Throws `azure/busy` after half an hour, `project/unwritable`, `cancelled`.
  */
 export async function withRunLock<T>(io: Io, of: LockRequest, work: () => Promise<T>): Promise<T> {
   const { clock, command } = of;
@@ -74,7 +74,9 @@ export async function withRunLock<T>(io: Io, of: LockRequest, work: () => Promis
 
 /** Linux: a name without a file. Windows: a pipe. Elsewhere a file in the user's temporary folder. */
 function socketPath(project: string, folder: string | undefined): string {
-  const hash = createHash("sha256").update(`${userInfo().username}\n${project}`).digest("hex").slice(0, 24);
+  // Not the name: a container's user may have no entry.
+  const user = process.getuid?.() ?? userInfo().username;
+  const hash = createHash("sha256").update(`${user}\n${project}`).digest("hex").slice(0, 24);
   const name = `passwordless-pg-${hash}`;
   if (folder !== undefined) return join(folder, `${name}.sock`);
   if (process.platform === "linux") return `\0${name}`;
@@ -88,8 +90,17 @@ async function tryListen(path: string, holder: Holder): Promise<Server | undefin
   });
   server.unref();
   return new Promise((done, fail) => {
-    server.once("error", (error: NodeJS.ErrnoException) => (error.code === "EADDRINUSE" ? done(undefined) : fail(error)));
+    server.once("error", (error: NodeJS.ErrnoException) => (error.code === "EADDRINUSE" ? done(undefined) : fail(unlockable(path, error))));
     server.listen(path, () => done(server));
+  });
+}
+
+/** A full disk, a folder that is closed or absent, a path too long for a socket. */
+function unlockable(path: string, cause: unknown): KnownError {
+  const where = path.startsWith("/") ? `in ${dirname(path)}` : "";
+  return new KnownError("project/unwritable", `the lock that keeps two runs apart cannot be made ${where}`.trimEnd(), {
+    cause,
+    hint: "set TMPDIR to a folder with a short path that you can write to, and run the command again",
   });
 }
 
@@ -108,7 +119,7 @@ async function removeDeadSocket(path: string): Promise<void> {
   try {
     closeSync(openSync(guard, "wx", 0o600));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw unlockable(guard, error);
     const age = Date.now() - (statSync(guard, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
     if (age < guardMs) return;
     throw new KnownError("azure/busy", "a run that was killed left its lock", { hint: `if no passwordless-pg runs, remove ${guard}` });

@@ -26,6 +26,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
+  // The terminal was closed: what was borrowed is given back all the same.
+  process.on("SIGHUP", onSignal);
+  // A terminal that is gone takes no words any more.
+  process.stderr.on("error", () => undefined);
   // `passwordless-pg … | head` ends the reader first.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") cancel.abort(new KnownError("cancelled", "nobody reads the output any more"));
@@ -63,6 +67,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   } finally {
     process.off("SIGINT", onSignal);
     process.off("SIGTERM", onSignal);
+    process.off("SIGHUP", onSignal);
   }
 }
 

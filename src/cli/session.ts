@@ -1,5 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
-import { homedir, hostname } from "node:os";
+import { hostname } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
@@ -12,6 +12,7 @@ import { projectNameFrom, suffixFrom } from "../project/names.ts";
 import { type AppSetup, createSetup, type DetectedApp, type Setup } from "../project/setup.ts";
 import { validateProject } from "../project/validate.ts";
 import { createDatabaseDoor, type DatabaseDoor } from "../steps/database-door.ts";
+import { homeFolder } from "./home-folder.ts";
 import type { GlobalOptions, Io } from "./io.ts";
 import { showError } from "./output/error.ts";
 import { withRunLock } from "./run-lock.ts";
@@ -181,7 +182,7 @@ async function connect(io: Io, options: GlobalOptions): Promise<{ context: Cloud
 
 /** The Azure CLI's default subscription, else the only one the caller has. */
 async function defaultSubscription(io: Io, context: Omit<CloudContext, "subscriptionId">): Promise<string> {
-  const folder = io.environment.AZURE_CONFIG_DIR ?? join(homedir(), ".azure");
+  const folder = io.environment.AZURE_CONFIG_DIR ?? join(homeFolder() ?? "/", ".azure");
   const profile = await readFile(join(folder, "azureProfile.json"), "utf8").catch(() => undefined);
   if (profile !== undefined) {
     try {

@@ -1,4 +1,5 @@
 import { type ErrorCode, KnownError } from "../base/errors.ts";
+import { redact } from "../base/secrets.ts";
 
 /** What an Azure service said when it refused: its own code and words, without headers, queries or tokens. */
 export interface AzureFailure {
@@ -156,15 +157,12 @@ export function parseFailure(status: number | undefined, body: string | undefine
   if (code === undefined) return undefined;
   const message = text(error.message) ?? text(error.Message) ?? code;
   const extendedCode = extendedCodeOf(error);
-  return { status, code, message: withoutSecrets(message), ...(extendedCode && { extendedCode }) };
+  return { status, code: withoutSecrets(code), message: withoutSecrets(message), ...(extendedCode && { extendedCode }) };
 }
 
-/** Cuts what may be a token or a signature out of words that came from outside. */
+/** Cuts what may be a token, a password or a signature out of words that came from outside. */
 export function withoutSecrets(words: string): string {
-  return words
-    .replace(/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, "<token>")
-    .replace(/(https?:\/\/[^\s?"']+)\?[^\s"']*/g, "$1?…")
-    .replace(/\b(bearer)\s+[\w.~+/-]{20,}=*/gi, "$1 <token>");
+  return redact(words).replace(/(https?:\/\/[^\s?"']+)\?[^\s"']*/g, "$1?…");
 }
 
 const UNREACHABLE = new Set([

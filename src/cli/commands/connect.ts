@@ -1,27 +1,29 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
+import { constants } from "node:os";
 import { join } from "node:path";
+import { rootCertificates } from "node:tls";
 import { execa } from "execa";
 import { KnownError } from "../../base/errors.ts";
 import { administratorLogin } from "../../steps/entra-administrator.ts";
 import type { GlobalOptions, Io } from "../io.ts";
-import { openProject, type Session, withSession } from "../session.ts";
+import { openProject, withSession } from "../session.ts";
+import { makeTemporaryFolder } from "../temporary-folder.ts";
 
 /** A database token of the caller on stdout: for scripts, never shown beside anything else. */
 export async function token(io: Io, options: GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options, false);
   return withSession(io, options, project, async ({ cloud }) => {
     const { token: text, expiresOn } = await cloud.databaseToken();
-    io.result(io.isJson ? JSON.stringify({ ok: true, token: text, expiresOn: expiresOn.toISOString() }) : text);
+    io.verbatim(io.isJson ? JSON.stringify({ ok: true, token: text, expiresOn: expiresOn.toISOString() }) : text);
     return 0;
   });
 }
 
-/** psql as the caller. The token goes into the environment of psql alone: not on its command line, not into a file. */
+/** psql as the caller; its exit code. */
 export async function connect(io: Io, options: { readonly database?: string } & GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options, false);
-  return withSession(io, options, project, async (session) => {
-    const { cloud, door, setup } = session;
+  return withSession(io, options, project, async ({ cloud, door, setup }) => {
+    const roots = await trustedRoots(io, cloud.environment.caPem);
     const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
     if (!server)
       throw new KnownError("azure/not-found", `flexible server ${setup.server.name} does not exist`, {
@@ -30,36 +32,79 @@ export async function connect(io: Io, options: { readonly database?: string } & 
     const login = await administratorLogin({ cloud, door, group: setup.resourceGroup }, server);
     // Opens the firewall when it has to, with an error that says more than psql's.
     await door.through(server, () => cloud.principals.find(server, login, login));
-    return await psql(io, session, { host: server.host, port: server.port, user: login, database: options.database ?? setup.database });
+    const { token: password } = await cloud.databaseToken();
+    return await psql(io, roots, {
+      PGHOST: server.host,
+      PGPORT: String(server.port),
+      PGUSER: login,
+      PGDATABASE: options.database ?? setup.database,
+      PGPASSWORD: password,
+      PGSSLMODE: "verify-full",
+    });
   });
 }
 
-async function psql(io: Io, { cloud }: Session, target: { host: string; port: number; user: string; database: string }): Promise<number> {
-  const { token: password } = await cloud.databaseToken();
-  const folder = cloud.environment.caPem ? await mkdtemp(join(tmpdir(), "passwordless-pg-ca-")) : undefined;
+/** psql 16 knows the system's certificate store by this word. */
+const SYSTEM_STORE = "system";
+
+/** What psql checks the server's certificate against: PEM text, or the word for the system's store. */
+async function trustedRoots(io: Io, caPem: string | undefined): Promise<string> {
+  if (caPem !== undefined) return caPem;
+  const asked = await execa("psql", ["--version"], { reject: false, stdin: "ignore", cancelSignal: io.signal });
+  if (isUnstarted(asked)) throw notStarted(asked.cause);
+  const major = Number(/\(PostgreSQL\) (\d+)/.exec(asked.stdout)?.[1] ?? 16);
+  // An older psql takes the word for the name of a file: Node's own list of the public authorities stands in.
+  return major >= 16 ? SYSTEM_STORE : rootCertificates.join("\n");
+}
+
+/** Variables of the person's own that would lead psql, and the token with it, to another server or another way of signing in. */
+const DIVERTING = [
+  "PGSERVICE",
+  "PGSERVICEFILE",
+  "PGHOSTADDR",
+  "PGPASSFILE",
+  "PGREQUIREAUTH",
+  "PGCHANNELBINDING",
+  "PGGSSENCMODE",
+  "PGREQUIREPEER",
+];
+
+/**
+ * Runs psql on the person's own terminal. The token goes into the environment of psql alone: not on its command line, which everybody on the
+ * machine can read, and not into a file, which a killed run would leave behind. An environment can be read by its own user and root only.
+ */
+async function psql(io: Io, roots: string, settings: Readonly<Record<string, string>>): Promise<number> {
+  const folder = roots === SYSTEM_STORE ? undefined : await makeTemporaryFolder("passwordless-pg-ca-");
   try {
     const caFile = folder && join(folder, "ca.pem");
-    if (caFile && cloud.environment.caPem) await writeFile(caFile, cloud.environment.caPem);
-    const environment = {
-      PGHOST: target.host,
-      PGPORT: String(target.port),
-      PGUSER: target.user,
-      PGDATABASE: target.database,
-      PGPASSWORD: password,
-      PGSSLMODE: "verify-full",
-      PGSSLROOTCERT: caFile ?? "system",
-    };
+    if (caFile) await writeFile(caFile, roots);
+    const inherited = Object.entries(io.environment).filter(([name]) => !DIVERTING.includes(name));
+    const env = { ...Object.fromEntries(inherited), ...settings, PGSSLROOTCERT: caFile ?? SYSTEM_STORE };
     const ended = await io.withoutInterrupts(() =>
-      execa("psql", [], { stdio: "inherit", env: environment, reject: false, cancelSignal: io.signal }),
+      execa("psql", [], { stdio: "inherit", env, extendEnv: false, reject: false, cancelSignal: io.signal }),
     );
-    if (ended.failed && ended.exitCode === undefined) {
-      throw new KnownError("usage/invalid", "psql could not be started", {
-        cause: ended.cause,
-        hint: "install the PostgreSQL client, version 16 or newer",
-      });
-    }
-    return ended.exitCode ?? 1;
+    if (isUnstarted(ended)) throw notStarted(ended.cause);
+    if (io.signal.aborted) throw io.signal.reason;
+    if (ended.signal === undefined) return ended.exitCode ?? 1;
+    io.complain(`psql was ended by ${ended.signal}`);
+    return 128 + constants.signals[ended.signal];
   } finally {
     if (folder) await rm(folder, { recursive: true, force: true });
   }
+}
+
+function isUnstarted(ended: {
+  readonly failed: boolean;
+  readonly exitCode?: number;
+  readonly signal?: string;
+  readonly isCanceled: boolean;
+}) {
+  return ended.failed && ended.exitCode === undefined && ended.signal === undefined && !ended.isCanceled;
+}
+
+function notStarted(cause: unknown): KnownError {
+  return new KnownError("usage/invalid", "psql could not be started", {
+    cause,
+    hint: "install the PostgreSQL client (psql), or use any client with the token that `passwordless-pg token` prints",
+  });
 }

@@ -1,8 +1,7 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import type { GlobalOptions, Io } from "../io.ts";
 import { paint } from "../output/style.ts";
+import { makeTemporaryFolder } from "../temporary-folder.ts";
 import { down } from "./down.ts";
 import { isLocalRunning, stop as stopLocal } from "./local.ts";
 import { up } from "./up.ts";
@@ -11,7 +10,7 @@ import { up } from "./up.ts";
 export async function demo(io: Io, options: { readonly keep?: boolean; readonly template?: string } & GlobalOptions): Promise<number> {
   const { bold, dim } = paint(io.hasColor);
   const wasRunning = await isLocalRunning(io);
-  const folder = await mkdtemp(join(tmpdir(), "passwordless-pg-demo-"));
+  const folder = await makeTemporaryFolder("passwordless-pg-demo-");
   const template = options.template ?? "fastapi";
   io.note(bold(`passwordless-pg up --local --template ${template} ${folder}`));
   const flags = { ...options, local: true, yes: true };
@@ -46,7 +45,15 @@ function nextSteps(folder: string, isKept: boolean): string[] {
 
 /** Also after Ctrl-C, when the run's own signal is aborted already. */
 async function tidyUp(io: Io, flags: GlobalOptions, folder: string, wasRunning: boolean): Promise<void> {
-  const fresh: Io = { ...io, signal: AbortSignal.timeout(60_000), isLive: false, isJson: false, note: () => {}, result: () => {} };
+  const fresh: Io = {
+    ...io,
+    signal: AbortSignal.timeout(60_000),
+    isLive: false,
+    isJson: false,
+    note: () => {},
+    result: () => {},
+    verbatim: () => {},
+  };
   try {
     if (await isLocalRunning(fresh)) await down(fresh, flags, folder);
   } finally {

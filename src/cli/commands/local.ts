@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { KnownError } from "../../base/errors.ts";
 import type { SignInSettings } from "../../cloud/credential.ts";
 import type { Environment } from "../../cloud/environment.ts";
 import { type LocalStatus, localStatus, resetLocal, type StartOptions, startLocal, stopLocal } from "../../emulator/local.ts";
+import { homeFolder } from "../home-folder.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 
 interface StartFlags {
@@ -16,7 +16,14 @@ interface StartFlags {
 type Running = Extract<LocalStatus, { running: true }>;
 
 function localHome(io: Io): string {
-  return resolve(io.directory, io.environment.PASSWORDLESS_PG_HOME ?? join(homedir(), ".passwordless-pg"));
+  // An empty variable is none: the home's folders would be laid into the folder of the caller.
+  const named = io.environment.PASSWORDLESS_PG_HOME || undefined;
+  if (named !== undefined) return resolve(io.directory, named);
+  const home = homeFolder();
+  if (home !== undefined) return join(home, ".passwordless-pg");
+  throw new KnownError("usage/invalid", "there is no home folder to keep local Azure in: HOME is not set", {
+    hint: "set HOME, or PASSWORDLESS_PG_HOME to a folder for local Azure",
+  });
 }
 
 function daemonFile(io: Io): string {

@@ -51,7 +51,7 @@ export async function tail(io: Io, options: TailOptions & GlobalOptions, directo
           if (change.state === "gap") io.note(colors.yellow(`(some lines of ${change.path} were missed)`));
         },
       });
-      for await (const record of records) if (isWanted(record)) io.result(io.isJson ? JSON.stringify(record) : text(record));
+      for await (const record of records) if (isWanted(record)) io.verbatim(io.isJson ? JSON.stringify(record) : text(record));
     });
   } catch (error) {
     if (!io.signal.aborted) throw error;

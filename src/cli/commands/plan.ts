@@ -15,7 +15,7 @@ export async function plan(io: Io, options: GlobalOptions, directory: string): P
   const view = createProgressView(io);
   try {
     return await withSession(io, options, project, async ({ cloud, door, clock, setup }) => {
-      const planned = await look(allSteps(setup, { cloud, door, clock, signal: io.signal }), view);
+      const planned = await look(allSteps(setup, { cloud: cloud.readOnly(), door, clock, signal: io.signal }), view);
       view.close();
       io.result(
         io.isJson ? JSON.stringify(planBody(planned, setup), undefined, 2) : planLines(planned, setup, paint(io.hasColor)).join("\n"),

@@ -1,0 +1,28 @@
+/** Names whose values are secrets, wherever words from outside hold `name=value` or JSON. */
+const SECRET_NAME =
+  "password|passwd|pwd|secret|api[-_]?key|account[-_]?key|shared[-_]?access[-_]?key|access[-_]?token|refresh[-_]?token|id[-_]?token|assertion|x-identity-header|identity[-_]header";
+
+/** A value that is no `$(command)`, as our own hints have it. */
+const VALUE = String.raw`[^\s"'\\,;&<>$][^\s"\\,;&<>]*`;
+
+const PATTERNS: readonly (readonly [pattern: RegExp, instead: string])[] = [
+  [/(authorization\\?["']?\s*[:=]\s*\\?["']?)(?:bearer|basic|negotiate)\s+[^\s"'\\,;]+/gi, "$1<secret>"],
+  // A JWT, also one that was cut off in its middle.
+  [/eyJ[\w-]{10,}(?:\.[\w-]*){0,4}/g, "<token>"],
+  [/-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?/g, "<private key>"],
+  [/([?&]sig=)[^\s"'\\&]+/gi, "$1<secret>"],
+  [/\b(bearer)\s+[\w.~+/-]{20,}=*/gi, "$1 <token>"],
+  // scheme://user:password@host
+  [/(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s/:@"']{0,200}):[^\s/"'\\]{1,2000}@/gi, "$1:<secret>@"],
+  [new RegExp(String.raw`((?:${SECRET_NAME})\s*=\s*)${VALUE}`, "gi"), "$1<secret>"],
+  // A quoted value may hold what ends a bare one.
+  [new RegExp(String.raw`((?:${SECRET_NAME})\s*=\s*)(\\?["'])(?!\$)[^"'\\]+`, "gi"), "$1$2<secret>"],
+  [new RegExp(String.raw`((?:${SECRET_NAME})\\?["']\s*:\s*\\?["'])[^"'\\]+`, "gi"), "$1<secret>"],
+];
+
+/** Takes out of any words what may be a token or a password: JWTs, authorization headers, passwords in URLs, connection strings and JSON. */
+export function redact(words: string): string {
+  let clean = words;
+  for (const [pattern, instead] of PATTERNS) clean = clean.replace(pattern, instead);
+  return clean;
+}

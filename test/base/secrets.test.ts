@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import { redact } from "../../src/base/secrets.ts";
+
+const jwt = ["eyJhbGciOiJSUzI1NiJ9", "eyJvaWQiOiJjYW5hcnkifQ", "c2lnbmVkLWNhbmFyeQ"].join(".");
+
+test.each([
+  ["a token", `the token ${jwt} is bad`, "the token <token> is bad"],
+  ["a token glued to a word", `token_${jwt}`, "token_<token>"],
+  ["a token cut off in its middle", jwt.slice(0, 35), "<token>"],
+  ["an authorization header", `Authorization: Bearer ${jwt} refused`, "Authorization: <secret> refused"],
+  ["one in JSON", '{"authorization":"Basic Y2FuYXJ5"}', '{"authorization":"<secret>"}'],
+  ["an opaque bearer", "Bearer 0123456789abcdef0123456789abcdef", "Bearer <token>"],
+  ["a connection URL", "postgresql://me:canary@db:5432/x", "postgresql://me:<secret>@db:5432/x"],
+  ["one whose password holds an @", "postgresql://me:can@ary@db:5432/x", "postgresql://me:<secret>@db:5432/x"],
+  ["a connection string", "host=db password=canary dbname=x", "host=db password=<secret> dbname=x"],
+  ["one of .NET", "Server=x;Password=can'ary;Uid=a", "Server=x;Password=<secret>;Uid=a"],
+  ["a quoted value", 'Password="can ary" x', 'Password="<secret>" x'],
+  ["JSON", '{"client_secret": "can ary"}', '{"client_secret": "<secret>"}'],
+  ["JSON in JSON", '{\\"password\\":\\"canary\\"}', '{\\"password\\":\\"<secret>\\"}'],
+  ["a form", "client_secret=canary&grant_type=x", "client_secret=<secret>&grant_type=x"],
+  ["a storage key", "AccountKey=canary==;Endpoint=x", "AccountKey=<secret>;Endpoint=x"],
+  ["an environment", "PGPASSWORD=canary", "PGPASSWORD=<secret>"],
+  ["a signature", "https://x/y?se=1&sig=canary", "https://x/y?se=1&sig=<secret>"],
+])("takes out %s", (_what, words, clean) => {
+  expect(redact(words)).toBe(clean);
+});
+
+test.each([
+  'password authentication failed for user "x"',
+  "passwordAuth Disabled, activeDirectoryAuth Enabled",
+  'PGPASSWORD="$(passwordless-pg token)" psql',
+  'export AZURE_CLIENT_SECRET="$(cat /x)"',
+  "scm: true → false",
+  "http://localhost:3000/x",
+  "write to me@example.com, see https://a.b/c:12",
+  '{"passwordAuth":"Disabled","clientSecretFile":"/x"}',
+])("leaves %s alone", (words) => {
+  expect(redact(words)).toBe(words);
+});
+
+test("a megabyte of anything takes no time", () => {
+  const startedAt = performance.now();
+  for (const piece of ["a.", "eyJ", "password ", "://", "a:", "bearer ", "-----BEGIN ", "x@", "&sig"])
+    redact(piece.repeat(1_000_000 / piece.length));
+  expect(performance.now() - startedAt).toBeLessThan(5_000);
+});
