@@ -29,7 +29,8 @@ export type FaultAction =
 /** A rule: which requests, how often, and what is done to them. */
 export interface Fault {
   /**
-   * Journal name of the host: `azure`, `scm:NAME`, `identity`; any when absent. `*` stands for anything.
+   * Journal name of the host: `azure`, `scm:NAME`, `identity`; any when absent. `*` stands for anything. `site:NAME` is the app's own address,
+   * which has no place in the journal.
    * `postgres:NAME` is a flexible server, with the methods `CONNECT` (before TLS), `LOGIN` and `SQL` and the path `/DATABASE/USER` (`/` before TLS);
    * it knows the actions `reset`, `drop-after`, `stall` and `sql-error`.
    */

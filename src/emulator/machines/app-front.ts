@@ -3,10 +3,17 @@ import http from "node:http";
 import https from "node:https";
 import net from "node:net";
 import type { Duplex } from "node:stream";
+import type { FaultAction } from "../http/faults.ts";
 import { pages } from "./app-pages.ts";
 
 /** Where a request for the site goes. */
 export type FrontTarget = { readonly port: number } | "waiting" | "stopped" | "down";
+
+/** Asked before (`arrived`) and after (`done`) the app's work for a request; the signal ends when the client goes away. */
+export interface FrontWatch {
+  arrived(method: string, path: string, signal: AbortSignal): Promise<FaultAction | undefined>;
+  done(method: string, path: string): Promise<"drop" | undefined>;
+}
 
 /** A site's public address: answers http and https on one port of 127.0.0.1. */
 export interface AppFront {
@@ -26,16 +33,13 @@ const REQUEST_MS = 230_000;
 export async function openFront(
   pick: () => Promise<FrontTarget>,
   tls: { readonly key: string; readonly cert: string },
+  watch: FrontWatch,
   port?: number,
 ): Promise<AppFront> {
   // A connection for each request: a kept one can be closed by the app at the very moment it is used again.
   const agent = new http.Agent({ keepAlive: false });
   const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => {
-    const isTls = "encrypted" in request.socket;
-    void pick().then((target) => {
-      if (typeof target === "object") forward(request, response, target.port, agent, isTls);
-      else sendPage(response, target);
-    });
+    serveRequest(request, response, pick, agent, watch).catch(() => response.destroy()); // the client went away
   };
   const plain = http.createServer({ requestTimeout: 0 }, answer);
   const secure = https.createServer({ ...tls, requestTimeout: 0, minVersion: "TLSv1.2" }, answer);
@@ -91,13 +95,60 @@ async function listen(server: net.Server, port = 0): Promise<void> {
   }
 }
 
+async function serveRequest(
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+  pick: () => Promise<FrontTarget>,
+  agent: http.Agent,
+  watch: FrontWatch,
+): Promise<void> {
+  const method = request.method ?? "GET";
+  const path = (request.url ?? "/").replace(/\?.*/s, "");
+  const gone = new AbortController();
+  response.once("close", () => gone.abort(new Error("The client went away.")));
+  const fault = await watch.arrived(method, path, gone.signal);
+  if (fault?.kind === "reset") return void request.socket.destroy();
+  if (fault?.kind === "status") return sendFault(response, fault.status, JSON.stringify(fault.body ?? fault.message ?? ""), fault.headers);
+  if (fault?.kind === "html") return sendFault(response, fault.status ?? 502, pages.badGateway, { "content-type": "text/html" });
+  const target = await pick();
+  if (typeof target !== "object") return sendPage(response, target);
+  forward(request, response, target.port, agent, async (answer) => {
+    const isDropped = (await watch.done(method, path)) === "drop" || fault?.kind === "drop-after";
+    if (isDropped) request.socket.destroy();
+    else if (fault?.kind === "cut") await sendHalf(answer, request, response);
+    else return true;
+    return false;
+  });
+}
+
+function sendFault(response: http.ServerResponse, status: number, body: string, headers: Readonly<Record<string, string>> = {}): void {
+  response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(body), ...headers }).end(body);
+}
+
+/** Half of the app's answer, then the end of the connection. */
+async function sendHalf(answer: http.IncomingMessage, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+  const parts: Buffer[] = [];
+  for await (const part of answer) parts.push(part as Buffer);
+  const whole = Buffer.concat(parts);
+  response.writeHead(answer.statusCode ?? 502, { "content-length": whole.length });
+  response.write(whole.subarray(0, Math.floor(whole.length / 2)), () => request.socket.destroy());
+}
+
 function sendPage(response: http.ServerResponse, target: "waiting" | "stopped" | "down"): void {
   const [status, body] =
     target === "waiting" ? [200, pages.waiting] : target === "stopped" ? [403, pages.stopped] : ([503, pages.applicationError] as const);
   response.writeHead(status, { "content-type": "text/html", "content-length": Buffer.byteLength(body) }).end(body);
 }
 
-function forward(request: http.IncomingMessage, response: http.ServerResponse, port: number, agent: http.Agent, isTls: boolean): void {
+/** `mayPass` is asked when the app has answered; false: the answer was dealt with. */
+function forward(
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+  port: number,
+  agent: http.Agent,
+  mayPass: (answer: http.IncomingMessage) => Promise<boolean>,
+): void {
+  const isTls = "encrypted" in request.socket;
   const upstream = http.request({
     host: "127.0.0.1",
     port,
@@ -109,9 +160,13 @@ function forward(request: http.IncomingMessage, response: http.ServerResponse, p
   });
   upstream.on("timeout", () => upstream.destroy(new Error("504")));
   upstream.on("response", (answer) => {
-    response.writeHead(answer.statusCode ?? 502, answer.statusMessage, endToEnd(answer.rawHeaders));
-    answer.pipe(response);
     answer.on("error", () => response.destroy());
+    const pass = async (): Promise<void> => {
+      if (!(await mayPass(answer))) return;
+      response.writeHead(answer.statusCode ?? 502, answer.statusMessage, endToEnd(answer.rawHeaders));
+      answer.pipe(response);
+    };
+    pass().catch(() => response.destroy());
   });
   upstream.on("error", () => {
     if (response.headersSent) response.destroy();

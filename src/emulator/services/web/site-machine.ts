@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { type AppFront, openFront } from "../../machines/app-front.ts";
+import { type AppFront, type FrontWatch, openFront } from "../../machines/app-front.ts";
 import { type AppDescription, type AppHost, createAppHost, type StartOutcome } from "../../machines/app-host.ts";
 import { type AppLog, createAppLog } from "../../machines/app-log.ts";
 import type { Platform } from "../../platform.ts";
@@ -70,6 +70,7 @@ export async function openSiteMachine(
       return started === "stopped" ? "down" : started;
     },
     platform.certificates.issue(["localhost", "127.0.0.1"]),
+    watchOf(platform, `site:${source.site().name}`),
     known.app,
   );
   const restartApp = async (): Promise<StartOutcome | undefined> => (source.site().state === "Running" ? host.recycle() : undefined);
@@ -105,6 +106,20 @@ export async function openSiteMachine(
       await front.close();
       log.close();
     },
+  };
+}
+
+/** Faults put on the app's own address, and tests. */
+function watchOf({ clock, faults, onTraffic }: Platform, host: string): FrontWatch {
+  return {
+    arrived: async (method, path, signal) => {
+      if ((await onTraffic?.({ phase: "arrived", host, method, path })) === "drop") return { kind: "reset" };
+      const fault = faults.take(host, method, path);
+      if (fault?.kind !== "stall") return fault;
+      await clock.sleep(fault.ms, signal);
+      return undefined;
+    },
+    done: async (method, path) => onTraffic?.({ phase: "done", host, method, path }),
   };
 }
 
