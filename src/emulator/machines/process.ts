@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Store } from "../store.ts";
 
@@ -81,18 +81,33 @@ async function stopGroup(child: ChildProcess, pid: number, gone: Promise<number>
     child.stderr?.destroy();
   }, graceMs);
   await gone;
-  // The child may be a shell that is gone before the program it started.
-  // Bounded: where nobody reaps orphans (a container without init) a dead one counts as alive.
+  // The child may be a shell that is gone before the program it started. Bounded for systems without /proc, where an orphan counts until it is reaped.
   for (let waited = 0; isGroupAlive(pid) && waited < graceMs + 500; waited += 10) await delay(10);
   clearTimeout(timer);
 }
 
+/** Somebody in the group still runs: a dead orphan that nobody has reaped yet (the first process of a container may be slow at it) does not count. */
 function isGroupAlive(pid: number): boolean {
   try {
     process.kill(-pid, 0);
-    return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+  const states = statesInGroup(pid);
+  return states === undefined || states.some((state) => state !== "Z" && state !== "X");
+}
+
+/** The state letters of a group's processes; `undefined` where there is no `/proc`. */
+function statesInGroup(pid: number): readonly string[] | undefined {
+  try {
+    return readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name))
+      .flatMap((name) => {
+        const [state, , group] = statOf(Number(name)) ?? [];
+        return state !== undefined && Number(group) === pid ? [state] : [];
+      });
+  } catch {
+    return undefined;
   }
 }
 
@@ -123,9 +138,14 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): void {
 
 /** Clock ticks from boot to the start of the process; `undefined` when it is gone or there is no `/proc`. */
 function startTimeOf(pid: number): string | undefined {
+  return statOf(pid)?.[19];
+}
+
+/** The fields of `/proc/PID/stat` behind the name: state, parent, process group, … */
+function statOf(pid: number): readonly string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   } catch {
     return undefined;
   }
