@@ -18,6 +18,7 @@ import type { Endpoints, Platform, Service } from "./platform.ts";
 import { openDirectory } from "./services/entra/directory.ts";
 import { createEntraService } from "./services/entra/service.ts";
 import { createTokens, newSigningKeyPem } from "./services/entra/tokens.ts";
+import { createManagedIdentityService } from "./services/managedidentity/service.ts";
 import { createPostgresService } from "./services/postgres/service.ts";
 import { createProviders, type Providers } from "./services/resources/providers.ts";
 import { createResourcesService } from "./services/resources/service.ts";
@@ -216,7 +217,13 @@ function armServices(platform: Platform, providers: Providers, all: () => readon
   const resources = createResourcesService(platform, providers, all);
   const servers = createPostgresService(platform);
   const sites = createWebService(platform);
-  return [resources, servers, sites, createServiceLinkerService(platform, { sites, servers: servers.registry })];
+  return [
+    resources,
+    servers,
+    createManagedIdentityService(platform),
+    sites,
+    createServiceLinkerService(platform, { sites, servers: servers.registry }),
+  ];
 }
 
 async function openMainPort(

@@ -77,7 +77,7 @@ export interface DirectoryPrincipal {
   readonly userPrincipalName?: string;
   /** Service principals: application (client) ID. */
   readonly appId?: string;
-  /** Resource ID of the site (or slot) whose system-assigned identity this is. */
+  /** Resource ID of the site (or slot) whose system-assigned identity this is, or of the user-assigned identity. */
   readonly managedIdentityOf?: string;
   /** Groups: object IDs. */
   readonly members?: readonly string[];
@@ -90,7 +90,9 @@ export interface Directory {
   /** By UPN, else by display name: what `pgaadauth_create_principal` resolves. More than one is possible. */
   findByName(name: string): readonly DirectoryPrincipal[];
   list(): readonly DirectoryPrincipal[];
-  /** A fresh object ID and app ID for a system-assigned identity. */
+  /** The managed identity of a resource. */
+  findByResource(resourceId: string): DirectoryPrincipal | undefined;
+  /** A fresh object ID and app ID for a managed identity. */
   createManagedIdentity(resourceId: string, displayName: string): DirectoryPrincipal;
   remove(objectId: string): void;
   groupsOf(objectId: string): readonly string[];
@@ -106,6 +108,8 @@ export interface Tokens {
   verify(token: string, accepted: readonly string[]): { claims: TokenClaims } | { refusal: TokenRefusal; claims?: TokenClaims };
 }
 
+export type CertificateFlaw = "stranger" | "expired" | "wrong-name";
+
 /** Local Azure's certificate authority. */
 export interface Certificates {
   /** PEM of the CA certificate, and the file that holds it. */
@@ -115,6 +119,8 @@ export interface Certificates {
   readonly bundleFile: string;
   /** A server certificate for DNS names and IP addresses, signed by the CA. Cached. */
   issue(names: readonly string[]): { key: string; cert: string };
+  /** The same with something wrong on purpose: signed by nobody who is trusted, over since yesterday, or made out to another name. */
+  issueFlawed(names: readonly string[], flaw: CertificateFlaw): { key: string; cert: string };
 }
 
 export interface ResourceSummary {
@@ -156,6 +162,8 @@ export interface SiteRegistry {
   changeAppSettings(siteId: string, change: (settings: Readonly<Record<string, string>>) => Record<string, string>): void;
   /** Switches the system-assigned identity on when it is off. */
   enableSystemIdentity(siteId: string): { principalId: string };
+  /** Assigns a user-assigned identity, by its client ID, when it is not yet. `false` when there is none with this client ID. */
+  assignIdentity(siteId: string, clientId: string): boolean;
 }
 
 export interface SiteView {

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { isSameId } from "../../../base/resource-id.ts";
 import type { Directory, DirectoryPrincipal } from "../../platform.ts";
 import type { Store } from "../../store.ts";
 
@@ -34,6 +35,7 @@ export function openDirectory(store: Store): Directory & { readonly user: Direct
       return byUpn.length > 0 ? byUpn : rows.list().filter((row) => row.displayName.toLowerCase() === wanted);
     },
     list: () => rows.list(),
+    findByResource: (resourceId) => rows.list().find((row) => row.managedIdentityOf && isSameId(row.managedIdentityOf, resourceId)),
     createManagedIdentity: (resourceId, displayName) => {
       const principal: DirectoryPrincipal = {
         objectId: randomUUID(),

@@ -21,13 +21,7 @@ export interface Providers {
 }
 
 /** Known to Azure without routes of their own here. */
-const OTHERS = [
-  "Microsoft.Insights",
-  "Microsoft.OperationalInsights",
-  "Microsoft.ManagedIdentity",
-  "Microsoft.Authorization",
-  "Microsoft.Storage",
-];
+const OTHERS = ["Microsoft.Insights", "Microsoft.OperationalInsights", "Microsoft.Authorization", "Microsoft.Storage"];
 
 export function createProviders(store: Store, services: () => readonly Service[]): Providers {
   const states: Collection<{ state: RegistrationState }> = store.collection("providers");

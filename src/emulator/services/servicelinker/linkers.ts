@@ -86,6 +86,10 @@ export function createLinkers(platform: Platform, { sites, servers }: Neighbours
       if (!linker || !sites.find(linker.sourceId)) throw sourceNotFound(linker?.sourceId ?? resourceId);
       const found = target(linker);
       if (!found) throw armFront(404, "ResourceNotFound", "Target resource is not found");
+      const { authInfo } = linker.properties;
+      if (authInfo.authType === "userAssignedIdentity" && !isAuthOptedOut(linker) && !isIdentity(platform, authInfo.clientId)) {
+        throw armFront(404, "ResourceNotFound", `The user-assigned identity with client ID '${authInfo.clientId}' is not found.`); // inferred
+      }
       const isDenied = found.server.publicNetworkAccess === "Disabled" && !isNetworkOptedOut(linker);
       return isDenied ? { message: DENIED_WARNING } : undefined;
     },
@@ -94,8 +98,8 @@ export function createLinkers(platform: Platform, { sites, servers }: Neighbours
       const found = linker && target(linker);
       if (!linker || !found || !sites.find(linker.sourceId)) return; // gone since the work looked
       const { authInfo, configurationInfo } = linker.properties;
-      if (authInfo.authType === "systemAssignedIdentity" && authInfo.authMode !== "optOutAllAuth")
-        sites.enableSystemIdentity(linker.sourceId);
+      if (authInfo.authType === "systemAssignedIdentity" && !isAuthOptedOut(linker)) sites.enableSystemIdentity(linker.sourceId);
+      if (authInfo.authType === "userAssignedIdentity" && !isAuthOptedOut(linker)) sites.assignIdentity(linker.sourceId, authInfo.clientId);
       if (found.server.publicNetworkAccess === "Enabled" && !isNetworkOptedOut(linker)) servers.allowAzureServices(found.server.id);
       const settings = configurationInfo?.action === "optOut" ? [] : linker.settings;
       write(linker, settings);
@@ -187,6 +191,15 @@ function sourceNotFound(sourceId: string) {
   );
 }
 
+/** `optOutAllAuth`: it writes settings and leaves identities alone. */
+function isAuthOptedOut({ properties: { authInfo } }: Linker): boolean {
+  return authInfo.authType !== "secret" && authInfo.authMode === "optOutAllAuth";
+}
+
+function isIdentity({ directory }: Platform, clientId: string): boolean {
+  return directory.findByAppId(clientId)?.managedIdentityOf !== undefined;
+}
+
 function isNetworkOptedOut({ properties }: Linker): boolean {
   return properties.publicNetworkSolution?.action === "optOut" || properties.vNetSolution !== null;
 }
@@ -203,6 +216,7 @@ function settingsOf(linker: Linker, servers: FlexibleServerRegistry, secret: str
     port: server.port,
     database: parsed.database,
     user: authInfo.authType === "secret" ? authInfo.name : (authInfo.userName ?? undefined),
+    clientId: authInfo.authType === "userAssignedIdentity" ? authInfo.clientId : undefined,
     password: secret,
     configuration: configurationInfo,
   });

@@ -10,10 +10,19 @@ export interface LinkerProperties {
   readonly configurationInfo: ConfigurationInfo | null;
 }
 
-/** The two kinds local Azure carries out. The value of a secret is not kept here, only in the settings written. */
+/** The three kinds local Azure carries out. The value of a secret is not kept here, only in the settings written. */
 export type LinkerAuth =
   | {
       readonly authType: "systemAssignedIdentity";
+      readonly userName: string | null;
+      readonly authMode: string | null;
+      readonly deleteOrUpdateBehavior: string | null;
+    }
+  | {
+      readonly authType: "userAssignedIdentity";
+      readonly clientId: string;
+      /** Of the identity. */
+      readonly subscriptionId: string | null;
       readonly userName: string | null;
       readonly authMode: string | null;
       readonly deleteOrUpdateBehavior: string | null;

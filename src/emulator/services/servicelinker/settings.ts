@@ -10,6 +10,8 @@ export interface Connection {
   readonly database: string;
   /** Absent on 2022-05-01 with an identity: then the settings carry no user. */
   readonly user: string | undefined;
+  /** Of a user-assigned identity. */
+  readonly clientId?: string | undefined;
   /** With `secret` authentication only. */
   readonly password: string | undefined;
   readonly configuration: ConfigurationInfo | null;
@@ -23,7 +25,7 @@ export interface Connection {
 export function settingsFor(connection: Connection): readonly Setting[] {
   const infix = connection.name ? `${connection.name.toUpperCase().replaceAll(".", "_")}_` : "";
   const renamed = connection.configuration?.customizedKeys ?? {};
-  const base = defaults(connection).map(({ name, value }) => ({
+  const base = [...defaults(connection), ...identitySettings(connection)].map(({ name, value }) => ({
     name: name.replace(/^AZURE_POSTGRESQL_/, `AZURE_POSTGRESQL_${infix}`),
     value,
   }));
@@ -53,6 +55,16 @@ function defaults(connection: Connection): readonly Setting[] {
     case "none":
       return single(connection, { database: "DATABASE", user: "USERNAME", hasPortAndSsl: true });
   }
+}
+
+/** Documented; the key of springBoot's switch is read from a shortened table. */
+function identitySettings({ clientId, clientType }: Connection): readonly Setting[] {
+  if (clientId === undefined) return [];
+  if (clientType !== "springBoot") return [{ name: "AZURE_POSTGRESQL_CLIENTID", value: clientId }];
+  return [
+    { name: "spring.cloud.azure.credential.client-id", value: clientId },
+    { name: "spring.cloud.azure.credential.client-managed-identity-enabled", value: "true" },
+  ];
 }
 
 function pairs(connection: Connection, order: readonly string[]): Setting {

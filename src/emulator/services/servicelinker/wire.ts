@@ -71,19 +71,8 @@ function checkTarget(id: string): void {
 }
 
 function authFromWire(auth: Fields, apiVersion: string): { info: LinkerAuth; secret: string | undefined } {
-  if (auth.authType === "systemAssignedIdentity") {
-    if (auth.userName !== undefined && auth.userName !== null && !hasUserName(apiVersion)) {
-      throw invalid("properties.authInfo.userName", `the property is not allowed for systemAssignedIdentity in api-version ${apiVersion}`);
-    }
-    return {
-      info: {
-        authType: "systemAssignedIdentity",
-        userName: textOrNull(auth.userName),
-        authMode: textOrNull(auth.authMode),
-        deleteOrUpdateBehavior: textOrNull(auth.deleteOrUpdateBehavior),
-      },
-      secret: undefined,
-    };
+  if (auth.authType === "systemAssignedIdentity" || auth.authType === "userAssignedIdentity") {
+    return { info: identityFromWire(auth, auth.authType, apiVersion), secret: undefined };
   }
   if (auth.authType === "secret") {
     const info = fields(auth.secretInfo);
@@ -91,11 +80,26 @@ function authFromWire(auth: Fields, apiVersion: string): { info: LinkerAuth; sec
       throw invalid("properties.authInfo", "name and secretInfo.value are required");
     return { info: { authType: "secret", name: auth.name, secretType: textOrNull(info.secretType) ?? "rawValue" }, secret: info.value };
   }
-  const others = ["userAssignedIdentity", "servicePrincipalSecret", "servicePrincipalCertificate", "accessKey", "userAccount"];
+  const others = ["servicePrincipalSecret", "servicePrincipalCertificate", "accessKey", "userAccount"];
   if (others.includes(String(auth.authType))) {
     throw armFront(501, "NotImplementedByLocalAzure", `Local Azure does not carry out linkers with authType ${String(auth.authType)}.`);
   }
   throw invalid("properties.authInfo.authType", "it must be a known kind of authentication");
+}
+
+function identityFromWire(auth: Fields, authType: "systemAssignedIdentity" | "userAssignedIdentity", apiVersion: string): LinkerAuth {
+  if (auth.userName !== undefined && auth.userName !== null && !hasUserName(apiVersion)) {
+    throw invalid("properties.authInfo.userName", `the property is not allowed for ${authType} in api-version ${apiVersion}`);
+  }
+  const shared = {
+    userName: textOrNull(auth.userName),
+    authMode: textOrNull(auth.authMode),
+    deleteOrUpdateBehavior: textOrNull(auth.deleteOrUpdateBehavior),
+  };
+  if (authType === "systemAssignedIdentity") return { authType, ...shared };
+  const clientId = textOrNull(auth.clientId);
+  if (!clientId) throw invalid("properties.authInfo.clientId", "it must be the client ID of the identity");
+  return { authType, clientId, subscriptionId: textOrNull(auth.subscriptionId), ...shared };
 }
 
 function clientTypeFrom(value: unknown): ClientType {
@@ -169,8 +173,10 @@ export function linkerToWire(linker: Linker, apiVersion: string, kind: "put" | "
 
 function authToWire(auth: LinkerAuth, isNew: boolean): object {
   if (auth.authType === "secret") return { name: auth.name, secretInfo: { secretType: auth.secretType }, authType: "secret" };
-  if (!isNew) return { authType: auth.authType };
+  const identity = auth.authType === "userAssignedIdentity" ? { clientId: auth.clientId, subscriptionId: auth.subscriptionId } : {};
+  if (!isNew) return { authType: auth.authType, ...identity };
   return {
+    ...identity,
     roles: null,
     userName: auth.userName,
     authType: auth.authType,

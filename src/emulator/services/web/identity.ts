@@ -1,6 +1,8 @@
+import { isSameId } from "../../../base/resource-id.ts";
 import { armError } from "../../http/arm-error.ts";
 import { type EmulatorRequest, json, type Route, route } from "../../http/router.ts";
 import { audiences, type DirectoryPrincipal, type Platform } from "../../platform.ts";
+import type { SitePrincipals } from "./model.ts";
 
 /** The managed identity endpoint of all sites, on one plain HTTP listener of 127.0.0.1. */
 export interface IdentityEndpoint {
@@ -15,10 +17,10 @@ export interface IdentityEndpoint {
 /** The platform hands out a cached token until this little is left of it (or half of a short life). */
 const RENEW_BEFORE_SECONDS = 300;
 
-/** @param identityOf the system-assigned identity of a site, when it is on */
+/** @param principalsOf the identities of a site that still exist */
 export async function openIdentityEndpoint(
   platform: Platform,
-  identityOf: (siteId: string) => DirectoryPrincipal | undefined,
+  principalsOf: (siteId: string) => SitePrincipals,
 ): Promise<IdentityEndpoint> {
   const sites = new Map<string, string>();
   const cache = new Map<string, { token: string; expiresOn: number; renewAt: number }>();
@@ -42,9 +44,7 @@ export async function openIdentityEndpoint(
     const siteId = header === null ? undefined : sites.get(header);
     if (siteId === undefined)
       throw refusal(401, header === null ? "X-IDENTITY-HEADER is missing." : "X-IDENTITY-HEADER is not the one of this app.");
-    const principal = identityOf(siteId);
-    if (!principal) throw refusal(400, "No managed identity is assigned to this app.");
-    requireOwn(principal, request.url.searchParams);
+    const principal = choose(principalsOf(siteId), request.url.searchParams);
     const resource = request.url.searchParams.get("resource") ?? "";
     if (resource === "") throw refusal(400, "The query parameter 'resource' is missing.");
     if (!isKnownAudience(resource)) {
@@ -81,16 +81,25 @@ export async function openIdentityEndpoint(
   };
 }
 
-/** Naming another identity than the system-assigned one is refused; exact text not established. */
-function requireOwn(principal: DirectoryPrincipal, query: URLSearchParams): void {
-  const wanted = query.get("client_id") ?? query.get("clientid");
-  const wantedObject = query.get("principal_id") ?? query.get("object_id");
-  const wantedResource = query.get("mi_res_id");
-  const isOther =
-    (wanted !== null && wanted.toLowerCase() !== principal.appId?.toLowerCase()) ||
-    (wantedObject !== null && wantedObject.toLowerCase() !== principal.objectId.toLowerCase()) ||
-    wantedResource !== null;
-  if (isOther) throw refusal(400, `No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.`);
+/**
+ * The identity that the query names; without a name the system-assigned one, whatever user-assigned ones there are. Both texts as MSAL's tests
+ * and many public threads have them; the second for an app without any identity is inferred.
+ */
+function choose({ system, assigned }: SitePrincipals, query: URLSearchParams): DirectoryPrincipal {
+  const clientId = query.get("client_id") ?? query.get("clientid");
+  const objectId = query.get("principal_id") ?? query.get("object_id");
+  const resource = query.get("mi_res_id");
+  if (clientId === null && objectId === null && resource === null) {
+    if (system) return system;
+    throw refusal(400, "Unable to load the proper Managed Identity.");
+  }
+  const isNamed = (principal: DirectoryPrincipal): boolean =>
+    (clientId === null || clientId.toLowerCase() === principal.appId?.toLowerCase()) &&
+    (objectId === null || objectId.toLowerCase() === principal.objectId.toLowerCase()) &&
+    (resource === null || (principal !== system && isSameId(resource, principal.managedIdentityOf ?? "")));
+  const found = [...assigned, ...(system ? [system] : [])].find(isNamed);
+  if (found) return found;
+  throw refusal(400, "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.");
 }
 
 function isKnownAudience(resource: string): boolean {

@@ -1,4 +1,6 @@
 import { randomBytes } from "node:crypto";
+import { parseResourceId } from "../../../base/resource-id.ts";
+import type { DirectoryPrincipal } from "../../platform.ts";
 
 /** A plan as the store keeps it. */
 export interface Plan {
@@ -65,6 +67,23 @@ export interface ConnectionString {
   readonly type: string;
 }
 
+/** What a site knows of a user-assigned identity. */
+export interface AssignedIdentity {
+  readonly principalId: string;
+  readonly clientId: string;
+}
+
+/** The principals of a site's identities. */
+export interface SitePrincipals {
+  readonly system: DirectoryPrincipal | undefined;
+  readonly assigned: readonly DirectoryPrincipal[];
+}
+
+export function isUserIdentityId(id: string): boolean {
+  const parsed = parseResourceId(id);
+  return parsed?.namespace.toLowerCase() === "microsoft.managedidentity" && parsed.path[0]?.toLowerCase() === "userassignedidentities";
+}
+
 /** A site as the store keeps it. */
 export interface Site {
   readonly id: string;
@@ -88,6 +107,8 @@ export interface Site {
   readonly publishingPassword: string;
   /** Object ID of the system-assigned identity. */
   readonly principalId?: string;
+  /** The user-assigned identities by resource ID, as they were when assigned: one that is made anew under its name is another one. */
+  readonly userIdentities?: Readonly<Record<string, AssignedIdentity>>;
   /** Name of the site's folder below `sites`. */
   readonly folder: string;
   /** Folder of the active release, absolute. */

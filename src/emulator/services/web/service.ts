@@ -49,6 +49,7 @@ export function createWebService(platform: Platform): Service & SiteRegistry {
     find: sites.find,
     changeAppSettings: sites.changeAppSettings,
     enableSystemIdentity: sites.enableSystemIdentity,
+    assignIdentity: sites.assignIdentity,
     resources: (groupId) => summaries(sites, groupId),
     removeGroup: async (groupId) => {
       for (const site of sites.list(`${groupId}/`)) await sites.delete(site.id);
@@ -57,10 +58,7 @@ export function createWebService(platform: Platform): Service & SiteRegistry {
     start: async () => {
       const swept = sweepProcesses(platform.store, "/providers/Microsoft.Web/");
       if (swept.length > 0) platform.log(`ended ${swept.length} app process(es) of a local Azure that was killed`);
-      endpoint = await openIdentityEndpoint(platform, (siteId) => {
-        const principalId = sites.get(siteId)?.principalId;
-        return principalId === undefined ? undefined : platform.directory.find(principalId);
-      });
+      endpoint = await openIdentityEndpoint(platform, sites.principalsOf);
       await sites.start();
     },
     stop: async () => {

@@ -144,7 +144,9 @@ function describeApp(platform: Platform, source: SiteSource, folder: string): Ap
     appSettings: site.appSettings,
     connectionStrings: site.connectionStrings,
     isHttpLogging: site.logs.httpLogs.fileSystem.enabled,
-    hasIdentity: site.principalId !== undefined && platform.directory.find(site.principalId) !== undefined,
+    hasIdentity:
+      (site.principalId !== undefined && platform.directory.find(site.principalId) !== undefined) ||
+      Object.keys(site.userIdentities ?? {}).length > 0,
     instanceCount: plan?.sku.capacity ?? 1,
     homeFolder: join(folder, "home"),
     binFolder: join(folder, "bin"),

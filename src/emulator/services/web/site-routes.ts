@@ -5,6 +5,7 @@ import { requireGroup, requireKnownGroup } from "../resources/groups.ts";
 import { terminalPhases } from "../scm/model.ts";
 import { deploymentToWire, logEntryToWire } from "../scm/wire.ts";
 import { refusals } from "./errors.ts";
+import { changeIdentities, checkIdentities, type IdentityBody } from "./identity-change.ts";
 import {
   allowsAlwaysOn,
   type ConnectionString,
@@ -29,7 +30,7 @@ interface SiteBody {
   readonly location?: string;
   readonly kind?: string;
   readonly tags?: Readonly<Record<string, string>>;
-  readonly identity?: { readonly type?: string };
+  readonly identity?: IdentityBody;
   readonly properties?: {
     readonly serverFarmId?: string;
     readonly httpsOnly?: boolean;
@@ -253,6 +254,7 @@ async function putSite(platform: Platform, sites: Sites, request: EmulatorReques
   const plan = planOf(sites, body.properties?.serverFarmId, groupIdOf(request));
   const location = body.location ?? plan.location;
   if (normalizeLocation(location) !== normalizeLocation(plan.location)) throw refusals.otherRegion(plan.name);
+  checkIdentities(platform.directory, id, body.identity);
   const { appSettings, connectionStrings, ...config } = body.properties?.siteConfig ?? {};
   const created = await sites.create({
     id,
@@ -278,12 +280,13 @@ async function putSite(platform: Platform, sites: Sites, request: EmulatorReques
     ports: {},
     lastModified: new Date(platform.clock.now()).toISOString(),
   });
-  if (wantsIdentity(body)) sites.enableSystemIdentity(id);
+  changeIdentities(platform.directory, sites, id, body.identity, "PUT");
   return sites.get(id) ?? created;
 }
 
 /** A change of an existing site: PATCH, or PUT on a name that is there. Members left out stay (a guess for PUT, see azure/appservice.md 1.3). */
 function patchSite(platform: Platform, sites: Sites, before: Site, body: SiteBody, isPut = false): Site {
+  checkIdentities(platform.directory, before.id, body.identity, before.userIdentities);
   const wanted = body.properties ?? {};
   const plan = wanted.serverFarmId ? planOf(sites, wanted.serverFarmId, groupOf(before)) : sites.plans.get(before.planId);
   const { appSettings, connectionStrings, ...config } = wanted.siteConfig ?? {};
@@ -302,15 +305,10 @@ function patchSite(platform: Platform, sites: Sites, before: Site, body: SiteBod
     },
     touchesConfig || isPut,
   );
-  if (wantsIdentity(body)) sites.enableSystemIdentity(before.id);
-  else if (body.identity?.type?.toLowerCase() === "none") sites.disableSystemIdentity(before.id);
+  changeIdentities(platform.directory, sites, before.id, body.identity, isPut ? "PUT" : "PATCH");
   const after = sites.get(before.id);
   if (!after) throw new Error(`site ${before.name} went away while ${platform.endpoints.resourceManager} changed it`);
   return after;
-}
-
-function wantsIdentity(body: SiteBody): boolean {
-  return /\bSystemAssigned\b/i.test(body.identity?.type ?? "");
 }
 
 /** The plan a site names: its ID, or its bare name in the same group. */

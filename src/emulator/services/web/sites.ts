@@ -5,7 +5,7 @@ import { isSameId } from "../../../base/resource-id.ts";
 import type { Platform, SiteRegistry } from "../../platform.ts";
 import type { Deployment } from "../scm/model.ts";
 import type { IdentityEndpoint } from "./identity.ts";
-import type { Plan, Site } from "./model.ts";
+import { isUserIdentityId, type Plan, type Site, type SitePrincipals } from "./model.ts";
 import { openSiteMachine, type SiteMachine } from "./site-machine.ts";
 import { outboundAddresses } from "./wire.ts";
 
@@ -22,6 +22,8 @@ export interface Sites extends SiteRegistry {
   /** Writes a change. `recycle` when it is one of settings, configuration or identity. */
   update(id: string, change: Partial<Site>, recycle: boolean): Site;
   disableSystemIdentity(id: string): void;
+  /** The principals of a site's identities that still exist; a deleted one gives no token. */
+  principalsOf(id: string): SitePrincipals;
   delete(id: string): Promise<void>;
   /** Runs creations, replacements and deletions of one site one after another. */
   oneAtATime<T>(id: string, work: () => Promise<T>): Promise<T>;
@@ -111,6 +113,25 @@ export function createSites(
       identity().forget(principalId);
       siteRows.set(id, rest);
       update(id, {}, true);
+    },
+    assignIdentity: (siteId, clientId) => {
+      const principal = platform.directory.findByAppId(clientId);
+      const resourceId = principal?.managedIdentityOf ?? "";
+      if (!principal?.appId || !isUserIdentityId(resourceId)) return false;
+      const site = require(siteId);
+      const userIdentities = site.userIdentities ?? {};
+      if (Object.keys(userIdentities).some((id) => isSameId(id, resourceId))) return true;
+      const assigned = { principalId: principal.objectId, clientId: principal.appId };
+      update(siteId, { userIdentities: { ...userIdentities, [resourceId]: assigned } }, true);
+      return true;
+    },
+    principalsOf: (id) => {
+      const site = siteRows.get(id);
+      const find = (principalId: string | undefined) => (principalId === undefined ? undefined : platform.directory.find(principalId));
+      return {
+        system: find(site?.principalId),
+        assigned: Object.values(site?.userIdentities ?? {}).flatMap(({ principalId }) => find(principalId) ?? []),
+      };
     },
     changeAppSettings: (siteId, change) => void update(siteId, { appSettings: change(require(siteId).appSettings) }, true),
     find: (siteId) => {

@@ -209,7 +209,20 @@ export function siteToWire(site: Site, plan: Plan | undefined, tenantId: string,
       storageAccountRequired: false,
       keyVaultReferenceIdentity: "SystemAssigned",
     },
-    ...(site.principalId ? { identity: { type: "SystemAssigned", tenantId, principalId: site.principalId } } : {}),
+    ...identityToWire(site, tenantId),
+  };
+}
+
+/** azure/appservice.md 1.4; the member is absent when there is no identity. */
+function identityToWire({ principalId, userIdentities = {} }: Site, tenantId: string): { identity?: object } {
+  const hasAssigned = Object.keys(userIdentities).length > 0;
+  if (!principalId && !hasAssigned) return {};
+  return {
+    identity: {
+      type: [principalId && "SystemAssigned", hasAssigned && "UserAssigned"].filter(Boolean).join(", "),
+      ...(principalId ? { tenantId, principalId } : {}),
+      ...(hasAssigned ? { userAssignedIdentities: userIdentities } : {}),
+    },
   };
 }
 
