@@ -1,6 +1,6 @@
 import type { Clock } from "../base/clock.ts";
 import type { TokenClaims } from "../base/jwt.ts";
-import type { Faults } from "./http/faults.ts";
+import type { CertificateFlaw, Faults } from "./http/faults.ts";
 import type { Handler, Route } from "./http/router.ts";
 import type { OnTraffic } from "./http/traffic.ts";
 import type { Operations } from "./operations.ts";
@@ -108,8 +108,6 @@ export interface Tokens {
   verify(token: string, accepted: readonly string[]): { claims: TokenClaims } | { refusal: TokenRefusal; claims?: TokenClaims };
 }
 
-export type CertificateFlaw = "stranger" | "expired" | "wrong-name";
-
 /** Local Azure's certificate authority. */
 export interface Certificates {
   /** PEM of the CA certificate, and the file that holds it. */
@@ -119,7 +117,7 @@ export interface Certificates {
   readonly bundleFile: string;
   /** A server certificate for DNS names and IP addresses, signed by the CA. Cached. */
   issue(names: readonly string[]): { key: string; cert: string };
-  /** The same with something wrong on purpose: signed by nobody who is trusted, over since yesterday, or made out to another name. */
+  /** The same with something wrong on purpose. */
   issueFlawed(names: readonly string[], flaw: CertificateFlaw): { key: string; cert: string };
 }
 

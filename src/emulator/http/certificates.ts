@@ -36,6 +36,16 @@ export function openCertificates(keysFolder: string, files: HomeFiles): Certific
       issued.set(id, cert);
       return { key: serverKeyPem, cert: `${cert}${caPem}` };
     },
+    issueFlawed: (names, flaw) => {
+      const request = { subject: names[0] ?? "localhost", key: serverKey, caKey, days: SERVER_DAYS, names };
+      const different = {
+        stranger: { caKey: createPrivateKey(newKeyPem()) },
+        expired: { days: -0.5 },
+        "wrong-name": { subject: "elsewhere.example", names: ["elsewhere.example"] },
+      }[flaw];
+      const cert = certificate({ ...request, ...different });
+      return { key: serverKeyPem, cert: flaw === "stranger" ? cert : `${cert}${caPem}` };
+    },
   };
 }
 

@@ -62,10 +62,13 @@ function checkKey(key: string, request: EmulatorRequest): void {
   );
 }
 
-const ACTION_KINDS = ["status", "reset", "stall", "cut", "html", "operation-fails", "drop-after", "sql-error"];
+const ACTION_KINDS = ["status", "reset", "stall", "cut", "html", "operation-fails", "drop-after", "sql-error", "tls"];
+const TLS_FLAWS = ["stranger", "expired", "wrong-name", "refused"];
 
 function faultFrom(body: unknown): Fault {
-  const fault = body as { action?: { kind?: unknown; status?: unknown; ms?: unknown; code?: unknown; sqlState?: unknown } } | undefined;
+  const fault = body as
+    | { action?: { kind?: unknown; status?: unknown; ms?: unknown; code?: unknown; sqlState?: unknown; flaw?: unknown } }
+    | undefined;
   const action = fault?.action;
   const invalid = (what: string) => armFront(400, "InvalidFault", `The fault is not valid: ${what}.`);
   if (!ACTION_KINDS.includes(String(action?.kind))) throw invalid(`action.kind must be one of ${ACTION_KINDS.join(", ")}`);
@@ -73,6 +76,8 @@ function faultFrom(body: unknown): Fault {
   if (action?.kind === "stall" && typeof action.ms !== "number") throw invalid("action.ms must be a number");
   if (action?.kind === "operation-fails" && typeof action.code !== "string") throw invalid("action.code must be a text");
   if (action?.kind === "sql-error" && typeof action.sqlState !== "string") throw invalid("action.sqlState must be a text");
+  if (action?.kind === "tls" && !TLS_FLAWS.includes(String(action.flaw)))
+    throw invalid(`action.flaw must be one of ${TLS_FLAWS.join(", ")}`);
   return body as Fault;
 }
 

@@ -1,5 +1,8 @@
 import { randomUUID } from "node:crypto";
 
+/** What can be wrong with a certificate: signed by nobody who is trusted, over since half a day, or made out to another name. */
+export type CertificateFlaw = "stranger" | "expired" | "wrong-name";
+
 /** What happens to a request that a fault catches. */
 export type FaultAction =
   /** Answered without doing the work. Without `body` in ARM's shape. */
@@ -23,8 +26,13 @@ export type FaultAction =
   | { readonly kind: "operation-fails"; readonly code: string; readonly message?: string }
   /** Does the work, then resets instead of answering. */
   | { readonly kind: "drop-after" }
-  /** At a flexible server: the login or statement is refused with this SQLSTATE (`57P03`, `53300`, …), and the connection ends. */
-  | { readonly kind: "sql-error"; readonly sqlState: string; readonly message?: string };
+  /**
+   * At a flexible server: the login or statement is refused with this SQLSTATE. The connection ends with a login and with the states that end
+   * one (`57P01`, `53300`, `08006`, …); after any other (`40P01`, `42501`, …) connection and transaction are as PostgreSQL leaves them.
+   */
+  | { readonly kind: "sql-error"; readonly sqlState: string; readonly message?: string }
+  /** At a flexible server, `CONNECT`: a certificate nobody should trust, or no TLS at all (`refused`). */
+  | { readonly kind: "tls"; readonly flaw: CertificateFlaw | "refused" };
 
 /** A rule: which requests, how often, and what is done to them. */
 export interface Fault {
@@ -32,7 +40,7 @@ export interface Fault {
    * Journal name of the host: `azure`, `scm:NAME`, `identity`; any when absent. `*` stands for anything. `site:NAME` is the app's own address,
    * which has no place in the journal.
    * `postgres:NAME` is a flexible server, with the methods `CONNECT` (before TLS), `LOGIN` and `SQL` and the path `/DATABASE/USER` (`/` before TLS);
-   * it knows the actions `reset`, `drop-after`, `stall` and `sql-error`.
+   * it knows the actions `reset`, `drop-after`, `stall`, `sql-error` and `tls`.
    */
   readonly host?: string;
   readonly method?: string;

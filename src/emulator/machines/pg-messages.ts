@@ -89,6 +89,10 @@ export function fatal(sqlState: string, message: string): Buffer {
   return framed("E", Buffer.from(`${fields}\0`));
 }
 
+export function simpleQuery(text: string): Buffer {
+  return framed("Q", Buffer.from(`${text}\0`));
+}
+
 export const askCleartextPassword = framed("R", Buffer.from([0, 0, 0, 3]));
 
 function framed(type: string, body: Buffer): Buffer {

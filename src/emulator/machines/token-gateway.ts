@@ -15,6 +15,7 @@ import {
   SSL_REQUEST,
   type StartupPacket,
   type StartupParameters,
+  simpleQuery,
 } from "./pg-messages.ts";
 
 /** What the gateway asks of the server it stands before. Asked anew for each connection. */
@@ -34,8 +35,31 @@ export interface GatewayBackend {
   log(line: string): void;
 }
 
-/** Asked before (`arrived`) and after (`done`) each step of a connection; a refusal and `drop` end it there. */
-export type Watch = (phase: "arrived" | "done", method: "CONNECT" | "LOGIN" | "SQL", path: string) => Promise<Refusal | "drop" | undefined>;
+interface Certificate {
+  readonly key: string;
+  readonly cert: string;
+}
+
+/**
+ * What a watch wants instead of the usual: the connection broken; its end with this last word; at `CONNECT` another certificate, or none (no TLS);
+ * at `SQL` a statement that PostgreSQL itself ends with this error, so that connection and transaction are left as after any other error.
+ */
+export type Intervention =
+  | { readonly kind: "drop" }
+  | { readonly kind: "dismiss"; readonly refusal: Refusal }
+  | { readonly kind: "tls"; readonly certificate: Certificate | undefined }
+  | { readonly kind: "raise"; readonly refusal: Refusal };
+
+/** Asked before (`arrived`) and after (`done`) each step of a connection. */
+export type Watch = (
+  phase: "arrived" | "done",
+  method: "CONNECT" | "LOGIN" | "SQL",
+  path: string,
+  signal: AbortSignal,
+) => Promise<Intervention | undefined>;
+
+/** A watch of one connection: its signal ends with the client. */
+type Step = (phase: "arrived" | "done", method: "CONNECT" | "LOGIN" | "SQL", path: string) => Promise<Intervention | undefined>;
 
 export interface TokenGateway {
   readonly address: string;
@@ -55,10 +79,10 @@ const TLS_RECORD_HANDSHAKE = 0x16;
  */
 export async function openTokenGateway(
   at: { readonly address: string; readonly port: number },
-  certificate: { readonly key: string; readonly cert: string },
+  certificate: Certificate,
   backend: GatewayBackend,
 ): Promise<TokenGateway> {
-  const secureContext = createSecureContext({ ...certificate, minVersion: "TLSv1.2" });
+  const secureContext = contextOf(certificate);
   const sockets = new Set<Socket>();
   const cancelKeys = new Set<string>();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -83,6 +107,10 @@ export async function openTokenGateway(
   };
 }
 
+function contextOf(certificate: Certificate): SecureContext {
+  return createSecureContext({ ...certificate, minVersion: "TLSv1.2" });
+}
+
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
@@ -100,32 +128,43 @@ interface Greeting {
 
 async function welcome(socket: Socket, context: SecureContext, backend: GatewayBackend, cancelKeys: Set<string>): Promise<void> {
   if (!backend.isPublic()) return void socket.resetAndDestroy();
-  const watch = backend.watch();
+  const watch = watchOf(backend, socket);
   const alarm = setTimeout(() => socket.destroy(), LOGIN_WITHIN_MS);
   try {
-    if (await watch?.("arrived", "CONNECT", "/")) return void socket.resetAndDestroy();
-    const { stream, packet } = await negotiate(socket, context);
+    const greeting = await watch?.("arrived", "CONNECT", "/");
+    if (greeting && greeting.kind !== "tls") return void socket.resetAndDestroy();
+    const { stream, packet } = await negotiate(socket, greeting ? greeting.certificate && contextOf(greeting.certificate) : context);
     if (packet.code === CANCEL_REQUEST) {
       forwardCancel(stream, packet, backend, cancelKeys);
       return;
     }
     const path = pathOf(packet);
-    const refusal = (await watch?.("arrived", "LOGIN", path)) ?? (await admit(stream, packet, socket.remoteAddress ?? "", backend));
-    if (refusal === "drop") return void socket.resetAndDestroy();
+    const intervention = await watch?.("arrived", "LOGIN", path);
+    if (intervention?.kind === "drop") return void socket.resetAndDestroy();
+    const asked = intervention && "refusal" in intervention ? intervention.refusal : undefined;
+    const refusal = asked ?? (await admit(stream, packet, socket.remoteAddress ?? "", backend));
     if (refusal) return dismiss(stream, fatal(refusal.sqlState, refusal.message));
-    await session(stream, packet, backend, cancelKeys, watch && ((phase) => watch(phase, "SQL", path)));
+    await session(stream, packet, backend, cancelKeys, watch && ((phase, method) => watch(phase, method, path)));
   } finally {
     clearTimeout(alarm);
   }
 }
 
-/** Answers encryption requests until the client says what it wants. */
-async function negotiate(socket: Socket, context: SecureContext): Promise<Greeting> {
-  if ((await peekByte(socket)) === TLS_RECORD_HANDSHAKE) return secured(socket, context, true);
+function watchOf(backend: GatewayBackend, socket: Socket): Step | undefined {
+  const watch = backend.watch();
+  if (!watch) return undefined;
+  const gone = new AbortController();
+  socket.once("close", () => gone.abort(new ProtocolBroken("the client went away")));
+  return (phase, method, path) => watch(phase, method, path, gone.signal);
+}
+
+/** Answers encryption requests until the client says what it wants. Without a context there is no TLS. */
+async function negotiate(socket: Socket, context: SecureContext | undefined): Promise<Greeting> {
+  if ((await peekByte(socket)) === TLS_RECORD_HANDSHAKE && context) return secured(socket, context, true);
   for (let requests = 0; requests < 3; requests++) {
     const packet = await readStartup(socket);
-    if (packet.code === GSSENC_REQUEST) socket.write("N");
-    else if (packet.code === SSL_REQUEST) {
+    if (packet.code === GSSENC_REQUEST || (packet.code === SSL_REQUEST && !context)) socket.write("N");
+    else if (packet.code === SSL_REQUEST && context) {
       // Bytes behind the request would be taken as if they had come encrypted (CVE-2021-23214).
       if (socket.readableLength > 0) throw new ProtocolBroken("unencrypted data after the TLS request");
       socket.write("S");
@@ -176,7 +215,7 @@ async function session(
   packet: StartupPacket,
   backend: GatewayBackend,
   cancelKeys: Set<string>,
-  watch: ((phase: "arrived" | "done") => ReturnType<Watch>) | undefined,
+  watch: ((phase: "arrived" | "done", method: "LOGIN" | "SQL") => ReturnType<Step>) | undefined,
 ): Promise<void> {
   const server = connect({ path: backend.socketPath(), allowHalfOpen: true });
   server.on("error", () => {}); // "close" follows
@@ -193,12 +232,14 @@ async function session(
     cancelKeys.add(cancelKey);
     server.once("close", () => cancelKeys.delete(cancelKey));
   }
-  client.write(answer.bytes);
   if (watch) {
-    relay(client, server, async (chunk) => (chunk[0] === TERMINATE ? undefined : watch("arrived")), client);
-    relay(server, client, async (chunk) => (isReadyForQuery(chunk) ? watch("done") : undefined), client);
+    if (await watch("done", "LOGIN")) return void client.destroy();
+    client.write(answer.bytes);
+    relay(client, server, async (chunk) => (chunk[0] === TERMINATE ? undefined : watch("arrived", "SQL")), client);
+    relay(server, client, async (chunk) => (isReadyForQuery(chunk) ? watch("done", "SQL") : undefined), client);
     return;
   }
+  client.write(answer.bytes);
   copy(client, server);
   copy(server, client);
 }
@@ -211,18 +252,24 @@ function isReadyForQuery(chunk: Buffer): boolean {
 }
 
 /** Copies chunk by chunk, asking before each. A client of this tool sends one statement at a time, so a chunk of it is one. */
-function relay(from: Socket, to: Socket, ask: (chunk: Buffer) => ReturnType<Watch>, client: Socket): void {
+function relay(from: Socket, to: Socket, ask: (chunk: Buffer) => ReturnType<Step>, client: Socket): void {
   const run = async (): Promise<void> => {
     from.removeAllListeners("readable");
     for await (const chunk of from) {
-      const verdict = await ask(chunk as Buffer);
-      if (verdict === undefined) to.write(chunk as Buffer);
-      else if (verdict === "drop") return void client.destroy();
-      else return dismiss(client, fatal(verdict.sqlState, verdict.message));
+      const intervention = await ask(chunk as Buffer);
+      if (intervention?.kind === "drop") return void client.destroy();
+      if (intervention?.kind === "dismiss") return dismiss(client, fatal(intervention.refusal.sqlState, intervention.refusal.message));
+      to.write(intervention?.kind === "raise" ? raising(intervention.refusal) : (chunk as Buffer));
     }
     to.end();
   };
   run().catch(() => to.destroy()); // one of the two went away
+}
+
+/** A statement that does nothing but fail. The texts are the fault's own: no client's words get here. */
+function raising({ sqlState, message }: Refusal): Buffer {
+  const quoted = (text: string): string => `'${text.replaceAll("'", "''").replaceAll("$", "")}'`;
+  return simpleQuery(`DO $$BEGIN RAISE EXCEPTION USING ERRCODE = ${quoted(sqlState)}, MESSAGE = ${quoted(message)}; END$$`);
 }
 
 /**
