@@ -26,17 +26,23 @@ export function createStore(file?: string): Store {
       data[name] ??= {};
       const rows = data[name] as Record<string, T>;
       return {
-        get: (key) => structuredClone(rows[key.toLowerCase()]),
+        get: (key) => (Object.hasOwn(rows, key.toLowerCase()) ? structuredClone(rows[key.toLowerCase()]) : undefined),
         list: (prefix = "") =>
           Object.entries(rows)
             .filter(([key]) => key.startsWith(prefix.toLowerCase()))
             .map(([, value]) => structuredClone(value)),
         set: (key, value) => {
-          rows[key.toLowerCase()] = structuredClone(value);
+          // Not by assignment: a key may be called `__proto__`.
+          Object.defineProperty(rows, key.toLowerCase(), {
+            value: structuredClone(value),
+            enumerable: true,
+            configurable: true,
+            writable: true,
+          });
           isDirty = true;
         },
         delete: (key) => {
-          const had = key.toLowerCase() in rows;
+          const had = Object.hasOwn(rows, key.toLowerCase());
           delete rows[key.toLowerCase()];
           isDirty ||= had;
           return had;

@@ -1,6 +1,7 @@
 import type { Clock } from "../../base/clock.ts";
 import { parseResourceId } from "../../base/resource-id.ts";
 import { audiences, type Endpoints, type Service, type TokenRefusal, type Tokens } from "../platform.ts";
+import { checkArmBody } from "./arm-bodies.ts";
 import { type ArmError, armFront } from "./arm-error.ts";
 import type { Incoming } from "./listener.ts";
 import { armHeaders, type Host, notImplemented } from "./pipeline.ts";
@@ -64,7 +65,15 @@ function findArm(parts: AzureParts, incoming: Incoming, find: () => Match | unde
     checkVersion(service, path, version, parts.clock.now());
     checkRegistered(parts, service);
   }
-  return match.route.method === "DELETE" ? withExtensions(parts.services, match, path) : match;
+  return match.route.method === "DELETE" ? withExtensions(parts.services, match, path) : withBodyCheck(match);
+}
+
+function withBodyCheck(match: Match): Match {
+  const handle: Handler = (request) => {
+    checkArmBody(match.route.path, request.body);
+    return match.route.handle(request);
+  };
+  return { ...match, route: { ...match.route, handle } };
 }
 
 /** ARM deletes extension resources together with the resource they stand on. */

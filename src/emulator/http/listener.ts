@@ -2,7 +2,6 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { Readable } from "node:stream";
 import { TLSSocket } from "node:tls";
 
 /** A request at the edge: HTTP turned into Web types. */
@@ -24,10 +23,25 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-const HEADERS_TIMEOUT_MS = 15_000;
+/** The limits of one connection. Real ones are not published but for the 230 s of a whole request; these are the usual ones of IIS, in this order. */
+export interface EdgeLimits {
+  readonly handshakeMs: number;
+  readonly headersMs: number;
+  /** A body may be long, but not stand still. */
+  readonly bodyPauseMs: number;
+  /** Connections at a time. More are closed as they come. */
+  readonly connections: number;
+}
+
+const USUAL_LIMITS: EdgeLimits = { handshakeMs: 15_000, headersMs: 15_000, bodyPauseMs: 60_000, connections: 2_000 };
+/** How often Node looks for connections over their time. */
+const CHECK_MS = 1_000;
 /** A whole request with its body: uploads may be slow. */
 const REQUEST_TIMEOUT_MS = 600_000;
 const KEEP_ALIVE_MS = 65_000;
+/** What is read, and for how long, of a body that nobody wants, so that its sender comes to hear the answer. */
+const UNWANTED_BYTES = 8 * 1024 * 1024;
+const UNWANTED_MS = 10_000;
 /** How long `close` lets running requests end by themselves. */
 const CLOSE_GRACE_MS = 250;
 
@@ -41,18 +55,26 @@ export async function listen(options: {
   readonly tls?: { readonly key: string; readonly cert: string };
   readonly port?: number;
   readonly isPortFixed?: boolean;
+  readonly limits?: Partial<EdgeLimits>;
 }): Promise<Listener> {
+  const limits = { ...USUAL_LIMITS, ...options.limits };
   const scheme = options.tls ? "https" : "http";
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    serve(request, response, scheme, options.handle).catch((error: unknown) => {
+    serve(request, response, scheme, limits, options.handle).catch((error: unknown) => {
       if (!isGone(error)) options.onBug(error);
       response.destroy();
     });
   };
-  const server = options.tls ? createTlsServer({ ...options.tls, minVersion: "TLSv1.2" }, onRequest) : createServer(onRequest);
-  server.headersTimeout = HEADERS_TIMEOUT_MS;
-  server.requestTimeout = REQUEST_TIMEOUT_MS;
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  const times = {
+    headersTimeout: limits.headersMs,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionsCheckingInterval: CHECK_MS,
+  };
+  const server = options.tls
+    ? createTlsServer({ ...options.tls, ...times, minVersion: "TLSv1.2", handshakeTimeout: limits.handshakeMs }, onRequest)
+    : createServer(times, onRequest);
+  server.maxConnections = limits.connections;
   await bind(server, options.port ?? 0, options.isPortFixed ?? false);
   return { port: (server.address() as AddressInfo).port, close: () => close(server) };
 }
@@ -84,6 +106,7 @@ async function serve(
   request: IncomingMessage,
   response: ServerResponse,
   scheme: string,
+  limits: EdgeLimits,
   handle: (incoming: Incoming) => Promise<Outgoing>,
 ): Promise<void> {
   const gone = new AbortController();
@@ -91,7 +114,13 @@ async function serve(
     if (!response.writableFinished) gone.abort(new Error("The client went away."));
   });
   request.on("error", () => gone.abort(new Error("The client went away.")));
-  const outgoing = await handle(toIncoming(request, scheme, gone.signal));
+  const incoming = toIncoming(request, scheme, gone.signal);
+  if (!incoming) {
+    await send(request, response, badHost(), false, gone.signal);
+    return;
+  }
+  if (incoming.stream) watchBody(request, limits.bodyPauseMs);
+  const outgoing = await handle(incoming);
   if (outgoing === "reset") {
     cutOff(request);
     return;
@@ -99,7 +128,31 @@ async function serve(
   await send(request, response, outgoing.response, outgoing.isCut ?? false, gone.signal);
 }
 
-function toIncoming(request: IncomingMessage, scheme: string, signal: AbortSignal): Incoming {
+/** A body that stands still is no use to wait for: its connection is ended. */
+function watchBody(request: IncomingMessage, pauseMs: number): void {
+  const { socket } = request;
+  socket.setTimeout(pauseMs);
+  const release = (): void => {
+    if (request.complete) socket.setTimeout(0);
+  };
+  request.once("end", release);
+  request.once("close", release);
+}
+
+/** HTTP.sys answers so, in HTML, before any service is asked. */
+function badHost(): Response {
+  const page = "<HTML><HEAD><TITLE>Bad Request</TITLE></HEAD><BODY><h2>Bad Request - Invalid Hostname</h2></BODY></HTML>";
+  return new Response(page, { status: 400, headers: { "content-type": "text/html; charset=us-ascii" } });
+}
+
+const HOST = /^(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
+
+/** `undefined` when its Host header is none. */
+function toIncoming(request: IncomingMessage, scheme: string, signal: AbortSignal): Incoming | undefined {
+  const host = request.headers.host ?? "localhost";
+  // A path that begins with `//` must stay a path: `new URL(path, base)` would take it for a host.
+  const address = `${scheme}://${host}${request.url?.startsWith("/") ? request.url : "/"}`;
+  if (!HOST.test(host) || !URL.canParse(address)) return undefined;
   const headers = new Headers();
   for (let index = 0; index + 1 < request.rawHeaders.length; index += 2) {
     headers.append(request.rawHeaders[index] ?? "", request.rawHeaders[index + 1] ?? "");
@@ -107,10 +160,10 @@ function toIncoming(request: IncomingMessage, scheme: string, signal: AbortSigna
   const hasBody = headers.has("transfer-encoding") || Number(headers.get("content-length") ?? 0) > 0;
   return {
     method: request.method ?? "GET",
-    // A path that begins with `//` must stay a path: `new URL(path, base)` would take it for a host.
-    url: new URL(`${scheme}://${request.headers.host ?? "localhost"}${request.url?.startsWith("/") ? request.url : "/"}`),
+    url: new URL(address),
     headers,
-    stream: hasBody ? (Readable.toWeb(request) as ReadableStream<Uint8Array>) : null,
+    // Reads when it is read, not before: a body that is left alone can still be thrown away.
+    stream: hasBody ? (ReadableStream.from(request.iterator({ destroyOnReturn: false })) as ReadableStream<Uint8Array>) : null,
     signal,
   };
 }
@@ -135,7 +188,21 @@ async function send(request: IncomingMessage, out: ServerResponse, response: Res
   } else if (response.body) {
     await pump(response.body, out, gone);
   }
-  if (!request.complete) request.resume(); // what the handler left unread must not block the connection
+  if (!request.complete) throwAway(request); // what the handler left unread must not block the connection
+}
+
+/** Reads on for a while without keeping anything: whoever still sends hears the answer only afterwards. */
+function throwAway(request: IncomingMessage): void {
+  const { socket } = request;
+  let bytes = 0;
+  const alarm = setTimeout(() => socket.destroy(), UNWANTED_MS);
+  request.once("close", () => clearTimeout(alarm));
+  request.once("end", () => clearTimeout(alarm));
+  request.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > UNWANTED_BYTES) socket.destroy();
+  });
+  request.resume();
 }
 
 /** Ends a connection without an answer. Node cannot reset a TLS socket; ended without a goodbye it is the same to a client. */

@@ -10,8 +10,12 @@ import type { Incoming, Outgoing } from "./listener.ts";
 import { answer, type EmulatorRequest, type Handler, type Match, type Method } from "./router.ts";
 import type { OnTraffic } from "./traffic.ts";
 
-/** JSON bodies above this are refused with 413, as ARM does. */
+/** JSON bodies above this are refused with 413, as ARM does (its code and text from memory of its users' reports). */
 const JSON_LIMIT_BYTES = 4 * 1024 * 1024;
+/** Json.NET, which ARM's own front end reads with, stops at 64 levels (inferred for ARM); nothing that is kept may be deeper than it can be written. */
+const JSON_LIMIT_DEPTH = 64;
+/** A name in the journal; Node takes 16 KB of path. */
+const JOURNAL_TEXT = 2_048;
 
 /** What every listener of local Azure shares. */
 export interface Machinery {
@@ -44,15 +48,16 @@ export async function handleRequest(machinery: Machinery, host: Host, incoming: 
   if ((await machinery.onTraffic?.({ phase: "arrived", ...at })) === "drop") return "reset";
   const outgoing = await withFault(machinery, host, incoming, fault);
   const bearer = /^Bearer (.+)$/i.exec(incoming.headers.get("authorization") ?? "")?.[1];
-  const caller = bearer ? readClaims(bearer)?.oid : undefined;
+  const claimed: unknown = bearer ? readClaims(bearer)?.oid : undefined;
+  const caller = typeof claimed === "string" ? claimed.slice(0, 64) : undefined;
   const clientRequestId = incoming.headers.get("x-ms-client-request-id");
   if (!pathname.startsWith("/_local/")) {
     journal.add({
       time: new Date(startedAt).toISOString(),
       host: host.name,
       method: incoming.method,
-      path: pathname,
-      query: plainQuery(incoming.url),
+      path: pathname.slice(0, JOURNAL_TEXT),
+      query: plainQuery(incoming.url).slice(0, JOURNAL_TEXT),
       status: outgoing === "reset" ? 0 : outgoing.response.status,
       ms: clock.now() - startedAt,
       ...(caller ? { caller } : {}),
@@ -132,20 +137,27 @@ async function readJson(incoming: Incoming): Promise<unknown> {
   for await (const part of incoming.stream) {
     size += part.byteLength;
     if (size > JSON_LIMIT_BYTES) {
-      throw armFront(413, "RequestEntityTooLarge", `The request content size exceeds the maximum size of ${JSON_LIMIT_BYTES} bytes.`, {
-        headers: { connection: "close" },
-      });
+      throw armFront(413, "RequestContentTooLarge", `The request content size exceeds the maximum size of ${JSON_LIMIT_BYTES} bytes.`);
     }
     parts.push(part);
   }
   const text = Buffer.concat(parts).toString("utf8");
   if (text.trim() === "") return undefined;
+  const invalid = (detail: string): ArmError =>
+    armFront(400, "InvalidRequestContent", `The request content was invalid and could not be deserialized: '${detail}'.`);
+  let body: unknown;
   try {
-    return JSON.parse(text) as unknown;
+    body = JSON.parse(text);
   } catch (error) {
-    const detail = error instanceof Error ? error.message : "";
-    throw armFront(400, "InvalidRequestContent", `The request content was invalid and could not be deserialized: '${detail}'.`);
+    throw invalid(error instanceof Error ? error.message : "");
   }
+  if (isDeeperThan(body, JSON_LIMIT_DEPTH)) throw invalid(`The reader's MaxDepth of ${JSON_LIMIT_DEPTH} has been exceeded.`);
+  return body;
+}
+
+function isDeeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((member) => isDeeperThan(member, levels - 1));
 }
 
 function withHeaders(response: Response, extra: Record<string, string>): Response {

@@ -91,7 +91,7 @@ async function token(authority: Authority, request: EmulatorRequest, version: "v
     password: () => ({ principal: userByPassword(authority, form), isRefreshable: true }),
     refresh_token: () => ({ principal: userByRefresh(authority, form), isRefreshable: true }),
   };
-  const does = grants[grant];
+  const does = Object.hasOwn(grants, grant) ? grants[grant] : undefined;
   if (!does) {
     throw grant === ""
       ? entraError(400, "invalid_request", 900144, "The request body must contain the following parameter: 'grant_type'.")
@@ -137,15 +137,37 @@ function issue(
 
 /** The form, with the client's name and secret from the `Authorization: Basic` header when they come there. */
 async function readForm(request: EmulatorRequest): Promise<URLSearchParams> {
-  const text = request.stream ? await new Response(request.stream).text() : "";
-  const form = new URLSearchParams(text);
+  const form = new URLSearchParams(await readText(request.stream));
   const basic = /^Basic (.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
   if (basic) {
     const [id = "", secret = ""] = Buffer.from(basic, "base64").toString("utf8").split(":");
-    form.set("client_id", decodeURIComponent(id));
-    form.set("client_secret", decodeURIComponent(secret));
+    form.set("client_id", decoded(id));
+    form.set("client_secret", decoded(secret));
   }
   return form;
+}
+
+/** Far above what any grant needs: the greatest is a client assertion of some KB. */
+const FORM_LIMIT_BYTES = 256 * 1024;
+
+async function readText(stream: ReadableStream<Uint8Array> | null): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of stream ?? []) {
+    size += part.byteLength;
+    if (size > FORM_LIMIT_BYTES) throw entraError(413, "invalid_request", 90100, "The request body is too large."); // inferred
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString("utf8");
+}
+
+/** Broken percent-encoding stays as it came: a name or secret that then fits nothing. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function clientOf(authority: Authority, form: URLSearchParams): DirectoryPrincipal {

@@ -187,8 +187,8 @@ function checkedStorage(
   return { sizeGb, autoGrow: toSwitch(wanted?.autoGrow, server.storage.autoGrow, "autoGrow") };
 }
 
-function toSwitch(wanted: string | undefined, otherwise: Switch, parameter: string): Switch {
-  if (wanted === undefined || wanted === "") return otherwise;
+function toSwitch(wanted: string | null | undefined, otherwise: Switch, parameter: string): Switch {
+  if (wanted === undefined || wanted === null || wanted === "") return otherwise;
   const found = (["Enabled", "Disabled"] as const).find((word) => word.toLowerCase() === wanted.toLowerCase());
   if (!found) throw invalidParameter(`Invalid value given for parameter ${parameter}. Specify a valid parameter value.`);
   return found;
