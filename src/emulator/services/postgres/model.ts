@@ -62,7 +62,9 @@ export interface ServerBody {
   readonly location?: string;
   readonly tags?: Readonly<Record<string, string>>;
   readonly sku?: { readonly name?: string; readonly tier?: string };
+  readonly identity?: { readonly type?: string };
   readonly properties?: {
+    readonly createMode?: string;
     readonly administratorLogin?: string;
     readonly administratorLoginPassword?: string;
     readonly version?: string;
@@ -212,11 +214,11 @@ export function newFirewallRule(
   return { id, name, startIpAddress, endIpAddress };
 }
 
-/** Does a rule let this IPv4 address in? Local clients count as inside Azure, which `0.0.0.0`–`0.0.0.0` admits. */
-export function admits(rules: readonly FirewallRule[], address: string): boolean {
+/** Does a rule let this IPv4 address in? Local clients count as inside Azure, which `0.0.0.0`–`0.0.0.0` admits, unless `isOutside`. */
+export function admits(rules: readonly FirewallRule[], address: string, isOutside = false): boolean {
   const number = addressNumber(address.replace(/^::ffff:/, ""));
   return rules.some((rule) => {
-    if (rule.startIpAddress === "0.0.0.0" && rule.endIpAddress === "0.0.0.0") return true;
+    if (rule.startIpAddress === "0.0.0.0" && rule.endIpAddress === "0.0.0.0") return !isOutside;
     const [start, end] = [addressNumber(rule.startIpAddress), addressNumber(rule.endIpAddress)];
     return number !== undefined && start !== undefined && end !== undefined && start <= number && number <= end;
   });

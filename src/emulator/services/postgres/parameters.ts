@@ -40,6 +40,36 @@ const SERVICE_PARAMETERS: readonly (Omit<Parameter, "value" | "source" | "isRead
     dataType: "Boolean",
     allowedValues: "on,off",
   },
+  // Documented names; what they switch has no part here: every extension PostgreSQL has may be created, logs are not kept for download.
+  {
+    name: "azure.extensions",
+    description: "Specifies which extensions are allowed to be created in the server.",
+    defaultValue: "",
+    dataType: "Set",
+    allowedValues: ".*",
+    documentationLink: "https://go.microsoft.com/fwlink/?linkid=2274269",
+  },
+  {
+    name: "azure.accepted_password_auth_method",
+    description: "Accepted password authentication methods.",
+    defaultValue: "md5,scram-sha-256",
+    dataType: "Set",
+    allowedValues: "md5,scram-sha-256",
+  },
+  {
+    name: "logfiles.download_enable",
+    description: "Enables or disables server logs functionality.",
+    defaultValue: "off",
+    dataType: "Boolean",
+    allowedValues: "on,off",
+  },
+  {
+    name: "logfiles.retention_days",
+    description: "Sets the retention period window in days for server logs, after which data will be deleted.",
+    defaultValue: "3",
+    dataType: "Integer",
+    allowedValues: "1-7",
+  },
   {
     name: "pgbouncer.enabled",
     description: "Denotes if pgBouncer service is enabled.",
@@ -186,5 +216,7 @@ function isAllowed({ dataType, allowedValues }: Parameter, value: string): boole
     const [low = 0, high = 0] = allowedValues.split("-").map(Number);
     return /^\d+$/.test(value) && Number(value) >= low && Number(value) <= high;
   }
-  return dataType === "String" || allowedValues.split(/,\s*/).includes(value);
+  const allowed = allowedValues.split(/,\s*/);
+  if (dataType === "Set") return allowedValues === ".*" || value.split(",").every((one) => allowed.includes(one.trim().toLowerCase()));
+  return dataType === "String" || allowed.includes(value.toLowerCase());
 }

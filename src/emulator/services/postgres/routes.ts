@@ -4,6 +4,7 @@ import { type EmulatorRequest, empty, json, type Route, route } from "../../http
 import { scramVerifier } from "../../machines/pg-login.ts";
 import type { Platform } from "../../platform.ts";
 import { requireGroup } from "../resources/groups.ts";
+import { requireLocation, requireProviderLocation } from "../resources/locations.ts";
 import type { Fleet } from "./fleet.ts";
 import {
   type Administrator,
@@ -84,7 +85,10 @@ function regionRoutes({ platform, tables }: Surroundings): readonly Route[] {
   return [
     route("POST", `${PROVIDER}/locations/{location}/checkNameAvailability`, "recorded", checkName),
     route("POST", `${PROVIDER}/checkNameAvailability`, "specification", checkName),
-    route("GET", `${PROVIDER}/locations/{location}/capabilities`, "recorded", () => json(200, { value: [capabilitiesToWire()] })),
+    route("GET", `${PROVIDER}/locations/{location}/capabilities`, "recorded", ({ params, apiVersion }) => {
+      requireProviderLocation(params.location ?? "", "locations/capabilities", apiVersion);
+      return json(200, { value: [capabilitiesToWire()] });
+    }),
     route("GET", `${SERVER}/capabilities`, "specification", (request) => {
       requireServer(platform, tables, request);
       return json(200, { value: [capabilitiesToWire()] });
@@ -108,6 +112,7 @@ function serverRoutes({ platform, tables, fleet, writes }: Surroundings): readon
   const update = async (server: FlexibleServer, request: EmulatorRequest, mayMove: boolean): Promise<Response> => {
     requireIdle(platform, server);
     const body = (request.body ?? {}) as ServerBody;
+    requireServable(body);
     if (mayMove) requireSameLocation(server, body, request.params.group ?? "");
     const next = await withVerifier(changedServer(server, body), body);
     requireLogin(next);
@@ -126,6 +131,8 @@ function serverRoutes({ platform, tables, fleet, writes }: Surroundings): readon
       throw armFront(409, "ServerNameAlreadyExists", "Specified server name is already used.");
     }
     const body = (request.body ?? {}) as ServerBody;
+    requireServable(body);
+    if (body.location) requireLocation(body.location, TYPE);
     const createdAt = new Date(platform.clock.now()).toISOString();
     const server = await withVerifier(newServer(id, name, body, platform.endpoints.tenantId, createdAt), body);
     requireLogin(server);
@@ -179,6 +186,17 @@ function requireSameLocation(server: FlexibleServer, body: ServerBody, group: st
     "InvalidResourceLocation",
     `The resource '${server.name}' already exists in location '${server.location}' in resource group '${group}'. A resource with the same name cannot be created in location '${location}'. Please select a new resource name.`,
   );
+}
+
+/** What the body of a server may ask for and local Azure has no machine for: said, not left out in silence. */
+function requireServable({ identity, properties }: ServerBody): void {
+  const mode = properties?.createMode ?? "Default";
+  if (!["default", "create", "update"].includes(mode.toLowerCase())) {
+    throw armFront(501, "NotImplementedByLocalAzure", `Local Azure makes no server from another one (createMode ${mode}).`);
+  }
+  if (identity?.type && identity.type.toLowerCase() !== "none") {
+    throw armFront(501, "NotImplementedByLocalAzure", "Local Azure gives no identity to a flexible server.");
+  }
 }
 
 async function withVerifier(server: FlexibleServer, body: ServerBody): Promise<FlexibleServer> {
@@ -294,7 +312,8 @@ function configurationRoutes({ platform, tables, fleet, writes }: Surroundings):
     const parameter = await find(server, request.params.name ?? "");
     const { value, source } = ((request.body ?? {}) as { properties?: { value?: string; source?: string } }).properties ?? {};
     const isReset = source === "system-default" && (!value || value === parameter.defaultValue); // inferred from the CLI's help
-    const payload = isReset ? { parameter } : { parameter, value: `${value ?? ""}` };
+    const text = `${value ?? ""}`;
+    const payload = isReset ? { parameter } : { parameter, value: parameter.dataType === "Boolean" ? text.toLowerCase() : text };
     return writes.accept("configuration-set", server, `${server.id}/configurations/${parameter.name}`, payload, request.apiVersion);
   };
   return [

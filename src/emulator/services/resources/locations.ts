@@ -1,4 +1,5 @@
 import { normalizeLocation } from "../../../base/resource-id.ts";
+import { armFront } from "../../http/arm-error.ts";
 
 /** The regions local Azure knows: name and display name, as ARM's subscription location list gives them. */
 export const locations: readonly { readonly name: string; readonly displayName: string }[] = [
@@ -36,4 +37,26 @@ export const locations: readonly { readonly name: string; readonly displayName: 
 /** By name or display name; `undefined` for a region local Azure does not know. */
 export function findLocation(location: string): { readonly name: string; readonly displayName: string } | undefined {
   return locations.find(({ name }) => name === normalizeLocation(location));
+}
+
+/** Throws ARM's 400 for a resource in a region that does not exist (learn.microsoft.com, "Resolve errors for resource type not available"). */
+export function requireLocation(location: string, resourceType: string): void {
+  if (findLocation(location)) return;
+  const names = locations.map(({ name }) => name).join(",");
+  throw armFront(
+    400,
+    "LocationNotAvailableForResourceType",
+    `The provided location '${location}' is not available for resource type '${resourceType}'. List of available regions for the resource type is '${names}'.`,
+  );
+}
+
+/** Throws ARM's 400 for a question about a region that does not exist. */
+export function requireProviderLocation(location: string, resourceType: string, apiVersion: string): void {
+  if (findLocation(location)) return;
+  const names = locations.map((known) => known.name).join(", ");
+  throw armFront(
+    400,
+    "NoRegisteredProviderFound",
+    `No registered resource provider found for location '${location}' and API version '${apiVersion}' for type '${resourceType}'. The supported locations are '${names}'.`,
+  );
 }

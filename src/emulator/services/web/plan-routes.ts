@@ -2,6 +2,7 @@ import { normalizeLocation, resourceGroupId, resourceId } from "../../../base/re
 import { type EmulatorRequest, empty, json, type Route, route } from "../../http/router.ts";
 import type { Platform } from "../../platform.ts";
 import { requireGroup, requireKnownGroup } from "../resources/groups.ts";
+import { requireLocation } from "../resources/locations.ts";
 import { refusals } from "./errors.ts";
 import { maximumWorkers, normalizeSku, type Plan } from "./model.ts";
 import type { Sites } from "./sites.ts";
@@ -102,6 +103,7 @@ function planId(request: EmulatorRequest): string {
 function planFrom(body: PlanBody | undefined, id: string, group: string, before: Plan | undefined, platform: Platform): Plan {
   const location = body?.location ?? before?.location;
   if (!location) throw refusals.invalid("Location");
+  requireLocation(location, "Microsoft.Web/serverfarms");
   if (before && normalizeLocation(location) !== normalizeLocation(before.location)) throw refusals.invalid("Location");
   const sku = normalizeSku(body?.sku?.name ?? before?.sku.name ?? "F1", body?.sku?.capacity ?? before?.sku.capacity ?? 1);
   if (!sku) throw refusals.invalid("Sku");

@@ -17,9 +17,11 @@ export type OnSite = (
 export function publishingRoutes(on: OnSite): readonly Route[] {
   return [
     // What no site of local Azure can have; az lists it.
-    ...["backups", "snapshots", "virtualNetworkConnections", "continuouswebjobs", "triggeredwebjobs"].map((kind) =>
+    ...["backups", "snapshots", "continuouswebjobs", "triggeredwebjobs"].map((kind) =>
       on("GET", `/${kind}`, "specification", () => json(200, { value: [], nextLink: null })),
     ),
+    // A bare list in the specification, not a page of one.
+    on("GET", "/virtualNetworkConnections", "specification", () => json(200, [])),
     on("POST", "/config/azurestorageaccounts/list", "specification", (site) =>
       json(200, childToWire(site, "config/azurestorageaccounts", "config", {})),
     ),

@@ -324,8 +324,10 @@ function withLinux(kind: string | undefined): string {
   return wanted.includes("linux") ? wanted : `${wanted},linux`;
 }
 
+/** Members that are null stay as they were: newer SDKs write every member they do not know as null (az 2.91 does; inferred). */
 function mergeConfig(before: SiteConfig, wanted: Readonly<Record<string, unknown>>, plan: Plan | undefined): SiteConfig {
-  const next = { ...before, ...wanted, appSettings: null, connectionStrings: null } as SiteConfig;
+  const given = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== null));
+  const next = { ...before, ...given, appSettings: null, connectionStrings: null } as SiteConfig;
   const runtime = next.linuxFxVersion ?? "";
   if (!isKnownRuntime(runtime) || (runtime !== "" && plan?.isReserved === false)) throw refusals.badRuntime();
   if (next.alwaysOn === true && wanted.alwaysOn === true && plan && !allowsAlwaysOn(plan.sku)) throw refusals.alwaysOn();
