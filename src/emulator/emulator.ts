@@ -39,6 +39,8 @@ export interface EmulatorOptions {
   log?(line: string): void;
   /** For tests: told of every call before and after its work. */
   readonly onTraffic?: OnTraffic;
+  /** For tests: loopback addresses count as the internet, so that PostgreSQL clients need a firewall rule of their own. Apps do, too. */
+  readonly isCallerOutside?: boolean;
   /** Asked for by the control API; the owner of the process ends it. */
   onShutdown?(): void;
 }
@@ -100,7 +102,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const operations = createOperations(store, clock, pace, keptSecret(key("signing-secret")), onBug);
   const journal = openJournal(files.journal);
   const faults = createFaults();
-  const { onTraffic } = options;
+  const { onTraffic, isCallerOutside = false } = options;
   const machinery: Machinery = { clock, store, operations, journal, faults, onTraffic, onBug };
   const certificates = openCertificates(home.keys, files);
   const hosts = createHosts(machinery, certificates);
@@ -137,7 +139,21 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     clock,
     lifetimeSeconds,
   });
-  const platform: Platform = { home, clock, store, operations, directory, tokens, certificates, endpoints, hosts, faults, onTraffic, log };
+  const platform: Platform = {
+    home,
+    clock,
+    store,
+    operations,
+    directory,
+    tokens,
+    certificates,
+    endpoints,
+    hosts,
+    faults,
+    onTraffic,
+    isCallerOutside,
+    log,
+  };
 
   const details: LocalDetails = {
     home: home.root,

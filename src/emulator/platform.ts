@@ -19,6 +19,8 @@ export interface Platform {
   readonly hosts: Hosts;
   readonly faults: Faults;
   readonly onTraffic?: OnTraffic | undefined;
+  /** Loopback addresses count as the internet and not as inside Azure. */
+  readonly isCallerOutside: boolean;
   /** One line to local Azure's own log (`local logs`). Never a token. */
   log(line: string): void;
 }

@@ -1,23 +1,44 @@
 import { expect, test } from "vitest";
-import { type Interruption, interrupt, takeReference } from "./interrupt.ts";
-import { openScene } from "./scene.ts";
+import { type Interruption, interrupt, takeReference, type Verdict } from "./interrupt.ts";
+import { openScene, type SceneKind } from "./scene.ts";
 
 /** The calls after which most was half done when this was written; `npm run test:matrix` takes every call. */
-const telling: readonly Interruption[] = [
-  { command: "up", signal: "SIGKILL", phase: "done", at: /PUT .*flexibleServers\/[^/]+$/ },
-  { command: "up", signal: "SIGKILL", phase: "done", at: /PUT .*databases/ },
-  { command: "up", signal: "SIGKILL", phase: "done", at: /PUT .*linkers/ },
-  { command: "up", signal: "SIGKILL", phase: "done", at: /POST \/api\/zipdeploy/ },
-  { command: "up", signal: "SIGINT", phase: "arrived", at: /azureAsyncOperation/ },
-  { command: "up", signal: "SIGINT", phase: "arrived", at: /\/api\/deployments/ },
-  { command: "down", signal: "SIGKILL", phase: "done", at: /DELETE/ },
-];
+const telling: Readonly<Record<SceneKind, readonly Interruption[]>> = {
+  plain: [
+    { command: "up", signal: "SIGKILL", at: { phase: "done", name: /PUT .*flexibleServers\/[^/]+$/ } },
+    { command: "up", signal: "SIGKILL", at: { phase: "done", name: /PUT .*databases/ } },
+    { command: "up", signal: "SIGKILL", at: { phase: "done", name: /PUT .*linkers/ } },
+    { command: "up", signal: "SIGKILL", at: { phase: "done", name: /POST \/api\/zipdeploy/ } },
+    { command: "up", signal: "SIGINT", at: { phase: "arrived", name: /azureAsyncOperation/ } },
+    { command: "up", signal: "SIGTERM", at: { phase: "arrived", name: /\/api\/deployments/ } },
+    { command: "down", signal: "SIGKILL", at: { phase: "done", name: /DELETE/ } },
+    { command: "down", signal: "SIGINT", at: { phase: "done", name: /DELETE/ } },
+  ],
+  opening: [
+    { command: "up", signal: "SIGKILL", at: { phase: "arrived", name: /PUT .*firewallRules\/passwordless-pg-/ } },
+    { command: "up", signal: "SIGKILL", at: { phase: "done", name: /PUT .*firewallRules\/passwordless-pg-/ } },
+    { command: "up", signal: "SIGKILL", at: { phase: "done", name: /DELETE .*firewallRules\/passwordless-pg-/ } },
+    { command: "up", signal: "SIGINT", at: { phase: "arrived", name: /PUT .*firewallRules\/passwordless-pg-/ } },
+    { command: "up", signal: "SIGINT twice", at: { phase: "done", name: /PUT .*firewallRules\/passwordless-pg-/ } },
+    { command: "up", signal: "SIGHUP", at: { phase: "arrived", name: /LOGIN \/shop/ } },
+  ],
+  hostile: [
+    { command: "up", signal: "SIGKILL", at: { phase: "done", name: /PUT .*linkers\/[^/]*write/ } },
+    { command: "up", signal: "SIGINT", at: { phase: "arrived", name: /POST \/api\/zipdeploy/ } },
+  ],
+};
 
-test("ended at its most telling calls, the same command run again ends as if nothing had happened", async ({ onTestFinished }) => {
-  const scene = await openScene();
-  onTestFinished(() => scene.release());
-  const reference = await takeReference(scene);
-  const verdicts = [];
-  for (const interruption of telling) verdicts.push(await interrupt(scene, interruption, reference));
-  expect(verdicts.filter(({ problems, point }) => problems.length > 0 || point === undefined)).toEqual([]);
-});
+test.each(["plain", "opening", "hostile"] as const)(
+  "ended at its most telling calls, the same command run again ends as if nothing had happened: %s",
+  async (kind) => {
+    const scene = await openScene(kind);
+    try {
+      const reference = await takeReference(scene);
+      const verdicts: Verdict[] = [];
+      for (const interruption of telling[kind]) verdicts.push(await interrupt(scene, interruption, reference));
+      expect(verdicts.filter(({ problems, point }) => problems.length > 0 || point === undefined)).toEqual([]);
+    } finally {
+      await scene.release();
+    }
+  },
+);

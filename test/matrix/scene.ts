@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { build } from "esbuild";
@@ -24,8 +24,11 @@ interface Run {
 /** Local Azure in this process, the command line in another, and a way to step in at every point between the two. */
 export interface Scene {
   readonly emulator: TestEmulator;
+  /** Folder of the project. */
   readonly project: string;
+  /** Resource ID of the project's group, as it stands in a URL. */
   readonly group: string;
+  readonly names: Names;
   run(...args: readonly string[]): Run;
   /** What happens at each point until the next call; by default nothing. */
   onPoint(react: OnTraffic | undefined): void;
@@ -34,7 +37,47 @@ export interface Scene {
   release(): Promise<void>;
 }
 
+/** What the project file calls things. */
+interface Names {
+  readonly resourceGroup: string;
+  readonly server: string;
+  readonly database: string;
+  /** Web apps, each the name of its role too. */
+  readonly sites: readonly string[];
+}
+
 const deadlineMs = 90_000;
+
+const app = { runtime: "node|22-lts", path: ".", startup: "node server.js", health: "/healthz" };
+
+/** The projects that the matrices run, by what is special in them. */
+const projectFiles = {
+  /** All of Azure is let in, and local Azure counts the loopback addresses to it. */
+  plain: {
+    name: "shop",
+    location: "eastus",
+    resourceGroup: "rg-shop",
+    server: { name: "shop-db-t3st" },
+    database: "shop",
+    apps: { api: { ...app, name: "shop-api-t3st" } },
+  },
+  /** Names as odd as Azure takes them: key words, capitals, 60 and 63 bytes, letters beyond ASCII; three apps at three levels; and as below an opening is needed. */
+  hostile: {
+    name: "x-1",
+    location: "East US",
+    resourceGroup: "Größe_(τ).-select",
+    server: { name: `0${"-db-".repeat(15)}-9` },
+    database: `_Order-By---${"aB-".repeat(17)}`,
+    apps: {
+      "own-1": { ...app, name: "Select", access: "owner", settings: { MOTTO: 'it\'s a "quoted" \\ $PORT `x` %2e ünïcode 🐘' } },
+      write: { ...app, name: `9-${"Ab-".repeat(19)}z`, access: "write", settings: { EMPTY: "", "DOTTED.NAME": "a;b,c=d\n" } },
+      read: { ...app, name: "User--Table", access: "read" },
+    },
+  },
+} as const;
+
+/** `opening`: the plain project, and a firewall that does not count the caller as inside Azure, so that every run needs an opening. */
+export type SceneKind = keyof typeof projectFiles | "opening";
 
 /** A Node app without dependencies: nothing is downloaded for its build. */
 const appFiles = {
@@ -45,38 +88,50 @@ const appFiles = {
     '  response.writeHead(isKnown ? 200 : 404).end("ok");',
     "}).listen(process.env.PORT);",
   ].join("\n"),
-  "passwordless-pg.json": JSON.stringify({
-    name: "shop",
-    location: "eastus",
-    resourceGroup: "rg-shop",
-    server: { name: "shop-db-t3st" },
-    database: "shop",
-    apps: { api: { name: "shop-api-t3st", runtime: "node|22-lts", path: ".", startup: "node server.js", health: "/healthz" } },
-  }),
 };
 
-/** Bundles the command line once and starts a local Azure for it. Give it back with `release`. */
-export async function openScene(): Promise<Scene> {
-  const root = mkdtempSync(join(tmpdir(), "ppg-matrix-"));
+/** `PPG_MATRIX_SCENES`: how many scenes work side by side. Most of a run is waiting, so more than there are cores. */
+export async function openScenes(kind: SceneKind = "plain", count = Number(process.env.PPG_MATRIX_SCENES ?? 5)): Promise<Scene[]> {
+  const opened = await Promise.allSettled(Array.from({ length: count }, () => openScene(kind)));
+  const scenes = opened.flatMap((scene) => (scene.status === "fulfilled" ? [scene.value] : []));
+  const failed = opened.find((scene) => scene.status === "rejected");
+  if (!failed) return scenes;
+  await Promise.all(scenes.map((scene) => scene.release()));
+  throw failed.reason;
+}
+
+/** Bundles the command line and starts a local Azure for it. Give it back with `release`. */
+export async function openScene(kind: SceneKind = "plain"): Promise<Scene> {
+  const root = mkdtempSync(join(scratchFolder(), "ppg-matrix-"));
   chmodSync(root, 0o711);
   const main = await bundle(root);
   const project = join(root, "shop");
   mkdirSync(project);
-  for (const [name, text] of Object.entries(appFiles)) writeFileSync(join(project, name), text);
+  const file = projectFiles[kind === "opening" ? "plain" : kind];
+  const isCallerOutside = kind === "opening" || kind === "hostile";
+  const files = { ...appFiles, "passwordless-pg.json": JSON.stringify(file) };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(project, name), text);
 
   let react: OnTraffic | undefined;
   const homeFolder = join(root, "home");
   mkdirSync(homeFolder, { mode: 0o711 });
-  const { emulator, release } = await startTestEmulator({ homeFolder, onTraffic: async (point) => react?.(point) });
+  const { emulator, release } = await startTestEmulator({ homeFolder, isCallerOutside, onTraffic: async (point) => react?.(point) });
   // What the daemon writes: the command line takes this process for it.
   writeFileSync(join(homeFolder, "run.json"), JSON.stringify({ ...ownStamp(), ...emulator.status }), { mode: 0o600 });
 
   const running = new Set<ChildProcess>();
-  const group = `${emulator.subscription}/resourceGroups/rg-shop`;
+  const group = `${emulator.subscription}/resourceGroups/${encodeURIComponent(file.resourceGroup)}`;
+  const groupUrl = `${group}?api-version=2021-04-01`;
   return {
     emulator,
     project,
     group,
+    names: {
+      resourceGroup: file.resourceGroup,
+      server: file.server.name,
+      database: file.database,
+      sites: Object.values(file.apps).map(({ name }) => name),
+    },
     run: (...args) => {
       const startedAt = Date.now();
       const child = spawn(process.execPath, [main, ...args, "--local", "--yes", "--json", project], {
@@ -93,8 +148,11 @@ export async function openScene(): Promise<Scene> {
     clear: async () => {
       react = undefined;
       emulator.faults.clear();
-      await emulator.arm("DELETE", `${group}?api-version=2021-04-01`);
-      await emulator.until(`${group}?api-version=2021-04-01`, ({ status }) => status === 404, 60_000);
+      const { status, headers } = await emulator.arm("DELETE", groupUrl);
+      // Polled, it ends as soon as its work is done; unpolled, after a second.
+      const operation = headers.get("location");
+      if (status === 202 && operation) await emulator.until(operation, (answer) => answer.status !== 202, 60_000);
+      await emulator.until(groupUrl, (answer) => answer.status === 404, 60_000);
     },
     release: async () => {
       react = undefined;
@@ -103,6 +161,17 @@ export async function openScene(): Promise<Scene> {
       rmSync(root, { recursive: true, force: true });
     },
   };
+}
+
+/** In memory where there is room: databases are made and removed hundreds of times, and no disk needs to know. */
+function scratchFolder(): string {
+  try {
+    const { bavail, bsize } = statfsSync("/dev/shm");
+    accessSync("/dev/shm", constants.W_OK);
+    return bavail * bsize > 4 * 2 ** 30 ? "/dev/shm" : tmpdir();
+  } catch {
+    return tmpdir(); // not Linux
+  }
 }
 
 async function bundle(root: string): Promise<string> {
@@ -145,9 +214,9 @@ function endOf(child: ChildProcess, startedAt: number): Promise<Ended> {
   });
 }
 
-/** Is it a call of the command line? The emulator's own hosts for apps, and the test's own ARM calls between runs, are not. */
+/** Is it a call of the command line? All are, but those of apps to their identity endpoint. The probes of apps do not come to their address. */
 export function isOfClient({ host }: TrafficPoint): boolean {
-  return host === "azure" || host.startsWith("scm:") || host.startsWith("postgres:");
+  return host === "azure" || /^(scm|site|postgres):/.test(host);
 }
 
 /** `PUT …/flexibleServers/shop-db` on one line, with what differs from run to run taken out. */
@@ -156,6 +225,7 @@ export function nameOf({ host, method, path }: Pick<TrafficPoint, "host" | "meth
     .replace(/^\/subscriptions\/[^/]+/i, "")
     .replace(/\/(operations|operationStatuses|operationResults|azureAsyncOperation\w*)\/[^/]+/gi, "/$1/{id}")
     .replace(/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b/g, "{id}")
-    .replace(/\b[0-9a-f]{32,}\b/g, "{id}");
+    .replace(/\b[0-9a-f]{32,}\b/g, "{id}")
+    .replace(/(firewallRules\/passwordless-pg-)[^/]+/i, "$1{id}");
   return `${host} ${method} ${short}`;
 }

@@ -15,35 +15,46 @@ const groupApi = "api-version=2021-04-01";
 
 /** `undefined` when there is no resource group. Parts that are absent are `undefined`. */
 export async function takeSnapshot(scene: Scene): Promise<Snapshot | undefined> {
-  const { emulator, group } = scene;
-  const get = async (path: string): Promise<Record<string, unknown> | undefined> => {
-    const { status, body } = await emulator.arm("GET", path);
-    return status === 404 ? undefined : (body as Record<string, unknown>);
+  const { emulator, group, names } = scene;
+  const ask = async (method: "GET" | "POST", path: string): Promise<Json | undefined> => {
+    const { status, body } = await emulator.arm(method, path);
+    return status === 404 ? undefined : (body as Json);
   };
-  const post = async (path: string): Promise<Record<string, unknown> | undefined> => {
-    const { status, body } = await emulator.arm("POST", path);
-    return status === 404 ? undefined : (body as Record<string, unknown>);
-  };
+  const get = (path: string): Promise<Json | undefined> => ask("GET", path);
   const found = await get(`${group}?${groupApi}`);
   if (!found) return undefined;
   const resources = await get(`${group}/resources?${groupApi}`);
-  const server = `${group}/providers/Microsoft.DBforPostgreSQL/flexibleServers/shop-db-t3st`;
-  const site = `${group}/providers/Microsoft.Web/sites/shop-api-t3st`;
-  const [theServer, administrators, firewall, databases, theSite, config, policies, logs, linkers, settings] = await Promise.all([
+  const server = `${group}/providers/Microsoft.DBforPostgreSQL/flexibleServers/${names.server}`;
+  const [theServer, administrators, firewall, databases] = await Promise.all([
     get(`${server}?${serverApi}`),
     get(`${server}/administrators?${serverApi}`),
     get(`${server}/firewallRules?${serverApi}`),
     get(`${server}/databases?${serverApi}`),
-    get(`${site}?${siteApi}`),
-    get(`${site}/config/web?${siteApi}`),
-    get(`${site}/basicPublishingCredentialsPolicies?${siteApi}`),
-    get(`${site}/config/logs?${siteApi}`),
-    get(`${site}/providers/Microsoft.ServiceLinker/linkers?${linkerApi}`),
-    post(`${site}/config/appsettings/list?${siteApi}`),
   ]);
+  const sites = await Promise.all(
+    names.sites.map(async (name) => {
+      const site = `${group}/providers/Microsoft.Web/sites/${name}`;
+      const [theSite, config, policies, logs, linkers, settings] = await Promise.all([
+        get(`${site}?${siteApi}`),
+        get(`${site}/config/web?${siteApi}`),
+        get(`${site}/basicPublishingCredentialsPolicies?${siteApi}`),
+        get(`${site}/config/logs?${siteApi}`),
+        get(`${site}/providers/Microsoft.ServiceLinker/linkers?${linkerApi}`),
+        ask("POST", `${site}/config/appsettings/list?${siteApi}`),
+      ]);
+      return {
+        principalId: (theSite?.identity as { principalId?: string } | undefined)?.principalId ?? "",
+        site: theSite && { ...(theSite.properties as object), tags: theSite.tags, identity: theSite.identity },
+        config: config?.properties,
+        policies: policies?.value,
+        logs: logs?.properties,
+        linkers: linkers?.value,
+        settings: settings?.properties,
+      };
+    }),
+  );
   const host = String((theServer?.properties as { fullyQualifiedDomainName?: string } | undefined)?.fullyQualifiedDomainName ?? "");
-  const principalId = (theSite?.identity as { principalId?: string } | undefined)?.principalId ?? "";
-  const database = host === "" ? undefined : await readDatabase(scene, host);
+  const database = host === "" ? undefined : await readDatabase(scene, host, String(theServer?.id));
   const state = {
     group: found.tags,
     resources: ((resources?.value ?? []) as { type: string; name: string; tags: unknown }[])
@@ -53,23 +64,21 @@ export async function takeSnapshot(scene: Scene): Promise<Snapshot | undefined> 
     administrators: administrators?.value,
     firewall: firewall?.value,
     databases: databases?.value,
-    site: theSite && { ...(theSite.properties as object), tags: theSite.tags, identity: theSite.identity },
-    config: config?.properties,
-    policies: policies?.value,
-    logs: logs?.properties,
-    linkers: linkers?.value,
-    settings: settings?.properties,
+    ...Object.fromEntries(sites.map(({ principalId: _id, ...site }, index) => [`app ${names.sites[index]}`, site])),
     database: database?.rows,
   };
+  const identities = sites.map(({ principalId }, index) => [principalId, `<principal ${index}>`]);
   return {
-    state: withoutRunValues(state, { [principalId]: "<principal>", [host]: "<host>" }),
+    state: withoutRunValues(state, { ...Object.fromEntries(identities), [host]: "<host>" }),
     lives: {
-      ...(principalId && { identity: principalId }),
+      ...Object.fromEntries(sites.flatMap(({ principalId }, index) => (principalId ? [[`identity ${index}`, principalId]] : []))),
       ...(host && { host }),
       ...(database && { cluster: database.cluster, oid: database.oid }),
     },
   };
 }
+
+type Json = Record<string, unknown>;
 
 /** Addresses, identifiers, dates and ports are new with each resource; everything else must be the same. */
 function withoutRunValues(state: object, known: Readonly<Record<string, string>>): Record<string, unknown> {
@@ -100,29 +109,42 @@ const databaseFacts = `
   UNION ALL SELECT 'default', d.defaclrole::regrole::text || d.defaclobjtype::text, d.defaclacl::text FROM pg_default_acl d
   ORDER BY 1, 2, 3`;
 
-async function readDatabase({ emulator }: Scene, host: string): Promise<{ rows: unknown[]; cluster: string; oid: string } | undefined> {
-  const administrator = emulator.platform.directory.findByAppId(emulator.clientId);
+/**
+ * As the administrator, from where the server's firewall may not let it in: a rule of ours stands while it is read, put into the store
+ * and not through ARM, so that nothing else changes.
+ */
+async function readDatabase(
+  { emulator, names }: Scene,
+  host: string,
+  serverId: string,
+): Promise<{ rows: unknown[]; cluster: string; oid: string } | undefined> {
+  const { directory, store, tokens } = emulator.platform;
+  const administrator = directory.findByAppId(emulator.clientId);
   if (!administrator) throw new Error("The seeded service principal is missing.");
-  const password = emulator.platform.tokens.mint(administrator, "https://ossrdbms-aad.database.windows.net").token;
+  const password = tokens.mint(administrator, "https://ossrdbms-aad.database.windows.net").token;
+  const rules = store.collection<object>("postgres-firewall-rules");
+  const ruleId = `${serverId}/firewallRules/snapshot`;
+  rules.set(ruleId, { id: ruleId, name: "snapshot", startIpAddress: "127.0.0.1", endIpAddress: "127.0.0.1" });
   const client = new pg.Client({
     host,
     port: 5432,
     user: emulator.clientId,
     password,
-    database: "shop",
+    database: names.database,
     ssl: { ca: emulator.caPem, host } as pg.ClientConfig["ssl"],
   });
   client.on("error", () => undefined);
   try {
     await client.connect();
-    const { rows } = await client.query<Record<string, unknown>>(databaseFacts);
+    const { rows } = await client.query<Json>(databaseFacts);
     const { rows: lives } = await client.query<{ cluster: string; oid: string }>(
-      "SELECT (SELECT oid FROM pg_database WHERE datname = 'shop')::text AS oid, (SELECT system_identifier FROM pg_control_system())::text AS cluster",
+      "SELECT (SELECT oid FROM pg_database WHERE datname = current_database())::text AS oid, (SELECT system_identifier FROM pg_control_system())::text AS cluster",
     );
     return { rows, cluster: lives[0]?.cluster ?? "", oid: lives[0]?.oid ?? "" };
   } catch (error) {
     return { rows: [String(error)], cluster: "", oid: "" };
   } finally {
     await client.end().catch(() => undefined);
+    rules.delete(ruleId);
   }
 }

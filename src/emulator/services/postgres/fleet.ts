@@ -71,7 +71,7 @@ export function createFleet(platform: Platform, servers: Collection<FlexibleServ
     socketPath: machine.socketPath,
     isReady: machine.isReady,
     requiresTls: () => servers.get(serverId)?.parameters.require_secure_transport !== "off",
-    admits: (address: string) => admits(rules.list(`${serverId}/firewallRules/`), address),
+    admits: (address: string) => admits(rules.list(`${serverId}/firewallRules/`), address, platform.isCallerOutside),
     isPublic: () => servers.get(serverId)?.publicNetworkAccess === "Enabled",
     judge: async (user: string, password: string) => {
       const { auth } = row(serverId);

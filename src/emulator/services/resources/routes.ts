@@ -5,6 +5,7 @@ import type { Platform, ResourceSummary, Service } from "../../platform.ts";
 import { groupsOf, type ResourceGroup, requireGroup, requireKnownGroup } from "./groups.ts";
 import { findLocation } from "./locations.ts";
 import { type Providers, type ProviderView, providerToWire } from "./providers.ts";
+import { tagRoutes } from "./tags.ts";
 import { groupToWire, locationsToWire, subscriptionToWire, tenantToWire } from "./wire.ts";
 
 const SUBSCRIPTION = "/subscriptions/{subscription}";
@@ -23,6 +24,8 @@ export function resourceRoutes(platform: Platform, providers: Providers, service
     route("GET", `${SUBSCRIPTION}/locations`, "documentation", () => json(200, locationsToWire(endpoints))),
     ...providerRoutes(platform, providers),
     ...groupRoutes(platform),
+    ...tagRoutes(platform, services),
+    ...absentRoutes(),
     route("GET", `${GROUP}/resources`, "documentation", ({ params, url }) => {
       const group = requireKnownGroup(platform, groupIdOf(params));
       return json(200, { value: filtered(inGroup(group.id), url) });
@@ -33,6 +36,16 @@ export function resourceRoutes(platform: Platform, providers: Providers, service
         .flatMap((group) => inGroup(group.id));
       return json(200, { value: filtered(all, url) });
     }),
+  ];
+}
+
+/** Lists of what nobody can make here: locks and template deployments. Those of a resource that is not there are empty, too. */
+function absentRoutes(): readonly Route[] {
+  const none = (): Response => json(200, { value: [] });
+  return [
+    route("GET", `${SUBSCRIPTION}/providers/Microsoft.Resources/deployments`, "documentation", none),
+    route("GET", `${GROUP}/providers/Microsoft.Resources/deployments`, "documentation", none),
+    route("GET", "/{scope...}/providers/Microsoft.Authorization/locks", "documentation", none),
   ];
 }
 
@@ -114,7 +127,7 @@ function putGroup(platform: Platform, { params, body }: EmulatorRequest): Respon
   const groups = groupsOf(platform);
   const id = groupIdOf(params);
   const name = params.group ?? "";
-  if (!/^[-\w._()]{1,90}$/.test(name) || name.endsWith(".")) {
+  if (!/^[-\p{L}\p{N}._()]{1,90}$/u.test(name) || name.endsWith(".")) {
     throw armFront(
       400,
       "InvalidResourceGroup",
