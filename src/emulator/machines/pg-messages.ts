@@ -13,6 +13,8 @@ const MAX_STARTUP_BYTES = 10_000;
 /** PostgreSQL's `PG_MAX_AUTH_TOKEN_LENGTH`. */
 const MAX_PASSWORD_BYTES = 65_535;
 
+const PASSWORD = "p".charCodeAt(0);
+
 /** The packet that opens a connection, whole (with its length). */
 export interface StartupPacket {
   readonly bytes: Buffer;
@@ -57,30 +59,35 @@ export async function peekByte(stream: Duplex): Promise<number> {
 }
 
 export async function readStartup(stream: Duplex): Promise<StartupPacket> {
-  const head = await readBytes(stream, 8);
+  const head = await readBytes(stream, 4); // a wrong length is known before anything else comes
   const length = head.readInt32BE(0);
   if (length < 8 || length > MAX_STARTUP_BYTES) throw new ProtocolBroken(`invalid length of start-up packet: ${length}`);
-  const rest = length > 8 ? await readBytes(stream, length - 8) : Buffer.alloc(0);
-  return { bytes: Buffer.concat([head, rest]), code: head.readInt32BE(4) };
+  const bytes = Buffer.concat([head, await readBytes(stream, length - 4)]);
+  return { bytes, code: bytes.readInt32BE(4) };
 }
 
-/** `undefined` when the packet is not a well-formed start-up message with a user. The database defaults to the user's name. */
-export function readParameters(packet: StartupPacket): StartupParameters | undefined {
+/** `malformed`: the packet does not end where its parameters do. Without a user it is `undefined`. The database defaults to the user's name. */
+export function readParameters(packet: StartupPacket): StartupParameters | "malformed" | undefined {
   const words = packet.bytes.subarray(8).toString("utf8").split("\0");
-  if (words.length < 3 || words.at(-1) !== "" || words.at(-2) !== "") return undefined;
   const parameters = new Map<string, string>();
-  for (let index = 0; words[index]; index += 2) parameters.set(words[index] ?? "", words[index + 1] ?? "");
+  let index = 0;
+  for (; words[index]; index += 2) parameters.set(words[index] ?? "", words[index + 1] ?? "");
+  if (index !== words.length - 2 || words.at(-1) !== "") return "malformed";
   const user = parameters.get("user");
   return user ? { user, database: parameters.get("database") || user } : undefined;
 }
 
-export async function readPassword(stream: Duplex): Promise<string> {
+/** The password, or how the message departs from one (with PostgreSQL's words for it). */
+export async function readPassword(stream: Duplex): Promise<string | { readonly broken: string }> {
   const head = await readBytes(stream, 5);
   const length = head.readInt32BE(1);
-  if (head.toString("latin1", 0, 1) !== "p" || length < 5 || length > MAX_PASSWORD_BYTES)
-    throw new ProtocolBroken("expected a password message");
-  const text = (await readBytes(stream, length - 4)).toString("utf8");
-  return text.slice(0, text.indexOf("\0") === -1 ? undefined : text.indexOf("\0"));
+  const type = head.readUInt8(0);
+  if (type !== PASSWORD) return { broken: `expected password response, got message type ${type}` };
+  if (length < 5 || length > MAX_PASSWORD_BYTES) throw new ProtocolBroken(`invalid length of a password message: ${length}`);
+  const bytes = await readBytes(stream, length - 4);
+  // Exactly one zero byte, at the end: what stands behind the first one would not be part of the password.
+  if (bytes.indexOf(0) !== bytes.length - 1) return { broken: "invalid password packet size" };
+  return bytes.toString("utf8", 0, bytes.length - 1);
 }
 
 /** A FATAL error: the last a client hears. `sqlState` has five characters. */

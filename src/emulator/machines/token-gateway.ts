@@ -70,6 +70,10 @@ export interface TokenGateway {
 
 /** PostgreSQL's `authentication_timeout`. */
 const LOGIN_WITHIN_MS = 60_000;
+/** Above what the largest server takes; more are closed as they come. */
+const MAX_CONNECTIONS = 6_000;
+/** `tcp_keepalives_idle` of Azure's servers: a client that is gone without a word is found out. */
+const KEEP_ALIVE_AFTER_MS = 120_000;
 const HANG_UP_WITHIN_MS = 5_000;
 const TLS_RECORD_HANDSHAKE = 0x16;
 
@@ -81,19 +85,22 @@ export async function openTokenGateway(
   at: { readonly address: string; readonly port: number },
   certificate: Certificate,
   backend: GatewayBackend,
+  loginWithinMs = LOGIN_WITHIN_MS,
 ): Promise<TokenGateway> {
-  const secureContext = contextOf(certificate);
   const sockets = new Set<Socket>();
   const cancelKeys = new Set<string>();
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+  const shared = { context: contextOf(certificate), backend, cancelKeys, loginWithinMs };
+  const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS };
+  const server = createServer(options, (socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     socket.on("error", () => {}); // a client that goes away; "close" follows
-    welcome(socket, secureContext, backend, cancelKeys).catch((error) => {
+    welcome(socket, shared).catch((error) => {
       if (!(error instanceof ProtocolBroken)) backend.log(`token gateway ${at.address}: ${error instanceof Error ? error.message : error}`);
       socket.destroy();
     });
   });
+  server.maxConnections = MAX_CONNECTIONS;
   await listen(server, at.address, at.port);
   const bound = server.address();
   return {
@@ -126,10 +133,18 @@ interface Greeting {
   readonly packet: StartupPacket;
 }
 
-async function welcome(socket: Socket, context: SecureContext, backend: GatewayBackend, cancelKeys: Set<string>): Promise<void> {
+/** What all connections of a gateway have in common. */
+interface Shared {
+  readonly context: SecureContext;
+  readonly backend: GatewayBackend;
+  readonly cancelKeys: Set<string>;
+  readonly loginWithinMs: number;
+}
+
+async function welcome(socket: Socket, { context, backend, cancelKeys, loginWithinMs }: Shared): Promise<void> {
   if (!backend.isPublic()) return void socket.resetAndDestroy();
   const watch = watchOf(backend, socket);
-  const alarm = setTimeout(() => socket.destroy(), LOGIN_WITHIN_MS);
+  const alarm = setTimeout(() => socket.destroy(), loginWithinMs);
   try {
     const greeting = await watch?.("arrived", "CONNECT", "/");
     if (greeting && greeting.kind !== "tls") return void socket.resetAndDestroy();
@@ -189,17 +204,25 @@ async function admit(stream: Socket, packet: StartupPacket, peer: string, backen
     return { sqlState: "0A000", message: `unsupported frontend protocol ${asked}: server supports 3.0 to 3.0` };
   }
   const wanted = readParameters(packet);
+  if (wanted === "malformed") return broken("invalid startup packet layout: expected terminator as last byte");
   if (!wanted) return { sqlState: "28000", message: "no PostgreSQL user name specified in startup packet" };
   const isEncrypted = stream instanceof TLSSocket;
   if ((!isEncrypted && backend.requiresTls()) || !backend.admits(peer)) return noEntry(wanted, peer, isEncrypted);
   if (!backend.isReady()) return STARTING;
   stream.write(askCleartextPassword);
-  return backend.judge(wanted.user, await readPassword(stream));
+  const password = await readPassword(stream);
+  if (typeof password !== "string") return broken(password.broken);
+  if (password === "") return { sqlState: "28P01", message: "empty password returned by client" };
+  return backend.judge(wanted.user, password);
+}
+
+function broken(message: string): Refusal {
+  return { sqlState: "08P01", message };
 }
 
 function pathOf(packet: StartupPacket): string {
   const wanted = packet.code >>> 16 === 3 ? readParameters(packet) : undefined;
-  return `/${wanted?.database ?? ""}/${wanted?.user ?? ""}`;
+  return typeof wanted === "object" ? `/${wanted.database}/${wanted.user}` : "//";
 }
 
 const STARTING: Refusal = { sqlState: "57P03", message: "the database system is starting up" };
@@ -217,6 +240,7 @@ async function session(
   cancelKeys: Set<string>,
   watch: ((phase: "arrived" | "done", method: "LOGIN" | "SQL") => ReturnType<Step>) | undefined,
 ): Promise<void> {
+  if (client.destroyed) return; // it went away while it was judged: "close" will not come again
   const server = connect({ path: backend.socketPath(), allowHalfOpen: true });
   server.on("error", () => {}); // "close" follows
   client.once("close", () => server.destroy());
@@ -283,7 +307,9 @@ function copy(from: Socket, to: Socket): void {
     from.pause();
     to.once("drain", () => from.resume());
   });
-  from.once("end", () => to.end());
+  if (from.readableEnded)
+    to.end(); // it said its last word together with the password
+  else from.once("end", () => to.end());
   from.once("close", () => to.destroySoon());
   from.resume();
 }
