@@ -3,6 +3,7 @@ import type { CloudContext } from "./connection.ts";
 import { accessToken, type Caller, whoAmI } from "./credential.ts";
 import type { Environment } from "./environment.ts";
 import { type Linkers, linkers } from "./linkers.ts";
+import { type ManagedIdentities, managedIdentities } from "./managed-identities.ts";
 import { type PostgresServers, postgresServers } from "./postgres-servers.ts";
 import { type Principals, principals } from "./principals.ts";
 import { type Reach, reach } from "./reach.ts";
@@ -23,6 +24,7 @@ export interface Cloud {
   readonly webApps: WebApps;
   readonly linkers: Linkers;
   readonly principals: Principals;
+  readonly managedIdentities: ManagedIdentities;
   scmSite(webApp: Pick<WebApp, "name" | "scmHost">): ScmSite;
   site(webApp: Pick<WebApp, "name" | "url">): SiteClient;
   /** Name, port and TLS of a database server, tried without signing in. */
@@ -50,6 +52,7 @@ export async function openCloud(context: CloudContext): Promise<Cloud> {
     site: (webApp) => siteClient(context, webApp),
     reach: ({ host, port }) => reach({ host, port, ...(environment.caPem ? { caPem: environment.caPem } : {}) }, signal),
     databaseToken: async () => {
+    managedIdentities: managedIdentities(arm),
       const { token, expiresOnTimestamp } = await accessToken(credential, environment.scopes.postgres, signal);
       return { token, expiresOn: new Date(expiresOnTimestamp) };
     },

@@ -9,11 +9,22 @@ export interface Linker {
   /** Resource ID of the database. */
   readonly targetId: string;
   readonly authType: string;
+  /** Of the user-assigned identity, where it uses one. */
+  readonly clientId?: string;
   /** Database role the settings name. */
   readonly userName?: string;
   /** `python`, `nodejs`, … */
   readonly clientType: string;
   readonly provisioningState: string;
+}
+
+interface DesiredLinker {
+  /** Resource ID of the database. */
+  readonly targetId: string;
+  readonly userName: string;
+  readonly clientType: string;
+  /** The user-assigned identity to use instead of the system-assigned one. */
+  readonly identity?: { readonly clientId: string; readonly subscriptionId: string };
 }
 
 interface LinkerValidation {
@@ -28,12 +39,8 @@ export interface Linkers {
   /** As `get`, after waiting for the end of an operation that is at work on it (`isInTransition`). */
   settled(siteId: string, name: string): Promise<Linker | undefined>;
   list(siteId: string): Promise<Linker[]>;
-  /** Creates or replaces, with the system-assigned identity. Restarts the app. */
-  put(
-    siteId: string,
-    name: string,
-    desired: { readonly targetId: string; readonly userName: string; readonly clientType: string },
-  ): Promise<Linker>;
+  /** Creates or replaces. Restarts the app. */
+  put(siteId: string, name: string, desired: DesiredLinker): Promise<Linker>;
   delete(siteId: string, name: string): Promise<void>;
   /** What Service Connector checks; never a login as the app. */
   validate(siteId: string, name: string): Promise<LinkerValidation>;
@@ -49,19 +56,20 @@ interface WireLinker {
   readonly name?: string;
   readonly properties?: {
     readonly targetService?: { readonly id?: string } | null;
-    readonly authInfo?: { readonly authType?: string; readonly userName?: string | null } | null;
+    readonly authInfo?: { readonly authType?: string; readonly userName?: string | null; readonly clientId?: string | null } | null;
     readonly clientType?: string | null;
     readonly provisioningState?: string | null;
   };
 }
 
 function toLinker({ name, properties }: WireLinker): Linker {
-  const userName = properties?.authInfo?.userName;
+  const { userName, clientId } = properties?.authInfo ?? {};
   return {
     name: name ?? "",
     targetId: properties?.targetService?.id ?? "",
     authType: properties?.authInfo?.authType ?? "",
     ...(userName && { userName }),
+    ...(clientId && { clientId }),
     clientType: properties?.clientType ?? "",
     provisioningState: properties?.provisioningState ?? "",
   };
@@ -207,11 +215,14 @@ export function linkers(arm: Arm): Linkers {
         }
         return found;
       }),
-    put: async (siteId, name, { targetId, userName, clientType }) => {
+    put: async (siteId, name, { targetId, userName, clientType, identity }) => {
+      const authInfo = identity
+        ? { authType: "userAssignedIdentity", clientId: identity.clientId, subscriptionId: identity.subscriptionId, userName }
+        : { authType: "systemAssignedIdentity", userName };
       const body = {
         properties: {
           targetService: { type: "AzureResource", id: targetId },
-          authInfo: { authType: "systemAssignedIdentity", userName },
+          authInfo,
           clientType,
           secretStore: {},
           scope: null,

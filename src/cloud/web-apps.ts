@@ -1,6 +1,6 @@
 import type { Site, SiteConfigResource, SiteLogsConfig, AppServicePlan as WirePlan } from "@azure/arm-appservice";
 import { KnownError } from "../base/errors.ts";
-import { normalizeLocation, resourceGroupId, resourceId } from "../base/resource-id.ts";
+import { isSameId, normalizeLocation, resourceGroupId, resourceId } from "../base/resource-id.ts";
 import type { Arm } from "./arm.ts";
 import { fromThenablePoller, pause } from "./operations.ts";
 import type { NameAvailability } from "./postgres-servers.ts";
@@ -33,8 +33,12 @@ export interface WebApp {
   readonly url: string;
   /** `Running` or `Stopped`. */
   readonly state: string;
-  /** Object ID of the system-assigned identity. */
+  /** Object ID of the system-assigned identity; in the steps of an app with a user-assigned one, of that (`signedInBy`). */
   readonly principalId?: string;
+  /** Of the user-assigned identity that the app signs in with; known to the steps only. */
+  readonly clientId?: string;
+  /** Those that are assigned, as they were then: one made anew under its name has other IDs. */
+  readonly userIdentities: readonly { readonly id: string; readonly principalId?: string; readonly clientId?: string }[];
   readonly tenantId?: string;
   readonly httpsOnly: boolean;
   readonly possibleOutboundAddresses: readonly string[];
@@ -68,6 +72,8 @@ interface NewWebApp {
   readonly location: string;
   readonly planId: string;
   readonly config: Partial<WebAppConfig>;
+  /** Resource ID of the user-assigned identity to have instead of a system-assigned one. */
+  readonly userIdentity?: string;
   /** First app settings; may be empty. */
   readonly settings: Readonly<Record<string, string>>;
   readonly tags: Readonly<Record<string, string>>;
@@ -79,6 +85,8 @@ interface WebAppChange {
   readonly tags?: Readonly<Record<string, string>>;
   /** Turns the system-assigned identity on; user-assigned ones stay. */
   readonly systemIdentity?: true;
+  /** Assigns the user-assigned identity with this resource ID; the other identities stay. */
+  readonly userIdentity?: string;
 }
 
 interface DeploymentStatus {
@@ -109,7 +117,7 @@ export interface WebApps {
 
   get(group: string, name: string): Promise<WebApp | undefined>;
   list(group: string): Promise<WebApp[]>;
-  /** A Linux web app with a system-assigned identity, HTTPS only. Read back after the write, whose own answer is stale. */
+  /** A Linux web app with an identity (system-assigned unless another is named), HTTPS only. Read back after the write, whose own answer is stale. */
   create(group: string, name: string, desired: NewWebApp): Promise<WebApp>;
   update(group: string, name: string, change: WebAppChange): Promise<WebApp>;
   /** Leaves the plan alone. */
@@ -188,6 +196,11 @@ function toWebApp(site: Site, scheme: string): WebApp {
     url: `${scheme}://${host}`,
     state: site.state ?? "",
     ...(principalId && { principalId }),
+    userIdentities: Object.entries(site.identity?.userAssignedIdentities ?? {}).map(([id, assigned]) => ({
+      id,
+      ...(assigned.principalId && { principalId: assigned.principalId }),
+      ...(assigned.clientId && { clientId: assigned.clientId }),
+    })),
     ...(tenantId && { tenantId }),
     httpsOnly: site.httpsOnly ?? false,
     // The current addresses may change with the SKU: a firewall needs the possible ones.
@@ -221,12 +234,12 @@ function fromConfig(config: Partial<WebAppConfig>): SiteConfigResource {
   };
 }
 
-function fromNewWebApp({ location, planId, config, settings, tags }: NewWebApp): Site {
+function fromNewWebApp({ location, planId, config, userIdentity, settings, tags }: NewWebApp): Site {
   return {
     location,
     kind: "app,linux",
     tags: { ...tags },
-    identity: { type: "SystemAssigned" },
+    identity: userIdentity ? { type: "UserAssigned", userAssignedIdentities: { [userIdentity]: {} } } : { type: "SystemAssigned" },
     serverFarmId: planId,
     reserved: true,
     httpsOnly: true,
@@ -275,11 +288,31 @@ function toDeploymentStatus(wire: WireDeploymentStatus): DeploymentStatus {
   };
 }
 
-/** `SystemAssigned` beside the user-assigned identities that are there, which a PATCH with one type only would remove. */
-function withSystemIdentity(site: Site | undefined): { type: string; userAssignedIdentities?: Record<string, object> } {
-  const others = Object.keys(site?.identity?.userAssignedIdentities ?? {});
-  if (others.length === 0) return { type: "SystemAssigned" };
-  return { type: "SystemAssigned, UserAssigned", userAssignedIdentities: Object.fromEntries(others.map((id) => [id, {}])) };
+interface IdentityBody {
+  readonly type: string;
+  readonly userAssignedIdentities?: Readonly<Record<string, object | null>>;
+}
+
+/** What PATCH is told: every identity that is to be there, since naming one alone may take the others away; `null` takes one away. */
+function identityBody(hasSystem: boolean, assigned: readonly string[], without?: string): IdentityBody {
+  const type = [hasSystem && "SystemAssigned", assigned.length > 0 && "UserAssigned"].filter((word) => word !== false).join(", ");
+  if (assigned.length === 0) return { type: type || "None" };
+  const gone = without === undefined ? {} : { [without]: null };
+  return { type, userAssignedIdentities: { ...Object.fromEntries(assigned.map((id) => [id, {}])), ...gone } };
+}
+
+/**
+ * The bodies that give a site the wanted identities beside those it has. One that is assigned already is taken away first: it was made
+ * anew since, and naming it again may leave the site with the old one (inferred).
+ */
+function identityBodies(site: Site | undefined, { systemIdentity, userIdentity }: WebAppChange): IdentityBody[] {
+  if (!systemIdentity && userIdentity === undefined) return [];
+  const hadSystem = /SystemAssigned/i.test(site?.identity?.type ?? "");
+  const assigned = Object.keys(site?.identity?.userAssignedIdentities ?? {});
+  const stale = userIdentity === undefined ? undefined : assigned.find((id) => isSameId(id, userIdentity));
+  const others = assigned.filter((id) => id !== stale);
+  const whole = identityBody(hadSystem || systemIdentity === true, userIdentity === undefined ? others : [...others, userIdentity]);
+  return stale === undefined ? [whole] : [identityBody(hadSystem, others, stale), whole];
 }
 
 /** `@azure/arm-appservice` 19, api-version 2025-05-01; its modular form, since the whole client is 9 MB. */
@@ -383,16 +416,20 @@ export function webApps(arm: Arm): WebApps {
       await arm.operate(`create the web app ${name}`, begin, { deadlineMs: DEADLINE_MS });
       return readBack(group, name);
     },
-    update: async (group, name, { httpsOnly, tags, systemIdentity }) => {
-      const identity = systemIdentity && withSystemIdentity(await readSite(group, name));
+    update: async (group, name, change) => {
+      const { httpsOnly, tags, systemIdentity, userIdentity } = change;
+      const touchesIdentity = systemIdentity || userIdentity !== undefined;
+      const bodies = touchesIdentity ? identityBodies(await readSite(group, name), change) : [];
       // Not the SDK: its PATCH type has no tags.
-      await arm.call(`update the web app ${name}`, () =>
-        arm.request("PATCH", `${siteId(group, name)}?api-version=${API_VERSION}`, {
-          ...(identity && { identity }),
-          ...(tags !== undefined && { tags }),
-          ...(httpsOnly !== undefined && { properties: { httpsOnly } }),
-        }),
-      );
+      const patch = (body: object): Promise<unknown> =>
+        arm.call(`update the web app ${name}`, () => arm.request("PATCH", `${siteId(group, name)}?api-version=${API_VERSION}`, body));
+      for (const identity of bodies.slice(0, -1)) await patch({ identity });
+      const identity = bodies.at(-1);
+      await patch({
+        ...(identity && { identity }),
+        ...(tags !== undefined && { tags }),
+        ...(httpsOnly !== undefined && { properties: { httpsOnly } }),
+      });
       return readBack(group, name);
     },
     delete: async (group, name) => {

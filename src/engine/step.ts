@@ -16,7 +16,8 @@ export type Change =
 export type AnyStep = Step<any, any>;
 export type Needs = { readonly [name: string]: AnyStep };
 /** What the needed steps were observed to be. */
-export type Values<N extends Needs> = { readonly [K in keyof N]: N[K] extends Step<infer O, infer _> ? O : never };
+/** A need that may be left out is `undefined` in its values. */
+export type Values<N extends Needs> = { readonly [K in keyof N]: NonNullable<N[K]> extends Step<infer O, infer _> ? O : never };
 
 /** One thing to make true. `O` is what is observed when it is there. */
 export interface Step<O, N extends Needs = Needs> {

@@ -34,6 +34,7 @@ export interface AppPart {
   readonly path?: string;
   readonly plan?: string;
   readonly access?: AccessLevel;
+  readonly identity?: string;
   readonly startup?: string;
   readonly health?: string;
   readonly settings?: Readonly<Record<string, string>>;

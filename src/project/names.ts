@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { parseResourceId } from "../base/resource-id.ts";
 
 /**
  * Azure's name rules. Each answers with what is wrong, or `undefined` when the name may be used.
@@ -30,6 +31,17 @@ export const checkResourceGroupName: NameRule = (name) =>
 export const checkDatabaseName: NameRule = (name) => {
   if (["azure_maintenance", "azure_sys", "template0", "template1"].includes(name)) return "is a system database";
   return /^[A-Za-z_][A-Za-z0-9_-]{0,62}$/.test(name) ? undefined : "1-63 letters, digits, _ or -, beginning with a letter or _";
+};
+
+/** User-assigned identity: its resource ID, or a name of 3-128 letters, digits, hyphens and underscores (Azure's resource name rules). */
+export const checkIdentity: NameRule = (identity) => {
+  const name = /^[A-Za-z0-9][A-Za-z0-9_-]{2,127}$/;
+  if (!identity.includes("/"))
+    return name.test(identity) ? undefined : "3-128 letters, digits, hyphens or underscores, beginning with a letter or digit";
+  const parsed = parseResourceId(identity);
+  const [type, own = "", ...more] = parsed?.path ?? [];
+  const isIdentity = parsed?.namespace.toLowerCase() === "microsoft.managedidentity" && type?.toLowerCase() === "userassignedidentities";
+  return isIdentity && name.test(own) && more.length === 0 ? undefined : "is not the resource ID of a user-assigned identity";
 };
 
 /** Folder name → project name: `My Shop!` → `my-shop`; `app` when nothing is left. */

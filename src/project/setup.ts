@@ -1,8 +1,9 @@
 import { resolve } from "node:path";
 import type { ErrorObject } from "ajv";
 import { KnownError } from "../base/errors.ts";
+import { parseResourceId } from "../base/resource-id.ts";
 import type { AccessLevel, AppPart, ProjectFile } from "./file.ts";
-import { checkDatabaseName, checkResourceGroupName, checkServerName, checkSiteName, linkerNameFrom } from "./names.ts";
+import { checkDatabaseName, checkIdentity, checkResourceGroupName, checkServerName, checkSiteName, linkerNameFrom } from "./names.ts";
 
 /** Everything wanted, as plain data: defaults taken, names derived and checked. */
 export interface Setup {
@@ -40,6 +41,11 @@ export interface AppSetup {
   readonly startup: string;
   /** Empty: no health check is configured. */
   readonly health: string;
+  /**
+   * The user-assigned identity: its resource ID (somebody else's, taken as it is) or a name in the project's resource group (made where it is
+   * absent). Without it the app has its system-assigned one.
+   */
+  readonly identity?: string;
   /** The database role, named as the app. */
   readonly role: string;
   readonly linker: string;
@@ -53,6 +59,9 @@ export interface DetectedApp {
   readonly startup?: string;
   readonly health?: string;
 }
+
+/** What an environment says to take back an identity that the file gives its app. */
+const systemAssigned = "system";
 
 /** Name of the tag on everything this project creates; its value is `Setup.owner`. */
 export const ownerTag = "passwordless-pg";
@@ -95,7 +104,11 @@ export function createSetup(
   check(`resourceGroup "${resourceGroup}"`, checkResourceGroupName(resourceGroup));
   check(`server.name "${server.name}"`, checkServerName(server.name));
   check(`database "${database}"`, checkDatabaseName(database));
-  for (const app of apps) check(`apps.${app.key}.name "${app.name}"`, checkSiteName(app.name));
+  for (const app of apps) {
+    check(`apps.${app.key}.name "${app.name}"`, checkSiteName(app.name));
+    if (app.identity !== undefined) check(`apps.${app.key}.identity "${app.identity}"`, checkIdentity(app.identity));
+  }
+  problems.push(...unequalSharers(apps, resourceGroup));
   for (const name of duplicatesOf(apps.map((app) => app.name.toLowerCase()))) problems.push(`apps: two apps are named "${name}"`);
   if (problems.length > 0) throw invalid(problems);
   return { name: merged.name, owner: server.name, location, resourceGroup, server, database, apps };
@@ -127,6 +140,7 @@ function appSetup(
     access: part.access ?? "owner",
     startup: part.startup ?? detected.startup ?? "",
     health: part.health ?? detected.health ?? "",
+    ...(part.identity === undefined || part.identity === systemAssigned ? {} : { identity: part.identity }),
     role: name,
     linker: linkerNameFrom(key),
     clientType: isPython ? "python" : "nodejs",
@@ -172,6 +186,26 @@ function withEnvironment(file: ProjectFile, environment: string | undefined, pro
 function without<T extends object, K extends keyof T>(value: T, key: K): Omit<T, K> {
   const { [key]: _left, ...rest } = value;
   return rest;
+}
+
+/** Whoever has an identity may sign in as any of its roles: apps that share one must be allowed the same. */
+function unequalSharers(apps: readonly AppSetup[], resourceGroup: string): string[] {
+  const named = apps.flatMap(({ key, access, identity }) =>
+    identity ? [{ key, access, identity: plainly(identity, resourceGroup) }] : [],
+  );
+  return named.flatMap(({ key, access, identity }, index) => {
+    const other = named.slice(0, index).find((one) => one.identity === identity && one.access !== access);
+    if (!other) return [];
+    return [
+      `apps: ${other.key} ("${other.access}") and ${key} ("${access}") share an identity, and each could sign in as the other; give them the same access, or each its own identity`,
+    ];
+  });
+}
+
+/** `group/name` of an identity, to compare. */
+function plainly(identity: string, resourceGroup: string): string {
+  const parsed = parseResourceId(identity);
+  return (parsed ? `${parsed.resourceGroup}/${parsed.path.at(-1)}` : `${resourceGroup}/${identity}`).toLowerCase();
 }
 
 function duplicatesOf(names: readonly string[]): Set<string> {

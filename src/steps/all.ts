@@ -1,10 +1,12 @@
 import type { Clock } from "../base/clock.ts";
-import { resourceGroupId, resourceId } from "../base/resource-id.ts";
+import { parseResourceId, resourceGroupId, resourceId } from "../base/resource-id.ts";
 import type { Cloud } from "../cloud/cloud.ts";
+import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import type { WebAppConfig } from "../cloud/web-apps.ts";
-import type { AnyStep } from "../engine/step.ts";
+import type { AnyStep, Step } from "../engine/step.ts";
 import type { Package } from "../package/pack.ts";
 import { type AppSetup, ownerTag, type Setup } from "../project/setup.ts";
+import { type ChosenIdentity, identityIdOf } from "./app-identity.ts";
 import { appServicePlan } from "./app-service-plan.ts";
 import { appSettings } from "./app-settings.ts";
 import { basicPublishing } from "./basic-publishing.ts";
@@ -16,6 +18,7 @@ import { deployment } from "./deployment.ts";
 import { entraAdministrator } from "./entra-administrator.ts";
 import { firewallForAddresses, firewallForAzureServices } from "./firewall.ts";
 import { logSettings } from "./log-settings.ts";
+import { managedIdentity } from "./managed-identity.ts";
 import { postgresServer } from "./postgres-server.ts";
 import { resourceGroup } from "./resource-group.ts";
 import { serviceConnection } from "./service-connection.ts";
@@ -53,10 +56,17 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
     { server },
   );
   const databaseStep = database(setup.database, group, cloud.postgresServers, { server });
+  const identityIds = new Map(setup.apps.map((app) => [app.key, identityIdOf(setup, cloud.subscriptionId, app)]));
+  const identities = identitySteps(setup, context, groupStep);
   const sites = setup.apps.map((app) => {
     const { key } = app;
     const plan = appServicePlan({ key, ...app.plan, site: app.name, location, tags }, cloud.webApps, { group: groupStep });
-    const site = webApp({ key, name: app.name, location, config: configOf(app), tags }, cloud.webApps, { group: groupStep, plan });
+    const identity = identities.get(identityIds.get(key)?.toLowerCase() ?? "");
+    const site = webApp({ key, name: app.name, location, config: configOf(app), tags }, cloud.webApps, {
+      group: groupStep,
+      plan,
+      ...(identity && { identity }),
+    });
     return { app, plan, site };
   });
   const firewallContext = {
@@ -77,7 +87,15 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
     const configuration = webAppConfiguration(key, configOf(app), group, cloud.webApps, { site, plan });
     const publishing = basicPublishing(key, group, cloud.webApps, { site });
     const logs = logSettings(key, group, cloud.webApps, { site });
-    const connection = serviceConnection({ key, name: app.linker, userName: role, clientType: app.clientType }, cloud.linkers, {
+    const identitySubscriptionId = parseResourceId(identityIds.get(key) ?? "")?.subscriptionId;
+    const linker = {
+      key,
+      name: app.linker,
+      userName: role,
+      clientType: app.clientType,
+      ...(identitySubscriptionId && { identitySubscriptionId }),
+    };
+    const connection = serviceConnection(linker, cloud.linkers, {
       site,
       database: databaseStep,
       firewall,
@@ -121,7 +139,24 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
     }
     return { key, site, steps };
   });
-  return [groupStep, server, administrator, firewall, databaseStep, ...perApp.flatMap(({ steps }) => steps)];
+  return [groupStep, server, administrator, firewall, databaseStep, ...identities.values(), ...perApp.flatMap(({ steps }) => steps)];
+}
+
+/** The user-assigned identities of the apps by resource ID in lower case, one step each however many apps share it. */
+function identitySteps(setup: Setup, { cloud }: GraphContext, group: Step<ResourceGroup>): Map<string, Step<ChosenIdentity>> {
+  const steps = new Map<string, Step<ChosenIdentity>>();
+  // A name before a resource ID: one that the project makes is made, also when another app names it in full.
+  const ids = [...setup.apps].sort((left, right) => Number(left.identity?.startsWith("/")) - Number(right.identity?.startsWith("/")));
+  for (const app of ids) {
+    const id = identityIdOf(setup, cloud.subscriptionId, app);
+    if (id === undefined || steps.has(id.toLowerCase())) continue;
+    const isForeign = app.identity === id;
+    const parsed = parseResourceId(id);
+    const label = isForeign ? `${parsed?.resourceGroup}/${parsed?.path.at(-1)}` : (app.identity ?? "");
+    const desired = { id, label, isForeign, location: setup.location, tags: { [ownerTag]: setup.owner } };
+    steps.set(id.toLowerCase(), managedIdentity(desired, cloud.managedIdentities, isForeign ? {} : { group }));
+  }
+  return steps;
 }
 
 /** The steps whose names begin with one of these, with all they need. For the commands of single pieces. */

@@ -31,16 +31,24 @@ export const appSettings = (
     needs,
     lane: `site ${desired.key}`,
     read: ({ site }) => webApps.getSettings(group, site.name),
-    plan: (observed, { server, database }) => {
-      const differences = Object.entries(settingsOf(desired, server, database))
+    plan: (observed, { site, server, database }) => {
+      const missing = Object.entries(settingsOf(desired, server, database, site.clientId))
         .filter(([name, value]) => observed?.[name] !== value)
         .map(([name, value]) => ({ field: name, observed: shown(name, observed?.[name]), desired: shown(name, value) }));
+      const leftover = leftoversOf(observed ?? {}, desired, site.clientId).map((name) => ({
+        field: name,
+        observed: observed?.[name],
+        desired: undefined,
+      }));
+      const differences = [...missing, ...leftover];
       return differences.length === 0 ? { kind: "keep" } : { kind: "update", differences };
     },
     apply: async (_change, { site, server, database }) => {
       // Read again right before the write: PUT replaces everything, and Service Connector may have written meanwhile.
       const current = (await webApps.getSettings(group, site.name)) ?? {};
-      await webApps.putSettings(group, site.name, { ...current, ...settingsOf(desired, server, database) });
+      const leftover = leftoversOf(current, desired, site.clientId);
+      const kept = Object.fromEntries(Object.entries(current).filter(([name]) => !leftover.includes(name)));
+      await webApps.putSettings(group, site.name, { ...kept, ...settingsOf(desired, server, database, site.clientId) });
     },
   });
 
@@ -50,10 +58,31 @@ function shown(name: string, value: string | undefined): string | undefined {
 }
 
 /**
+ * What makes an app ask for the tokens of its user-assigned identity: `AZURE_CLIENT_ID` is what Azure's libraries look for,
+ * `AZURE_POSTGRESQL_CLIENTID` what Service Connector writes, and `DB_CLIENT_ID` says later that the first one was ours.
+ */
+function identitySettings(clientId: string): Record<string, string> {
+  return { AZURE_CLIENT_ID: clientId, AZURE_POSTGRESQL_CLIENTID: clientId, DB_CLIENT_ID: clientId };
+}
+
+/** Settings of a user-assigned identity that the app had before: `DB_CLIENT_ID`, and those that say the same. */
+function leftoversOf(settings: Readonly<Record<string, string>>, desired: DesiredSettings, clientId: string | undefined): string[] {
+  const former = settings.DB_CLIENT_ID;
+  if (clientId !== undefined || former === undefined) return [];
+  return Object.keys(identitySettings(former)).filter((name) => settings[name] === former && desired.own[name] === undefined);
+}
+
+/**
  * `DB_*` for the app, and the settings that Service Connector writes for its client type
  * (Microsoft's page "Integrate Azure Database for PostgreSQL with Service Connector"), so that one removed by hand comes back.
  */
-export function settingsOf(desired: DesiredSettings, server: PostgresServer, database: Database): Record<string, string> {
+export function settingsOf(
+  desired: DesiredSettings,
+  server: PostgresServer,
+  database: Database,
+  /** Of the user-assigned identity, where the app has one. */
+  clientId: string | undefined,
+): Record<string, string> {
   const port = String(server.port);
   const connector: Record<string, string> =
     desired.clientType === "python"
@@ -72,6 +101,7 @@ export function settingsOf(desired: DesiredSettings, server: PostgresServer, dat
     DB_PORT: port,
     DB_NAME: database.name,
     DB_USER: desired.role,
+    ...(clientId ? identitySettings(clientId) : {}),
     ...(desired.tokenScope ? { DB_TOKEN_SCOPE: desired.tokenScope } : {}),
     ...connector,
     ...desired.own,

@@ -1,10 +1,12 @@
 import { isSameId } from "../base/resource-id.ts";
 import type { WebAppConfig } from "../cloud/web-apps.ts";
 import type { AppSetup } from "../project/setup.ts";
+import { identityVerdict } from "./app-identity.ts";
 import { settingsOf } from "./app-settings.ts";
 import { deployedOn } from "./deployment.ts";
 import type { Condition, DoctorContext, MoreFacts } from "./doctor-facts.ts";
 import { looksSecret } from "./looks-secret.ts";
+import { authTypeOf } from "./service-connection.ts";
 import { absent, asJson, oneLine } from "./verify.ts";
 
 const fix = "run `passwordless-pg doctor --fix`";
@@ -46,8 +48,8 @@ function siteConditions(facts: MoreFacts, app: AppSetup, define: Define): Condit
       return [state === "Running", state];
     }),
     define("managed identity is on", "the app gets no token", fix, async () => {
-      const { principalId } = await site();
-      return [principalId !== undefined, principalId ? `principal ${principalId}` : "no system-assigned identity"];
+      const { ok, detail } = identityVerdict(await site(), await facts.identity(app.name));
+      return [ok, detail];
     }),
     define("HTTPS only", "the app also answers in clear text", fix, async () => {
       const { httpsOnly } = await site();
@@ -136,8 +138,9 @@ function connectionConditions(facts: MoreFacts, app: AppSetup, define: Define): 
       return [userName === app.role, `${userName ?? "(nobody)"}, wanted ${app.role}`];
     }),
     define("service connection uses the identity", "its settings may hold a password", fix, async () => {
-      const { authType } = await linker();
-      return [authType === "systemAssignedIdentity", authType];
+      const [{ authType, clientId }, site] = await Promise.all([linker(), facts.site(app.name)]);
+      if (app.identity === undefined) return [authType === authTypeOf(false), authType];
+      return [authType === authTypeOf(true) && clientId === site.clientId, clientId ? `${authType}, client ID ${clientId}` : authType];
     }),
     define(
       "no other service connection writes the same settings",
@@ -155,8 +158,8 @@ function connectionConditions(facts: MoreFacts, app: AppSetup, define: Define): 
 
 function settingConditions(facts: MoreFacts, app: AppSetup, define: Define): Condition[] {
   const wanted = async (): Promise<Record<string, string>> => {
-    const [server, database] = await Promise.all([facts.server(), facts.database()]);
-    return settingsOf({ key: app.key, role: app.role, clientType: app.clientType, own: app.settings }, server, database);
+    const [server, database, { clientId }] = await Promise.all([facts.server(), facts.database(), facts.site(app.name)]);
+    return settingsOf({ key: app.key, role: app.role, clientType: app.clientType, own: app.settings }, server, database, clientId);
   };
   const one = (setting: string, meaning: string): Condition =>
     define(`setting ${setting} is right`, meaning, fix, async () => {
@@ -195,11 +198,12 @@ function settingConditions(facts: MoreFacts, app: AppSetup, define: Define): Con
     ),
     define(
       "setting AZURE_CLIENT_ID chooses no other identity",
-      "DefaultAzureCredential asks for a user-assigned identity whose tokens the role does not take",
-      "remove the app setting AZURE_CLIENT_ID: the app has its system-assigned identity",
+      "DefaultAzureCredential asks for an identity whose tokens the role does not take",
+      app.identity === undefined ? "remove the app setting AZURE_CLIENT_ID: the app has its system-assigned identity" : fix,
       async () => {
-        const value = (await facts.settings(app.name)).AZURE_CLIENT_ID;
-        return [value === undefined || app.settings.AZURE_CLIENT_ID === value, value ?? "absent"];
+        const [settings, { clientId }] = await Promise.all([facts.settings(app.name), facts.site(app.name)]);
+        const value = settings.AZURE_CLIENT_ID;
+        return [value === clientId || (value !== undefined && app.settings.AZURE_CLIENT_ID === value), value ?? "absent"];
       },
     ),
   ];

@@ -81,11 +81,14 @@ export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: 
       async () => {
         const { principalId } = await facts.site(app.name);
         const others = (await facts.roles()).filter(
-          ({ objectId, role }) => principalId !== undefined && objectId.toLowerCase() === principalId.toLowerCase() && role !== app.role,
+          ({ objectId, role }) =>
+            principalId !== undefined && objectId.toLowerCase() === principalId.toLowerCase() && role !== app.role && !isOfProject(role),
         );
         return [others.length === 0, others.length === 0 ? app.role : `also ${others.map(({ role }) => role).join(", ")}`];
       },
     ),
+        // Apps that share a user-assigned identity have a role each, with the same access (the project file is refused otherwise).
+        const isOfProject = (role: string): boolean => setup.apps.some((one) => one.role === role && one.identity !== undefined);
     ...kinds.map(([name, meaning, pattern]) =>
       define(name, meaning, fix, async () => {
         const found = (await differences()).filter((words) => pattern.test(words));

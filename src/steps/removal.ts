@@ -5,6 +5,8 @@ import { ownerTag, type Setup } from "../project/setup.ts";
 import type { DatabaseDoor } from "./database-door.ts";
 import { administratorLogin } from "./entra-administrator.ts";
 
+const identityType = "microsoft.managedidentity/userassignedidentities";
+
 /** One thing that `down` would take away. */
 export interface Removal {
   readonly what: string;
@@ -67,6 +69,22 @@ export async function planRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor
         remove: () => tolerant(cloud.webApps.deletePlan(name, app.plan.name)),
       });
     }
+  }
+  for (const identity of resources.filter(({ type, tags }) => type.toLowerCase() === identityType && isOurs(tags))) {
+    const users = (await cloud.webApps.list(name)).filter(
+      (site) => !isOurs(site.tags) && site.userIdentities.some(({ id }) => isSameId(id, identity.id)),
+    );
+    if (users.length > 0) {
+      kept.push(
+        `managed identity ${identity.name} (${users.map((site) => site.name).join(", ")} has it, which this project did not create)`,
+      );
+      continue;
+    }
+    removals.push({
+      what: `managed identity ${identity.name}`,
+      why: "created by this project",
+      remove: () => cloud.managedIdentities.delete(identity.id),
+    });
   }
   if (isServerOurs) {
     removals.push({

@@ -9,6 +9,8 @@ interface DesiredConnection {
   readonly name: string;
   readonly userName: string;
   readonly clientType: string;
+  /** Of the user-assigned identity, where the app has one. */
+  readonly identitySubscriptionId?: string;
 }
 
 /** The Service Connector linker from the web app to the database. It names the role and writes settings; it makes no role and no grant. */
@@ -23,22 +25,40 @@ export const serviceConnection = (
     needs,
     lane: `site ${desired.key}`,
     read: ({ site }) => linkers.get(site.id, desired.name),
-    plan: (observed, { database }) => planConnection(desired, observed, database),
-    apply: async (_change, { site, database }) => {
+    plan: (observed, needed) => planConnection(desired, observed, needed),
+    apply: async (_change, needed) => {
+      const { site, database } = needed;
       // Service Connector refuses a write while it is at work for a run that was killed, or for another one.
       const current = await linkers.settled(site.id, desired.name);
-      if (planConnection(desired, current, database).kind === "keep") return;
-      await linkers.put(site.id, desired.name, { targetId: database.id, userName: desired.userName, clientType: desired.clientType });
+      if (planConnection(desired, current, needed).kind === "keep") return;
+      const { userName, clientType, identitySubscriptionId: subscriptionId } = desired;
+      await linkers.put(site.id, desired.name, {
+        targetId: database.id,
+        userName,
+        clientType,
+        ...(subscriptionId !== undefined && { identity: { clientId: site.clientId ?? "", subscriptionId } }),
+      });
     },
   });
 
-function planConnection(desired: DesiredConnection, observed: Linker | undefined, database: Database): Change {
+/** How Service Connector calls the app's kind of identity. */
+export function authTypeOf(isUserAssigned: boolean): string {
+  return isUserAssigned ? "userAssignedIdentity" : "systemAssignedIdentity";
+}
+
+function planConnection(
+  desired: DesiredConnection,
+  observed: Linker | undefined,
+  { site, database }: { readonly site: WebApp; readonly database: Database },
+): Change {
   if (!observed) return { kind: "create", reason: desired.name };
   const differences: Difference[] = [];
   const differ = (field: string, is: unknown, wanted: unknown): void =>
     void (is !== wanted && differences.push({ field, observed: is, desired: wanted }));
   if (!isSameId(observed.targetId, database.id)) differ("target", observed.targetId, database.id);
-  differ("authType", observed.authType, "systemAssignedIdentity");
+  const hasOwn = desired.identitySubscriptionId !== undefined;
+  differ("authType", observed.authType, authTypeOf(hasOwn));
+  if (hasOwn) differ("clientId", observed.clientId, site.clientId ?? "(that of the new identity)");
   differ("userName", observed.userName, desired.userName);
   differ("clientType", observed.clientType, desired.clientType);
   if (observed.provisioningState === "Failed" || isInTransition(observed)) {

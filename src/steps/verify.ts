@@ -5,11 +5,13 @@ import { accessDifferences } from "../cloud/principals.ts";
 import type { SiteResponse } from "../cloud/site-client.ts";
 import type { WebApp } from "../cloud/web-apps.ts";
 import type { AppSetup, Setup } from "../project/setup.ts";
+import { identityVerdict, readIdentity, signedInBy } from "./app-identity.ts";
 import { settingsOf } from "./app-settings.ts";
 import type { DatabaseDoor } from "./database-door.ts";
 import { administratorOf } from "./entra-administrator.ts";
 import { isWide } from "./firewall.ts";
 import { looksSecret } from "./looks-secret.ts";
+import { authTypeOf } from "./service-connection.ts";
 
 /** The verdict of one check; `detail` is the evidence. */
 export interface Check {
@@ -76,7 +78,15 @@ export function gather({ setup, cloud, door }: VerifyContext) {
     async () =>
       (await cloud.postgresServers.getDatabase(group, (await server()).name, setup.database)) ?? absent(`database ${setup.database}`),
   );
-  const site = keyed((name) => cloud.webApps.get(group, name).then((found) => found ?? absent(`web app ${name}`)));
+  /** The user-assigned identity of the app with this web app; `undefined` for a system-assigned one. */
+  const identity = keyed(async (name) => {
+    const app = setup.apps.find((one) => one.name === name);
+    return app && readIdentity(setup, cloud, app);
+  });
+  const site = keyed(async (name) => {
+    const [found, chosen] = await Promise.all([cloud.webApps.get(group, name), identity(name)]);
+    return signedInBy(found ?? absent(`web app ${name}`), chosen);
+  });
   const settings = keyed((name) => cloud.webApps.getSettings(group, name).then((found) => found ?? absent(`web app ${name}`)));
   const principal = keyed(async (role) => {
     const [at, as] = await Promise.all([server(), login()]);
@@ -87,7 +97,7 @@ export function gather({ setup, cloud, door }: VerifyContext) {
     const [at, as] = await Promise.all([server(), login()]);
     return door.through(at, () => cloud.principals.access(at, as, setup.database, role));
   });
-  return { server, administrators, administrator, login, database, site, settings, principal, access };
+  return { server, administrators, administrator, login, database, identity, site, settings, principal, access };
 }
 
 type Facts = ReturnType<typeof gather>;
@@ -187,19 +197,16 @@ function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
       return verdict(!policies.scm && !policies.ftp, `scm ${onOff(policies.scm)}, ftp ${onOff(policies.ftp)}`, repair);
     }),
     named("managed identity is on", async () => {
-      const { principalId } = await site();
-      return verdict(
-        principalId !== undefined,
-        principalId ? `principal ${principalId}` : "the app has no system-assigned identity",
-        repair,
-      );
+      const { ok, detail } = identityVerdict(await site(), await facts.identity(app.name));
+      return verdict(ok, detail, repair);
     }),
     named("service connection names the role", async () => {
-      const [{ id }, { id: targetId }] = await Promise.all([site(), facts.database()]);
+      const [{ id, clientId }, { id: targetId }] = await Promise.all([site(), facts.database()]);
       const linker = (await cloud.linkers.get(id, app.linker)) ?? absent(`service connection ${app.linker}`);
       const ok =
         linker.userName === app.role &&
-        linker.authType === "systemAssignedIdentity" &&
+        linker.authType === authTypeOf(app.identity !== undefined) &&
+        (app.identity === undefined || linker.clientId === clientId) &&
         linker.targetId.toLowerCase() === targetId.toLowerCase();
       return verdict(
         ok,
@@ -208,9 +215,14 @@ function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
       );
     }),
     named("settings are complete", async () => {
-      const [settings, server, database] = await Promise.all([facts.settings(app.name), facts.server(), facts.database()]);
+      const [settings, server, database, { clientId }] = await Promise.all([
+        facts.settings(app.name),
+        facts.server(),
+        facts.database(),
+        site(),
+      ]);
       const wanted = Object.entries(
-        settingsOf({ key: app.key, role: app.role, clientType: app.clientType, own: app.settings }, server, database),
+        settingsOf({ key: app.key, role: app.role, clientType: app.clientType, own: app.settings }, server, database, clientId),
       );
       const wrong = wanted.filter(([name, value]) => settings[name] !== value).map(([name]) => name);
       return verdict(
@@ -312,7 +324,7 @@ function rowChecks(context: VerifyContext, app: AppSetup, site: () => Promise<We
         const written = await onceStarted(context, () => client.post("/items", { name: marker }, { timeoutMs: 60_000 }));
         if (written.status !== 201) return { ok: false, detail: `POST /items HTTP ${written.status} ${oneLine(written.body)}`, hint };
         const { id } = asJson(written.body);
-        const read = await client.get(`/items/${encodeURIComponent(String(id))}`);
+        const read = await onceStarted(context, () => client.get(`/items/${encodeURIComponent(String(id))}`));
         const isSame = read.status === 200 && asJson(read.body).name === marker;
         return verdict(
           isSame,

@@ -1,6 +1,8 @@
+import { isSameId } from "../base/resource-id.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import type { AppServicePlan, WebApp, WebAppConfig, WebApps } from "../cloud/web-apps.ts";
 import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
+import { type ChosenIdentity, identityVerdict, signedInBy } from "./app-identity.ts";
 import { fitting } from "./web-app-configuration.ts";
 
 export interface DesiredWebApp {
@@ -12,32 +14,43 @@ export interface DesiredWebApp {
   readonly tags: Record<string, string>;
 }
 
-/** The web app with its system-assigned identity, HTTPS only. */
+/** The web app with the identity its app signs in with (`signedInBy`), HTTPS only. Other identities are left to it. */
 export const webApp = (
   desired: DesiredWebApp,
   webApps: WebApps,
-  needs: { readonly group: Step<ResourceGroup>; readonly plan: Step<AppServicePlan> },
+  needs: {
+    readonly group: Step<ResourceGroup>;
+    readonly plan: Step<AppServicePlan>;
+    /** Absent: the system-assigned one. */
+    readonly identity?: Step<ChosenIdentity>;
+  },
 ) =>
   defineStep<WebApp, typeof needs>({
     name: `web app ${desired.key}`,
     needs,
     lane: `site ${desired.key}`,
-    read: ({ group }) => webApps.get(group.name, desired.name),
-    plan: (observed) => planWebApp(observed, desired),
-    apply: async (_change, { group, plan }, observed) => {
+    read: async ({ group, identity }) => {
+      const site = await webApps.get(group.name, desired.name);
+      return site && signedInBy(site, identity);
+    },
+    plan: (observed, { identity }) => planWebApp(observed, desired, identity),
+    apply: async (_change, { group, plan, identity }, observed) => {
       if (!observed) {
         await webApps.create(group.name, desired.name, {
           location: desired.location,
           planId: plan.id,
           config: fitting(desired.config, plan),
+          ...(identity && { userIdentity: identity.id }),
           settings: { WEBSITE_START_SCM_ON_SITE_CREATION: "1" },
           tags: desired.tags,
         });
         return;
       }
-      if (!observed.principalId || !observed.httpsOnly) {
+      const hasIdentity = identityVerdict(observed, identity).ok;
+      if (!hasIdentity || !observed.httpsOnly) {
+        const wanted = identity ? { userIdentity: identity.id } : { systemIdentity: true as const };
         await webApps.update(group.name, desired.name, {
-          ...(observed.principalId ? {} : { systemIdentity: true as const }),
+          ...(hasIdentity ? {} : wanted),
           ...(observed.httpsOnly ? {} : { httpsOnly: true }),
         });
       }
@@ -45,11 +58,19 @@ export const webApp = (
     },
   });
 
-function planWebApp(observed: WebApp | undefined, desired: DesiredWebApp): Change {
+function planWebApp(observed: WebApp | undefined, desired: DesiredWebApp, identity: ChosenIdentity | undefined): Change {
   if (!observed) return { kind: "create", reason: `${desired.name} (${desired.config.runtime})` };
   const differences: Difference[] = [];
-  if (!observed.principalId) differences.push({ field: "identity", observed: "None", desired: "SystemAssigned" });
+  if (!identityVerdict(observed, identity).ok) differences.push(identityDifference(observed, identity));
   if (!observed.httpsOnly) differences.push({ field: "httpsOnly", observed: false, desired: true });
   if (observed.state === "Stopped") differences.push({ field: "state", observed: observed.state, desired: "Running" });
   return differences.length === 0 ? { kind: "keep" } : { kind: "update", differences };
+}
+
+function identityDifference(site: WebApp, identity: ChosenIdentity | undefined): Difference {
+  if (!identity) return { field: "identity", observed: "None", desired: "SystemAssigned" };
+  const { id, name, principalId } = identity;
+  const assigned = site.userIdentities.find((one) => isSameId(one.id, id));
+  if (!assigned) return { field: "identity", observed: `without ${name}`, desired: `UserAssigned ${name}` };
+  return { field: `identity ${name}`, observed: assigned.principalId, desired: principalId ?? "(that of the new identity)" };
 }

@@ -299,6 +299,7 @@ describe("deployment", () => {
       url: azure.origin,
       state: "Running",
       httpsOnly: true,
+      userIdentities: [],
       possibleOutboundAddresses: [],
       tags: {},
     };

@@ -1,3 +1,4 @@
+import { readIdentity, signedInBy } from "../../steps/app-identity.ts";
 import { deployedOn } from "../../steps/deployment.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { openProject, withSession } from "../session.ts";
@@ -9,7 +10,12 @@ export async function status(io: Io, options: GlobalOptions, directory: string):
     const group = setup.resourceGroup;
     const [server, sites] = await Promise.all([
       cloud.postgresServers.get(group, setup.server.name),
-      Promise.all(setup.apps.map(async (app) => ({ app, site: await cloud.webApps.get(group, app.name) }))),
+      Promise.all(
+        setup.apps.map(async (app) => {
+          const [site, identity] = await Promise.all([cloud.webApps.get(group, app.name), readIdentity(setup, cloud, app)]);
+          return { app, site: site && signedInBy(site, identity) };
+        }),
+      ),
     ]);
     const body = {
       ok: server !== undefined && sites.every(({ site }) => site !== undefined),
@@ -29,6 +35,7 @@ export async function status(io: Io, options: GlobalOptions, directory: string):
                 name: site.name,
                 url: site.url,
                 state: site.state,
+                identity: app.identity ?? "system",
                 principalId: site.principalId ?? null,
                 package: deployedOn(site)?.packageHash ?? null,
               }

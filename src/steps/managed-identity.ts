@@ -1,0 +1,34 @@
+import type { ManagedIdentities } from "../cloud/managed-identities.ts";
+import type { ResourceGroup } from "../cloud/resource-groups.ts";
+import { defineStep, type Step } from "../engine/step.ts";
+import { type ChosenIdentity, chosen } from "./app-identity.ts";
+
+interface DesiredIdentity {
+  readonly id: string;
+  /** Unique in the graph. */
+  readonly label: string;
+  /** Given by its resource ID: somebody else's, to be taken as it is. */
+  readonly isForeign: boolean;
+  readonly location: string;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+/** A user-assigned identity that apps sign in with. Read also while it is absent, so that the rest of the plan can be told. */
+export const managedIdentity = (desired: DesiredIdentity, identities: ManagedIdentities, needs: { readonly group?: Step<ResourceGroup> }) =>
+  defineStep<ChosenIdentity, typeof needs>({
+    name: `managed identity ${desired.label}`,
+    needs,
+    read: async () => chosen(desired.id, await identities.get(desired.id)),
+    plan: (observed) => {
+      if (observed?.principalId) return { kind: "keep" };
+      if (!desired.isForeign) return { kind: "create", reason: desired.label };
+      return {
+        kind: "blocked",
+        reason: `there is no user-assigned identity ${desired.id}`,
+        hint: "correct its resource ID in the project file, or give a name alone: then it is created in the project's resource group",
+      };
+    },
+    apply: async () => {
+      await identities.put(desired.id, { location: desired.location, tags: desired.tags });
+    },
+  });
