@@ -513,6 +513,15 @@ const NEW_IDENTITY_PAUSES_MS = [5_000, 10_000, 20_000, ...Array<number>(8).fill(
 /** The old and the new spelling; their SQLSTATE was never recorded. */
 const NOT_YET_KNOWN = /(could not|cannot) validate/i;
 
+/** All that is done in one session here may be done twice: when it is broken off (a restart, a deadlock), it is begun anew. */
+const BROKEN_SESSION_PAUSES_MS = [500, 3_000];
+
+/** Not after silence: it has been waited for long enough. */
+const isBrokenOff = (error: unknown): boolean =>
+  error instanceof KnownError &&
+  (error.code === "database/unreachable" || error.code === "azure/busy") &&
+  sqlStateOf(error) !== "ETIMEDOUT";
+
 const isNotYetKnown = (error: unknown): boolean =>
   error instanceof KnownError && error.cause instanceof Error && NOT_YET_KNOWN.test(error.cause.message);
 
@@ -533,11 +542,18 @@ export function principals({ environment, credential, signal, clock, onProgress 
     database: string,
     work: (session: SqlSession) => Promise<T>,
   ): Promise<T> => {
-    const session = await connectSql({ host, port, database, user: login, token, environment, signal });
-    try {
-      return await work(session);
-    } finally {
-      await session.close();
+    for (let tries = 0; ; tries += 1) {
+      const session = await connectSql({ host, port, database, user: login, token, environment, signal });
+      try {
+        return await work(session);
+      } catch (error) {
+        const pauseMs = BROKEN_SESSION_PAUSES_MS[tries];
+        if (pauseMs === undefined || signal.aborted || !isBrokenOff(error)) throw error;
+        onProgress?.(`the work in ${database} was broken off, next try in ${pauseMs / 1000} s`);
+        await pause(clock, signal, pauseMs);
+      } finally {
+        await session.close();
+      }
     }
   };
 

@@ -39,12 +39,17 @@ export interface SqlTarget {
 
 const CONNECT_TIMEOUT_MS = 20_000;
 const STATEMENT_TIMEOUT_MS = 120_000;
+/** The server ends a statement itself; one that is silent beyond that is gone. */
+const SILENCE_MS = STATEMENT_TIMEOUT_MS + 10_000;
+/** A goodbye is not waited for longer. */
+const CLOSE_MS = 2_000;
 /** A server that is starting (57P03, or breaks connections while it restarts) or has no free connection (53300) is asked again for a while. */
 const NOT_YET = new Set(["57P03", "53300", "ECONNRESET"]);
 const NOT_YET_PAUSES_MS = [500, 1_000, 2_000, 4_000, 8_000, 8_000];
 
 /** pg's own error for a connection that ended in the middle of the login has no code at all. */
-const isNotYet = (error: unknown): boolean => error instanceof Error && NOT_YET.has((error as SqlError).code ?? "ECONNRESET");
+const isNotYet = (error: unknown): boolean =>
+  error instanceof Error && !isWithoutTls(error) && NOT_YET.has((error as SqlError).code ?? "ECONNRESET");
 
 interface SqlError extends Error {
   readonly code?: string;
@@ -67,13 +72,28 @@ const stateAdvice: Readonly<Record<string, { readonly code: ErrorCode; readonly 
   },
   "28000": { code: "database/login-refused", hint: "the token does not fit the role: check kind (user or service), tenant and audience" },
   "3D000": { code: "database/failed", hint: "create the database first: `passwordless-pg init`" },
+  "25006": {
+    code: "database/denied",
+    hint: "the server is full (read-only until it has storage), or somebody set read-only: `passwordless-pg doctor` shows which",
+  },
   "42501": { code: "database/denied", hint: "sign in as an Entra administrator of the server, or as the owner of the object" },
   "53300": { code: "database/unreachable", hint: "all connections are in use: give the apps smaller pools, or the server a larger SKU" },
+  "57P01": { code: "database/unreachable", hint: "the server restarts or ended the session: run the same command again in a minute" },
+  "57P02": { code: "database/unreachable", hint: "the server restarts after a crash: run the same command again in a minute" },
   "57P03": { code: "database/unreachable", hint: "the server is starting: run the command again in a minute" },
+  "40001": { code: "azure/busy", hint: "another session changed the same things: run the same command again" },
+  "40P01": { code: "azure/busy", hint: "another session changed the same things: run the same command again" },
+  "55P03": { code: "azure/busy", hint: "another session holds a lock on it: run the same command again when it has ended" },
 };
 
 const FIREWALL = /no pg_hba\.conf entry for host "([^"]+)"/;
 const TLS_CODE = /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|EPROTO)/;
+
+/** pg's own error after `query_timeout`; it has no code. */
+const isSilence = (error: unknown): boolean => error instanceof Error && error.message === "Query read timeout";
+
+/** The same for a server that answers the request for TLS with no. */
+const isWithoutTls = (error: unknown): boolean => error instanceof Error && error.message === "The server does not support SSL connections";
 
 /** PostgreSQL's error without what could carry values or tokens (position, query, connection options). */
 function causeOf(error: SqlError): Error {
@@ -96,8 +116,15 @@ function translateSql(what: string, error: unknown): KnownError {
   }
   const advice = stateAdvice[state];
   if (advice) return new KnownError(advice.code, `cannot ${what}`, { hint: advice.hint, cause });
-  if (TLS_CODE.test(state)) {
-    const hint = "the server's certificate is not trusted: is something between this machine and Azure?";
+  if (isSilence(sql)) {
+    const cause = Object.assign(new Error(`no answer within ${SILENCE_MS / 1000} s`), { code: "ETIMEDOUT" });
+    return new KnownError("database/unreachable", `cannot ${what}`, {
+      hint: "the server is silent: run the same command again to go on",
+      cause,
+    });
+  }
+  if (TLS_CODE.test(state) || isWithoutTls(sql)) {
+    const hint = "the server's certificate is not trusted, or it offers no TLS: is something between this machine and Azure?";
     return new KnownError("database/unreachable", `cannot ${what}: TLS failed`, { hint, cause });
   }
   if (/^E[A-Z_]+$/.test(state)) {
@@ -137,6 +164,7 @@ async function newClient(target: SqlTarget): Promise<PgClient> {
     password: token,
     application_name: "passwordless-pg",
     statement_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: SILENCE_MS,
     ssl: {
       rejectUnauthorized: true,
       minVersion: "TLSv1.2",
@@ -163,11 +191,25 @@ async function connectOnce(target: SqlTarget): Promise<PgClient> {
     await orCancelled(target.signal, Promise.race([client.connect(), limit]));
     return client;
   } catch (error) {
-    client.end().catch(() => {});
+    cutOff(client);
     throw error;
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Ends the connection without a goodbye: a peer that never answers would be waited for, and the process lives as long as its sockets. */
+function cutOff(client: PgClient): void {
+  const { connection } = client as unknown as { readonly connection?: { readonly stream?: { destroy(): void } } };
+  connection?.stream?.destroy();
+}
+
+/** Says goodbye; whoever does not hang up soon is cut off. */
+async function close(client: PgClient): Promise<void> {
+  const timer = setTimeout(() => cutOff(client), CLOSE_MS);
+  // A connection that broke already cannot say goodbye: nothing to report, nothing to give back.
+  await client.end().catch(() => {});
+  clearTimeout(timer);
 }
 
 /**
@@ -204,13 +246,12 @@ function openSession(target: SqlTarget, client: PgClient): SqlSession {
         const result = await orCancelled(target.signal, client.query<Record<string, unknown>>(text, [...values]));
         return { rows: result.rows, columns: result.fields.map(({ name }) => name), notices };
       } catch (error) {
+        // Whatever came later would be taken for the answer to another statement.
+        if (target.signal.aborted || isSilence(error)) cutOff(client);
         throw translateSql(`run SQL in ${target.database} on ${target.host}`, error);
       }
     },
-    close: async () => {
-      // A connection that broke already cannot say goodbye: nothing to report, nothing to give back.
-      await client.end().catch(() => {});
-    },
+    close: () => close(client),
   };
 }
 
