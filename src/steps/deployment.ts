@@ -1,5 +1,6 @@
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
+import { pollInterval } from "../cloud/operations.ts";
 import type { Deployment, DeploymentLogEntry, ScmSite } from "../cloud/scm-site.ts";
 import type { SiteClient } from "../cloud/site-client.ts";
 import type { WebApp, WebApps } from "../cloud/web-apps.ts";
@@ -38,6 +39,7 @@ export interface DesiredDeployment {
 
 /** A build on Azure takes 1 to 9 minutes, the start of the new container up to 4 more (recordings). */
 const buildDeadlineMs = 20 * 60_000;
+const longestPauseMs = 1_500;
 /** An accepted deployment shows up at once (recordings); one that stays unknown was lost with its container. */
 const unknownDeploymentMs = 2 * 60_000;
 const startDeadlineMs = 15 * 60_000;
@@ -298,11 +300,12 @@ async function fromLogStream(scm: ScmSite, context: DeploymentContext): Promise<
     .slice(-20);
 }
 
-/** Asks again and again, slower with time; false when the deadline came first. */
+/** Asks again and again, slower the longer it takes; false when the deadline came first. */
 async function until(context: DeploymentContext, deadline: number, isDone: () => Promise<boolean>): Promise<boolean> {
-  for (let wait = 250; context.clock.now() < deadline; wait = Math.min(wait * 1.3, 1_500)) {
+  const started = context.clock.now();
+  while (context.clock.now() < deadline) {
     if (await isDone()) return true;
-    await context.clock.sleep(wait, context.signal);
+    await context.clock.sleep(pollInterval(context.clock.now() - started, longestPauseMs), context.signal);
   }
   return false;
 }

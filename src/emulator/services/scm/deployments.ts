@@ -48,7 +48,7 @@ export interface Deployments {
 }
 
 /** Zip limit of App Service (azure/kudu.md 3.2). */
-const MAX_PACKAGE_BYTES = 2048 * 1024 * 1024;
+export const MAX_PACKAGE_BYTES = 2048 * 1024 * 1024;
 /** Recorded: 8.4 min from upload to running, of which the build is the greater part. */
 const RECORDED_BUILD_MS = 240_000;
 const RECORDED_START_MS = 210_000;
@@ -89,10 +89,17 @@ export function createDeployments(
       if (other.id !== id && other.isActive) rows.set(key(other.id), { ...other, isActive: false });
     }
   };
+  /** What will be left of a recorded duration that begins now: the work done here in the meantime is part of it. */
+  const restOf = (recordedMs: number): (() => number) => {
+    const dueAt = platform.clock.now() + platform.operations.paced(recordedMs);
+    return () => Math.max(0, dueAt - platform.clock.now());
+  };
+
   const awaitRuntime = (id: string, starting: Promise<StartOutcome | undefined>): void => {
     const wait = (async () => {
+      const recorded = restOf(RECORDED_START_MS);
       const outcome = await starting;
-      await platform.clock.sleep(platform.operations.paced(RECORDED_START_MS), closing.signal);
+      await platform.clock.sleep(recorded(), closing.signal);
       if (outcome && rows.get(key(id))) change(id, become.started(outcome.successful, outcome.failed));
     })()
       .catch((error: unknown) => {
@@ -110,9 +117,10 @@ export function createDeployments(
     logs.set(id, log);
     const folder = join(site.folder, "releases", id);
     try {
+      const recorded = restOf(RECORDED_BUILD_MS);
       change(id, become.building(id));
       await buildRelease(site, folder, file, log, platform, signal, (progress) => change(id, { progress }));
-      await platform.clock.sleep(platform.operations.paced(RECORDED_BUILD_MS), signal);
+      await platform.clock.sleep(recorded(), signal);
       signal.throwIfAborted();
       log.say("Triggering recycle (preview mode disabled).");
       log.say(`Deployment successful. deployer = ${rows.get(key(id))?.deployer} deploymentPath = ZipDeploy. Extract zip.`);
