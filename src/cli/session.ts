@@ -14,6 +14,7 @@ import { validateProject } from "../project/validate.ts";
 import { createDatabaseDoor, type DatabaseDoor } from "../steps/database-door.ts";
 import { homeFolder } from "./home-folder.ts";
 import type { GlobalOptions, Io } from "./io.ts";
+import { openingNotes } from "./opening-notes.ts";
 import { showError } from "./output/error.ts";
 import { withRunLock } from "./run-lock.ts";
 
@@ -122,6 +123,7 @@ async function openSession(io: Io, options: GlobalOptions, project: Project): Pr
     owner: project.setup.owner,
     clock: systemClock,
     signal: io.signal,
+    notes: openingNotes([cloud.subscriptionId, project.setup.resourceGroup, project.setup.owner].join("/")),
     onNote: io.note,
   });
   return { ...project, cloud, door, clock: systemClock, close: () => door.close() };

@@ -157,7 +157,7 @@ function clientOptionsOf(context: CloudContext): ArmClientOptions {
 }
 
 /** Pauses before the next try of a write that was refused as busy: about five minutes in all. */
-const BUSY_PAUSES_MS = [5_000, 10_000, 20_000, ...Array<number>(9).fill(30_000)];
+const BUSY_PAUSES_MS = [1_000, 5_000, 10_000, 20_000, ...Array<number>(9).fill(30_000)];
 
 const UNREGISTERED = new Set(["MissingSubscriptionRegistration", "SubscriptionNotRegistered"]);
 const REGISTRATION_DEADLINE_MS = 300_000;

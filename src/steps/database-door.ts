@@ -17,6 +17,22 @@ export interface DatabaseDoor {
   close(): Promise<void>;
 }
 
+/** One address that is let in for the time of a run. */
+export interface Opening {
+  /** Of the firewall rule. */
+  readonly name: string;
+  readonly server: string;
+  readonly address: string;
+}
+
+/** A memory outside of the process, for openings that a killed run could not give back. Never fails. */
+export interface OpeningNotes {
+  add(opening: Opening): void;
+  remove(name: string): void;
+  /** Of runs that are no more. */
+  abandoned(): readonly Opening[];
+}
+
 /** A rule can need up to five minutes to act after its operation has succeeded (Microsoft's firewall documentation). */
 const effectDeadlineMs = 5 * 60_000;
 /** While a rule takes effect, each so many refusals it is checked that it still stands. */
@@ -34,27 +50,43 @@ interface DoorContext {
   readonly owner: string;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  readonly notes: OpeningNotes;
   onNote(note: string): void;
 }
 
 export function createDatabaseDoor(context: DoorContext): DatabaseDoor {
-  const { servers, group, clock, signal } = context;
-  const opened = new Map<string, { server: string; address: string }>();
+  const { servers, group, clock, signal, notes } = context;
+  const opened = new Map<string, Omit<Opening, "name">>();
   let opening: Promise<void> = Promise.resolve();
+  /** Openings that a killed run has noted: they may be there, in the making, or never have been asked for. */
+  let adopted: Set<string> | undefined;
+
+  /** What a killed run has borrowed is given back by this one. Azure may not show it yet, but it takes a DELETE only after the PUT has ended. */
+  const adopt = (): void => {
+    if (adopted) return;
+    const left = notes.abandoned().filter(({ name }) => name.startsWith(mark(context)));
+    for (const { name, server, address } of left) opened.set(name, { server, address });
+    adopted = new Set(left.map(({ name }) => name));
+  };
 
   const open = async (server: string, address: string, attempt: number): Promise<void> => {
     const existing = [...opened].find(([, entry]) => entry.server === server && entry.address === address);
     if (existing) {
-      // Another run of this caller may have taken it for a leftover: look now and then, and put it again.
-      if (attempt === 0 || attempt % reopenEvery !== 0) return;
-      const rules = await servers.listFirewallRules(group, server);
-      if (!rules.some(({ name }) => name === existing[0]))
-        await servers.putFirewallRule(group, server, { name: existing[0], start: address, end: address });
+      const isNew = adopted?.delete(existing[0]) ?? false;
+      if (!isNew) {
+        // Another run of this caller may have taken it for a leftover: look now and then, and put it again.
+        if (attempt === 0 || attempt % reopenEvery !== 0) return;
+        const rules = await servers.listFirewallRules(group, server);
+        if (rules.some(({ name }) => name === existing[0])) return;
+      }
+      await servers.putFirewallRule(group, server, { name: existing[0], start: address, end: address });
       return;
     }
     // The random part keeps two runs of one caller apart.
     const name = `${mark(context)}-${Math.floor(clock.now() / 60_000).toString(36)}-${randomBytes(3).toString("hex")}`;
-    opened.set(name, { server, address }); // before the call: a killed or cancelled write may have been accepted
+    // Both before the call: a killed or cancelled write may have been accepted.
+    opened.set(name, { server, address });
+    notes.add({ name, server, address });
     context.onNote(`opening the firewall of ${server} for ${address} while this command works`);
     await servers.putFirewallRule(group, server, { name, start: address, end: address });
   };
@@ -64,6 +96,7 @@ export function createDatabaseDoor(context: DoorContext): DatabaseDoor {
       return new Set(opened.keys());
     },
     through: async (server, work) => {
+      adopt();
       const deadline = clock.now() + effectDeadlineMs;
       for (let attempt = 0; ; attempt += 1) {
         try {
@@ -96,6 +129,7 @@ export function createDatabaseDoor(context: DoorContext): DatabaseDoor {
         try {
           await cleanup.deleteFirewallRule(group, server, name);
           opened.delete(name);
+          notes.remove(name);
           context.onNote(`closed the firewall of ${server} again`);
         } catch (cause) {
           failures.push(

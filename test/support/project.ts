@@ -65,6 +65,7 @@ export async function openTestProject(
     owner: setup.owner,
     clock: systemClock,
     signal,
+    notes: { add: () => {}, remove: () => {}, abandoned: () => [] },
     onNote: () => {},
   });
   const graph = () => allSteps(setup, { cloud, door, clock: systemClock, signal });

@@ -279,9 +279,10 @@ function firewallRoutes({ platform, tables, writes }: Surroundings): readonly Ro
     }),
     route("DELETE", ITEM, "recorded", (request) => {
       const server = requireServer(platform, tables, request);
+      // Before the search: a rule that is still being made must not count as absent (inferred: one operation at a time on a server).
+      requireIdle(platform, server);
       const rule = tables.rules.get(idOf(server, request));
       if (!rule) return new Response(null, { status: 204 });
-      requireIdle(platform, server);
       return writes.accept("firewall-delete", server, rule.id, { ruleId: rule.id }, request.apiVersion);
     }),
   ];

@@ -1,0 +1,64 @@
+import { createHash } from "node:crypto";
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+import type { Opening, OpeningNotes } from "../steps/database-door.ts";
+
+/**
+ * Notes of the firewall openings that runs on this machine have borrowed and not given back, one file each in the temporary folder. A killed
+ * run cannot give back, and its opening may still be in the making, where Azure's lists do not show it: only its name finds it then.
+ * Without a usable folder nothing is noted, and what is left behind is found by its name's beginning once Azure shows it.
+ */
+export function openingNotes(project: string): OpeningNotes {
+  const user = process.getuid?.() ?? userInfo().username;
+  const folder = join(tmpdir(), `passwordless-pg-openings-${user}`);
+  const prefix = `${createHash("sha256").update(project).digest("hex").slice(0, 16)}.`;
+  const fileOf = (name: string): string => join(folder, `${prefix}${name}.json`);
+  const isOurs = (): boolean => {
+    const { uid, mode } = lstatSync(folder);
+    return process.getuid === undefined || (uid === process.getuid() && (mode & 0o077) === 0);
+  };
+  return {
+    add: (opening) =>
+      quietly(() => {
+        mkdirSync(folder, { recursive: true, mode: 0o700 });
+        if (isOurs()) writeFileSync(fileOf(opening.name), JSON.stringify({ ...opening, pid: process.pid }), { mode: 0o600 });
+      }, undefined),
+    remove: (name) =>
+      quietly(() => {
+        rmSync(fileOf(name), { force: true });
+        rmdirSync(folder); // fails while others are in it
+      }, undefined),
+    abandoned: () =>
+      quietly(() => {
+        if (!isOurs()) return [];
+        return readdirSync(folder)
+          .filter((file) => file.startsWith(prefix))
+          .flatMap((file) => quietly(() => abandonedIn(join(folder, file)), []));
+      }, []),
+  };
+}
+
+function abandonedIn(file: string): Opening[] {
+  const { pid, ...note } = JSON.parse(readFileSync(file, "utf8")) as Opening & { pid: number };
+  // Our own number on a note that we have not written: a container, where each run is the same.
+  return pid !== process.pid && isAlive(pid) ? [] : [note];
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** A note that cannot be made or read is not worth a failed run. */
+function quietly<T>(work: () => T, otherwise: T): T {
+  try {
+    return work();
+  } catch {
+    return otherwise;
+  }
+}
