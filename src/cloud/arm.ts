@@ -115,10 +115,12 @@ export interface Arm {
   readonly context: CloudContext;
   /** Options every SDK client is built with: endpoint, TLS, user agent, scopes, retries. */
   readonly clientOptions: ArmClientOptions;
-  /** Runs one call; its failure becomes a `KnownError` that says it could not `what`. Registers a missing resource provider once. */
+  /** Runs one call; its failure becomes a `KnownError` that says it could not `what`. Registers a missing resource provider once, where it may. */
   call<T>(what: string, work: () => Promise<T>): Promise<T>;
-  /** A call whose 404 means absent. */
+  /** A call whose 404 means absent; nothing lives in a resource provider that is not registered. */
   find<T>(what: string, work: () => Promise<T>): Promise<T | undefined>;
+  /** Registers a resource provider and waits for the end. */
+  register(namespace: string): Promise<void>;
   /** Starts an operation and waits for its end; busy answers are tried again for some minutes. */
   operate<T>(what: string, begin: () => Promise<Poller<T>>, limits: OperationLimits): Promise<T>;
   /** One request without an SDK. `target` is a path with its query, or a polling URL that ARM gave. Throws below `call` for a status of 400 and more. */
@@ -161,6 +163,11 @@ const BUSY_PAUSES_MS = [1_000, 5_000, 10_000, 20_000, ...Array<number>(9).fill(3
 
 const UNREGISTERED = new Set(["MissingSubscriptionRegistration", "SubscriptionNotRegistered"]);
 const REGISTRATION_DEADLINE_MS = 300_000;
+
+/** Azure answers nothing there before the resource provider is registered. */
+export function isUnregistered(error: unknown): boolean {
+  return UNREGISTERED.has(azureCodeOf(error) ?? "");
+}
 
 /** The provider an unregistered answer is about: `The subscription is not registered to use namespace 'Microsoft.Web'…` */
 function unregisteredProvider(error: KnownError): string | undefined {
@@ -218,7 +225,9 @@ export function openArm(context: CloudContext): Arm {
     return { status: response.status, body: words === "" ? undefined : JSON.parse(words), header: (name) => response.headers.get(name) };
   };
 
-  const register = async (namespace: string): Promise<void> => {
+  const register = (namespace: string): Promise<void> =>
+    translated(`register the resource provider ${namespace}`, () => registerProvider(namespace));
+  const registerProvider = async (namespace: string): Promise<void> => {
     const path = `/subscriptions/${subscriptionId}/providers/${namespace}`;
     const until = clock.now() + REGISTRATION_DEADLINE_MS;
     await request("POST", `${path}/register?api-version=2021-04-01`);
@@ -235,9 +244,9 @@ export function openArm(context: CloudContext): Arm {
     try {
       return await translated(what, work);
     } catch (error) {
-      const provider = UNREGISTERED.has(azureCodeOf(error) ?? "") ? unregisteredProvider(error as KnownError) : undefined;
-      if (provider === undefined) throw error;
-      await translated(`register the resource provider ${provider}`, () => register(provider));
+      const provider = isUnregistered(error) ? unregisteredProvider(error as KnownError) : undefined;
+      if (provider === undefined || context.registersProviders === false) throw error;
+      await register(provider);
       return translated(what, work);
     }
   };
@@ -247,10 +256,12 @@ export function openArm(context: CloudContext): Arm {
     clientOptions,
     call,
     request,
+    register,
     find: async (what, work) => {
       try {
         return await call(what, work);
       } catch (error) {
+        if (context.registersProviders === false && isUnregistered(error)) return undefined;
         if (error instanceof KnownError && error.code === "azure/not-found" && azureCodeOf(error) !== "SubscriptionNotFound")
           return undefined;
         throw error;

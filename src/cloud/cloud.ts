@@ -18,13 +18,15 @@ export interface Cloud {
   readonly environment: Environment;
   readonly caller: Caller;
   readonly subscriptionId: string;
+  /** The same for a command that changes nothing: a resource provider that is not registered stays so, and what it would hold is absent. */
+  readOnly(): Cloud;
   readonly subscription: Subscription;
   readonly resourceGroups: ResourceGroups;
   readonly postgresServers: PostgresServers;
   readonly webApps: WebApps;
+  readonly managedIdentities: ManagedIdentities;
   readonly linkers: Linkers;
   readonly principals: Principals;
-  readonly managedIdentities: ManagedIdentities;
   scmSite(webApp: Pick<WebApp, "name" | "scmHost">): ScmSite;
   site(webApp: Pick<WebApp, "name" | "url">): SiteClient;
   /** Name, port and TLS of a database server, tried without signing in. */
@@ -35,24 +37,28 @@ export interface Cloud {
 
 /** Asks one ARM token to learn who is calling; makes no other request. Throws `auth/signed-out`. */
 export async function openCloud(context: CloudContext): Promise<Cloud> {
+  return adaptersOf(context, await whoAmI(context.credential, context.environment));
+}
+
+function adaptersOf(context: CloudContext, caller: Caller): Cloud {
   const { credential, environment, signal, subscriptionId } = context;
-  const caller = await whoAmI(credential, environment);
   const arm = openArm(context);
   return {
     environment,
     caller,
     subscriptionId,
+    readOnly: () => adaptersOf({ ...context, registersProviders: false }, caller),
     subscription: subscription(arm),
     resourceGroups: resourceGroups(arm),
     postgresServers: postgresServers(arm),
     webApps: webApps(arm),
+    managedIdentities: managedIdentities(arm),
     linkers: linkers(arm),
     principals: principals(context),
     scmSite: (webApp) => scmSite(context, webApp),
     site: (webApp) => siteClient(context, webApp),
     reach: ({ host, port }) => reach({ host, port, ...(environment.caPem ? { caPem: environment.caPem } : {}) }, signal),
     databaseToken: async () => {
-    managedIdentities: managedIdentities(arm),
       const { token, expiresOnTimestamp } = await accessToken(credential, environment.scopes.postgres, signal);
       return { token, expiresOn: new Date(expiresOnTimestamp) };
     },

@@ -10,6 +10,8 @@ export interface CloudContext {
   /** Aborted on Ctrl-C: every wait ends at once. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
+  /** `false`: what an unregistered resource provider would hold counts as absent, and the provider stays as it is. */
+  readonly registersProviders?: boolean;
   /** Told while an operation runs, between polls too. */
   readonly onProgress?: (note: string) => void;
 }

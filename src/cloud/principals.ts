@@ -39,6 +39,13 @@ interface TableAccess {
   readonly columnWrites: number;
 }
 
+/** A setting that new sessions of a role start with and that breaks an app without a word: `ALTER ROLE … SET`, `ALTER DATABASE … SET`. */
+interface MisleadingSetting {
+  readonly name: "search_path" | "role" | "default_transaction_read_only";
+  readonly value: string;
+  readonly scope: "role" | "role in database" | "database";
+}
+
 /** What the database itself says (`has_*_privilege`) a role may do. */
 export interface DatabaseAccess {
   readonly connect: boolean;
@@ -72,6 +79,8 @@ export interface DatabaseAccess {
   readonly canBypassRls: boolean;
   /** LOGIN, no connection limit, not past its VALID UNTIL: what keeps a login out although the token fits; in words, empty when nothing does. */
   readonly barredBy: readonly string[];
+  /** Search paths without schema public, another role, read-only transactions. What the role has itself overrides what its database has. */
+  readonly misleadBy: readonly MisleadingSetting[];
   readonly canReplicate: boolean;
 }
 
@@ -102,6 +111,11 @@ export interface Principals {
   drop(server: DatabaseServer, login: string, principal: { readonly role: string; readonly databases: readonly string[] }): Promise<void>;
 }
 
+/** Whether a setting hinders an app of this level: read-only is no harm to one that only reads. */
+export function hinders({ name }: MisleadingSetting, level: AccessLevel): boolean {
+  return name !== "default_transaction_read_only" || level !== "read";
+}
+
 const has = (words: readonly string[], wanted: readonly string[]): boolean => wanted.every((word) => words.includes(word));
 
 /** Whether the access is exactly what the level means: the differences in words, empty when it is. */
@@ -109,7 +123,9 @@ export function accessDifferences(access: DatabaseAccess, level: AccessLevel): s
   const { tables, sequences, defaultPrivileges } = access;
   const { tables: tablePrivileges, sequences: sequencePrivileges } = privilegesOf[level];
   const writes = level !== "read";
+  const misled = access.misleadBy.filter((setting) => setting.scope !== "database" && hinders(setting, level));
   const lacking: readonly (readonly [boolean, string])[] = [
+    [misled.length > 0, `starts with ${misled.map(({ name, value, scope }) => `${name} = ${value} (set for the ${scope})`).join(", ")}`],
     [access.barredBy.length > 0, `is barred from signing in by ${access.barredBy.join(", ")}`],
     [!access.connect, "may not connect"],
     [level === "owner" && !access.temp, "may not make temporary tables"],
@@ -318,15 +334,22 @@ async function shareLaterTables(session: SqlSession, role: string): Promise<void
   });
 }
 
-/** Takes memberships and attributes that no level has, and what bars the role from signing in; what only a superuser can take stays, and shows in the differences. */
-async function takePowers(session: SqlSession, role: string): Promise<void> {
+/**
+ * Takes memberships and attributes that no level has, what bars the role from signing in and the settings that mislead it;
+ * what only a superuser can take stays, and shows in the differences.
+ */
+async function takePowers(session: SqlSession, database: string, role: string): Promise<void> {
   const { rows } = await session.query(ACCESS, [role]);
   if (!rows[0]) return;
-  const { memberOf, canCreateRole, canCreateDatabase, barredBy } = toAccess(rows[0]);
+  const { memberOf, canCreateRole, canCreateDatabase, barredBy, misleadBy } = toAccess(rows[0]);
   for (const group of memberOf) await session.query(`REVOKE ${quoteIdentifier(group)} FROM ${quoteIdentifier(role)}`);
   const free = barredBy.length > 0 && "LOGIN CONNECTION LIMIT -1 VALID UNTIL 'infinity'";
   const words = [canCreateRole && "NOCREATEROLE", canCreateDatabase && "NOCREATEDB", free].filter((word) => word !== false);
   if (words.length > 0) await session.query(`ALTER ROLE ${quoteIdentifier(role)} ${words.join(" ")}`);
+  for (const { name, scope } of misleadBy.filter((setting) => setting.scope !== "database")) {
+    const where = scope === "role" ? "" : ` IN DATABASE ${quoteIdentifier(database)}`;
+    await session.query(`ALTER ROLE ${quoteIdentifier(role)}${where} RESET ${name}`);
+  }
 }
 
 async function setDefaultPrivileges(session: SqlSession, role: string, level: AccessLevel | "none"): Promise<void> {
@@ -383,7 +406,12 @@ const ACCESS = `
          role.rolsuper, role.rolcreaterole, role.rolcreatedb, role.rolbypassrls, role.rolreplication,
          array_remove(ARRAY[CASE WHEN NOT role.rolcanlogin THEN 'NOLOGIN' END, CASE WHEN role.rolconnlimit >= 0 THEN 'CONNECTION LIMIT ' || role.rolconnlimit END,
                             CASE WHEN role.is_expired THEN 'VALID UNTIL' END], NULL) AS barred_by,
-         t.*, s.*,
+         (SELECT coalesce(json_agg(json_build_object('setting', c.setting, 'scope',
+                   CASE WHEN d.setrole = 0 THEN 'database' WHEN d.setdatabase = 0 THEN 'role' ELSE 'role in database' END)), '[]')
+            FROM pg_db_role_setting d CROSS JOIN LATERAL unnest(d.setconfig) c (setting)
+           WHERE d.setrole IN (0, role.oid) AND (d.setrole <> 0 OR d.setdatabase <> 0)
+             AND d.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))) AS settings,
+         role.rolname::text AS role_name, t.*, s.*,
          ARRAY(SELECT word::text FROM later WHERE kind = 'r' AND makers = (SELECT count(*) FROM maker) ORDER BY 1) AS later_tables,
          ARRAY(SELECT word::text FROM later WHERE kind = 'S' AND makers = (SELECT count(*) FROM maker) ORDER BY 1) AS later_sequences,
          ARRAY(SELECT word::text FROM later WHERE kind = 'r' ORDER BY 1) AS some_later_tables,
@@ -416,6 +444,24 @@ const ACCESS = `
                     count(*) FILTER (WHERE has_sequence_privilege(role.oid, oid, 'SELECT'))::int AS sequences_select,
                     count(*) FILTER (WHERE has_sequence_privilege(role.oid, oid, 'UPDATE'))::int AS sequences_update
                FROM relation WHERE relkind = 'S') s`;
+
+/** The settings of `pg_db_role_setting` (`name=value`) that mislead; one of the database only where the role has none of that name. */
+function misleadingOf(role: string, settings: readonly { readonly setting: string; readonly scope: string }[]): MisleadingSetting[] {
+  const isHarmless: Readonly<Record<string, (value: string) => boolean>> = {
+    search_path: (value) => value.split(",").some((schema) => /^\s*"?public"?\s*$/.test(schema)),
+    role: (value) => value === "none" || value === role,
+    default_transaction_read_only: (value) => /^(of|f|n|0)/i.test(value),
+  };
+  const all = settings.map(({ setting, scope }) => {
+    const cut = setting.indexOf("=");
+    return { name: setting.slice(0, cut), value: setting.slice(cut + 1), scope } as MisleadingSetting;
+  });
+  return all.filter(
+    ({ name, value, scope }) =>
+      isHarmless[name]?.(value) === false &&
+      (scope !== "database" || !all.some((other) => other.name === name && other.scope !== "database")),
+  );
+}
 
 function toAccess(row: Readonly<Record<string, unknown>>): DatabaseAccess {
   const is = (column: string): boolean => row[column] === true;
@@ -456,6 +502,7 @@ function toAccess(row: Readonly<Record<string, unknown>>): DatabaseAccess {
     canCreateDatabase: is("rolcreatedb"),
     canBypassRls: is("rolbypassrls"),
     barredBy: words("barred_by"),
+    misleadBy: misleadingOf(String(row.role_name), row.settings as { setting: string; scope: string }[]),
     canReplicate: is("rolreplication"),
   };
 }
@@ -667,7 +714,7 @@ export function principals({ environment, credential, signal, clock, onProgress 
           if (level !== "owner" && (await ownsAnything(session, role))) {
             await asMemberOf(session, role, () => run(session, `REASSIGN OWNED BY ${quoteIdentifier(role)} TO CURRENT_USER`));
           }
-          await takePowers(session, role);
+          await takePowers(session, database, role);
           await setDatabasePrivileges(session, database, role, level);
           await setAllPrivileges(session, role, level);
           await setDefaultPrivileges(session, role, level);

@@ -18,11 +18,13 @@ interface RegionOffer {
   readonly versions: readonly string[];
 }
 
-/** The subscription itself, read only. */
+/** The subscription itself. */
 export interface Subscription {
   read(): Promise<SubscriptionState>;
   /** `Registered`, `Registering`, `NotRegistered`, `Unregistered`. */
   registrationOf(namespace: string): Promise<string>;
+  /** Registers a resource provider and waits for the end, five minutes at most. */
+  register(namespace: string): Promise<void>;
   /** Api-version 2025-08-01, `capabilities` of a location. A SKU on this list may still be refused at creation (no quota, no capacity). */
   offerOf(location: string): Promise<RegionOffer>;
   /** Quota of flexible servers in a location that is used up, in words. */
@@ -63,6 +65,7 @@ export function subscription(arm: Arm): Subscription {
         const { body } = await arm.request("GET", `${path}/providers/${namespace}?api-version=2021-04-01`);
         return (body as { registrationState?: string } | undefined)?.registrationState ?? "NotRegistered";
       }),
+    register: (namespace) => arm.register(namespace),
     offerOf: (location) =>
       arm.call(`read what ${location} offers`, async () => {
         const { body } = await arm.request("GET", `${postgres(location)}/capabilities?api-version=2025-08-01`);

@@ -13,7 +13,13 @@ const kinds: readonly (readonly [name: string, meaning: string, pattern: RegExp]
     /create roles|create databases|superuser|bypasses|replicate/,
   ],
   ["role is a member of no role", "it has all rights of that role too (azure_pg_admin: of an administrator)", /^is a member of/],
+  [
+    "role starts with no misleading setting",
+    "unqualified names find other tables, writes are refused, or the app works as another role",
+    /^starts with/,
+  ],
   ["role may connect to the database", "the app gets `permission denied for database`", /may not connect|temporary tables/],
+  ["role may sign in", "the app gets `role is not permitted to log in` or `too many connections for role`", /^is barred/],
   ["role may use schema public", "the app gets `permission denied for schema public`", /may not (use|create in) schema/],
   ["later tables serve the role", "tables made after this day are closed to the app", /lacks privileges on .* made later/],
   ["sequence rights are complete", "inserts into serial columns get `permission denied for sequence`", /only .* sequences$/],
@@ -80,6 +86,8 @@ export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: 
       "hand its tables over (REASSIGN OWNED BY … TO …) and drop it with `passwordless-pg connect`",
       async () => {
         const { principalId } = await facts.site(app.name);
+        // Apps that share a user-assigned identity have a role each, with the same access (the project file is refused otherwise).
+        const isOfProject = (role: string): boolean => setup.apps.some((one) => one.role === role && one.identity !== undefined);
         const others = (await facts.roles()).filter(
           ({ objectId, role }) =>
             principalId !== undefined && objectId.toLowerCase() === principalId.toLowerCase() && role !== app.role && !isOfProject(role),
@@ -87,8 +95,6 @@ export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: 
         return [others.length === 0, others.length === 0 ? app.role : `also ${others.map(({ role }) => role).join(", ")}`];
       },
     ),
-        // Apps that share a user-assigned identity have a role each, with the same access (the project file is refused otherwise).
-        const isOfProject = (role: string): boolean => setup.apps.some((one) => one.role === role && one.identity !== undefined);
     ...kinds.map(([name, meaning, pattern]) =>
       define(name, meaning, fix, async () => {
         const found = (await differences()).filter((words) => pattern.test(words));

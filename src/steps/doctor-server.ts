@@ -1,10 +1,13 @@
 import { readClaims } from "../base/jwt.ts";
+import { hinders } from "../cloud/principals.ts";
+import { quoteIdentifier } from "../cloud/sql.ts";
 import type { Condition, DoctorContext, MoreFacts } from "./doctor-facts.ts";
 import { covers, isWide } from "./firewall.ts";
 
 const fix = "run `passwordless-pg doctor --fix`";
 const init = "run `passwordless-pg init`";
-const providers = ["Microsoft.DBforPostgreSQL", "Microsoft.Web", "Microsoft.ServiceLinker"] as const;
+export const providers = ["Microsoft.DBforPostgreSQL", "Microsoft.Web", "Microsoft.ServiceLinker"] as const;
+export const isRegistered = (state: string): boolean => state === "Registered" || state === "Registering";
 const clockToleranceMs = 120_000;
 /** Kept by Azure of every `max_connections` (documentation, "Limits in Azure Database for PostgreSQL"). */
 const reservedConnections = 15;
@@ -52,11 +55,11 @@ function subscriptionConditions({ setup, cloud }: DoctorContext, facts: MoreFact
       (namespace): Condition => ({
         name: `resource provider ${namespace} is registered`,
         meaning: "Azure answers MissingSubscriptionRegistration to what this tool creates",
-        hint: `run \`az provider register --namespace ${namespace} --wait\` (init registers it when Azure asks for it)`,
+        hint: `${fix}, or \`az provider register --namespace ${namespace} --wait\``,
         isRoot: true,
         look: async () => {
           const state = await cloud.subscription.registrationOf(namespace);
-          return { ok: state === "Registered" || state === "Registering", detail: state };
+          return { ok: isRegistered(state), detail: state };
         },
       }),
     ),
@@ -339,6 +342,25 @@ function databaseConditions({ setup }: DoctorContext, facts: MoreFacts): Conditi
         const role = setup.apps[0]?.role ?? "";
         const { isSchemaCreatePublic } = await facts.access(role);
         return { ok: !isSchemaCreatePublic, detail: isSchemaCreatePublic ? "PUBLIC has CREATE on schema public" : "PUBLIC has no CREATE" };
+      },
+    },
+    {
+      name: "database starts with no misleading setting",
+      meaning: "the apps find other tables by their unqualified names, may not write, or work as another role",
+      hint: "see the evidence",
+      look: async () => {
+        const access = await Promise.all(setup.apps.map(async (app) => ({ app, ...(await facts.access(app.role)) })));
+        const found = access.flatMap(({ app, misleadBy }) =>
+          misleadBy.filter((setting) => setting.scope === "database" && hinders(setting, app.access)),
+        );
+        const names = [...new Set(found.map(({ name }) => name))];
+        const reset = names.map((name) => `ALTER DATABASE ${quoteIdentifier(setup.database)} RESET ${name}`).join("; ");
+        return {
+          ok: found.length === 0,
+          detail: [...new Set(found.map(({ name, value }) => `${name} = ${value}`))].join(", ") || "none",
+          // A session of the administrator starts with it too.
+          hint: `run \`passwordless-pg connect\` and then: SET default_transaction_read_only = off; ${reset}`,
+        };
       },
     },
     {

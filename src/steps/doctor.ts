@@ -1,26 +1,41 @@
 import { KnownError } from "../base/errors.ts";
+import { isUnregistered } from "../cloud/arm.ts";
+import type { Cloud } from "../cloud/cloud.ts";
 import { withoutFields } from "../engine/apply.ts";
 import type { Plan, PlannedStep } from "../engine/plan.ts";
 import type { AnyStep } from "../engine/step.ts";
 import { appConditions } from "./doctor-app.ts";
 import { type Condition, type DoctorContext, gatherMore } from "./doctor-facts.ts";
 import { roleConditions } from "./doctor-role.ts";
-import { serverConditions } from "./doctor-server.ts";
+import { isRegistered, providers, serverConditions } from "./doctor-server.ts";
 import type { Check } from "./verify.ts";
 
 /**
- * Looks at every condition along the chain; changes nothing but for the door (one firewall address
- * while it looks, given back by the caller) and the registration of a resource provider without which Azure answers nothing.
+ * Looks at every condition along the chain; changes nothing but for the door (one firewall address while it looks, given back by the caller).
  * A condition whose subject is absent or out of reach is left out: the absence has a condition of its own. Throws only on Ctrl-C and bugs.
  */
 export async function doctor(context: DoctorContext): Promise<Check[]> {
+  const checks = await Promise.all(conditionsOf({ ...context, cloud: context.cloud.readOnly() }).map((one) => examine(one, context)));
+  return checks.filter((check) => check !== undefined);
+}
+
+/** All that can be wrong, in the order of the chain. */
+export function conditionsOf(context: DoctorContext): Condition[] {
   const facts = gatherMore(context);
-  const conditions = [
+  return [
     ...serverConditions(context, facts),
     ...context.setup.apps.flatMap((app) => [...appConditions(context, facts, app), ...roleConditions(context, facts, app)]),
   ];
-  const checks = await Promise.all(conditions.map((condition) => examine(condition, context)));
-  return checks.filter((check) => check !== undefined);
+}
+
+/** Registers the resource providers that are not, for `doctor --fix`; answers their names. Costs nothing and can be repeated. */
+export async function registerProviders({ subscription }: Cloud): Promise<string[]> {
+  const states = await Promise.all(
+    providers.map(async (namespace) => ({ namespace, state: await subscription.registrationOf(namespace) })),
+  );
+  const missing = states.filter(({ state }) => !isRegistered(state)).map(({ namespace }) => namespace);
+  await Promise.all(missing.map((namespace) => subscription.register(namespace)));
+  return missing;
 }
 
 async function examine(condition: Condition, context: DoctorContext): Promise<Check | undefined> {
@@ -30,6 +45,7 @@ async function examine(condition: Condition, context: DoctorContext): Promise<Ch
     found = await condition.look();
   } catch (error) {
     if (!(error instanceof KnownError) || error.code === "cancelled") throw error;
+    if (isUnregistered(error)) return undefined;
     if (!isRoot && (error.code === "azure/not-found" || error.code.startsWith("database/"))) return undefined;
     const cause = error.cause instanceof Error ? ` (${error.cause.message})` : "";
     found = { ok: false, detail: `${error.message}${cause}`, ...(error.hint ? { hint: error.hint } : {}) };

@@ -5,10 +5,12 @@ import { resourceId } from "../../src/base/resource-id.ts";
 import type { Reach } from "../../src/cloud/reach.ts";
 import { reach } from "../../src/cloud/reach.ts";
 import { apply } from "../../src/engine/apply.ts";
-import { doctor, safePart } from "../../src/steps/doctor.ts";
+import { plan } from "../../src/engine/plan.ts";
+import { stepsNamed } from "../../src/steps/all.ts";
+import { conditionsOf, doctor, registerProviders, safePart } from "../../src/steps/doctor.ts";
 import type { Check } from "../../src/steps/verify.ts";
 import { databasesOf } from "../support/databases.ts";
-import { type TestEmulator, fileTest as test } from "../support/emulator.ts";
+import { startTestEmulator, type TestEmulator, fileTest as test } from "../support/emulator.ts";
 import { openTestProject, type TestProject } from "../support/project.ts";
 import { zipOf } from "../support/sites.ts";
 
@@ -18,6 +20,9 @@ const file = {
   apps: { api: { runtime: "python|3.12", plan: "B1", startup: "python -m http.server $PORT", settings: { GREETING: "hello" } } },
 };
 const role = "shop-api-t3st";
+const postgresAudience = "https://ossrdbms-aad.database.windows.net";
+const aUser = async ({ platform }: TestEmulator): Promise<string> =>
+  platform.directory.list().find(({ type }) => type === "User")?.objectId ?? "";
 const never = new AbortController().signal;
 
 /** Nothing is deployed in this file, so these two are always found. */
@@ -33,7 +38,15 @@ async function examine({ cloud, setup, door }: TestProject): Promise<Check[]> {
   }
 }
 
-const wrong = (checks: readonly Check[]): string[] =>
+/** Every condition that a test of this file has made and doctor has found. */
+const made = new Set<string>();
+
+const wrong = (checks: readonly Check[]): string[] => {
+  for (const { name, ok } of checks) if (!ok) made.add(name);
+  return namesOf(checks);
+};
+
+const namesOf = (checks: readonly Check[]): string[] =>
   checks
     .filter(({ ok, name }) => !ok && !always.includes(name))
     .map(({ name }) => name)
@@ -41,6 +54,7 @@ const wrong = (checks: readonly Check[]): string[] =>
 
 /** What `doctor --fix` does. */
 async function fix(project: TestProject): Promise<void> {
+  await registerProviders(project.cloud);
   const report = await apply(safePart(await project.plan()), { clock: systemClock, signal: never });
   await project.door.close();
   expect(report.steps.filter(({ outcome }) => outcome === "failed").map(({ name, reason }) => `${name}: ${reason}`)).toEqual([]);
@@ -83,6 +97,20 @@ const noRights = [
 
 const site = `Microsoft.Web/sites/${role}`;
 const web = "api-version=2024-04-01";
+
+async function setTenant(
+  tenantId: string,
+  { arm, server, cloud, group }: Pick<Spoilt, "arm" | "server" | "group"> & Pick<TestProject, "cloud">,
+) {
+  await arm("PATCH", `Microsoft.DBforPostgreSQL/flexibleServers/${server}?api-version=2025-08-01`, {
+    properties: { authConfig: { tenantId } },
+  });
+  const isSet = async () => {
+    const at = await cloud.postgresServers.get(group, server);
+    return at?.state === "Ready" && at.tenantId === tenantId;
+  };
+  await expect.poll(isSet, { timeout: 20_000 }).toBe(true);
+}
 
 /** One batch: made by hand, found by name (and nothing else is), repaired by `--fix` or by the hand named, and then well. */
 const batches: readonly {
@@ -171,6 +199,30 @@ const batches: readonly {
     mend: async ({ project: { cloud }, group }) => cloud.linkers.delete((await cloud.webApps.get(group, role))?.id ?? "", "made_by_az"),
   },
   {
+    what: "service connection with a password",
+    spoil: async ({ project: { cloud, setup }, emulator, group, server }) => {
+      const id = `${(await cloud.webApps.get(group, role))?.id}/providers/Microsoft.ServiceLinker/linkers/${setup.apps[0]?.linker}`;
+      const database = await cloud.postgresServers.getDatabase(group, server, "shop");
+      const answer = await emulator.arm("PUT", `${id}?api-version=2024-04-01`, {
+        properties: {
+          targetService: { type: "AzureResource", id: database?.id },
+          authInfo: { authType: "secret", name: role, secretInfo: { secretType: "rawValue", value: "Tr0ub4dor&3" } },
+          clientType: "python",
+        },
+      });
+      if (answer.status >= 400) throw new Error(answer.text);
+      const isDone = ({ body }: { body: { properties?: { provisioningState?: string } } }) =>
+        body.properties?.provisioningState === "Succeeded";
+      await emulator.until(`${id}?api-version=2024-04-01`, isDone);
+    },
+    found: [
+      "api: service connection names the role",
+      "api: service connection uses the identity",
+      "api: settings AZURE_POSTGRESQL_* are current",
+      "api: settings hold no secret",
+    ],
+  },
+  {
     what: "service connection removed, firewall shut, openings left behind",
     spoil: async ({ project: { cloud, setup }, group, server }) => {
       await cloud.linkers.delete((await cloud.webApps.get(group, role))?.id ?? "", setup.apps[0]?.linker ?? "");
@@ -220,6 +272,24 @@ const batches: readonly {
     ],
     byHand: ["api: nobody else may change the tables", "only roles with the right create in schema public"],
     mend: ({ sql }) => sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC", "REVOKE UPDATE ON things FROM PUBLIC"),
+  },
+  {
+    what: "settings that new sessions start with, a role that may not sign in",
+    spoil: ({ sql }) =>
+      sql(
+        `ALTER ROLE "${role}" SET search_path = nowhere`,
+        `ALTER ROLE "${role}" IN DATABASE shop SET default_transaction_read_only = on`,
+        `ALTER ROLE "${role}" IN DATABASE shop SET role = 'azure_pg_admin'`,
+        `ALTER ROLE "${role}" NOLOGIN`,
+      ),
+    found: ["api: role may sign in", "api: role starts with no misleading setting"],
+  },
+  {
+    what: "settings that new sessions of the database start with",
+    spoil: ({ sql }) => sql("ALTER DATABASE shop SET search_path = nowhere", "ALTER DATABASE shop SET default_transaction_read_only = on"),
+    found: ["database starts with no misleading setting"],
+    byHand: ["database starts with no misleading setting"],
+    mend: ({ sql }) => sql("SET default_transaction_read_only = off", "ALTER DATABASE shop RESET ALL"),
   },
   {
     what: "schema public closed, things owned elsewhere, a second role of the identity",
@@ -426,15 +496,25 @@ const batches: readonly {
     },
   },
   {
+    what: "tokens of another tenant",
+    spoil: async ({ arm, server, project: { cloud }, group }) =>
+      setTenant("99999999-9999-4999-8999-999999999999", { arm, server, cloud, group }),
+    found: ["server trusts the tenant of the caller"],
+    byHand: ["server trusts the tenant of the caller"],
+    mend: async ({ arm, server, project: { cloud }, group }) => setTenant(cloud.caller.tenantId, { arm, server, cloud, group }),
+  },
+  {
     what: "providers not registered",
     spoil: async ({ emulator }) => {
       for (const namespace of ["Microsoft.DBforPostgreSQL", "Microsoft.Web", "Microsoft.ServiceLinker"])
         await emulator.arm("POST", `${emulator.subscription}/providers/${namespace}/unregister?api-version=2021-04-01`);
     },
     found: [
+      "api: web app exists",
       "resource provider Microsoft.DBforPostgreSQL is registered",
       "resource provider Microsoft.ServiceLinker is registered",
       "resource provider Microsoft.Web is registered",
+      "server exists",
     ],
   },
 ];
@@ -496,6 +576,93 @@ describe.sequential("doctor finds what is wrong, and --fix repairs what is safe"
     expect(wrong(await examine(project))).toEqual([]);
   });
 
+  test.for([
+    [
+      "audience",
+      "audience https://management.azure.com",
+      (one: TestEmulator) => one.tokenFor(one.clientId, "https://management.azure.com"),
+    ],
+    ["tenant", "tenant 1111", (one: TestEmulator) => one.tokenFor(one.clientId, postgresAudience, { flaw: "tenant" })],
+    ["time", "expired", (one: TestEmulator) => one.tokenFor(one.clientId, postgresAudience, { flaw: "expired" })],
+    ["person", "object ID", async (one: TestEmulator) => one.tokenFor(await aUser(one), postgresAudience)],
+  ] as const)("a database token of another %s", async ([, words, token], { emulator }) => {
+    const credential = {
+      getToken: async (scopes: string | string[]) =>
+        String(scopes).includes("ossrdbms")
+          ? { token: await token(emulator), expiresOnTimestamp: Date.now() + 3_000_000 }
+          : emulator.credential.getToken(scopes),
+    };
+    const checks = await examine(await openTestProject(emulator, file, { credential }));
+    expect(wrong(checks)).toEqual(["caller signs in to PostgreSQL", "database token fits"]);
+    expect(checks.find(({ name }) => name === "database token fits")?.detail).toContain(words);
+  });
+
+  test("a web app of that name on a Windows plan", async ({ emulator }) => {
+    const project = await openTestProject(emulator, { ...file, apps: { api: { ...file.apps.api, name: "shop-on-windows" } } });
+    const { arm } = toolsFor(project, emulator);
+    const plan = `Microsoft.Web/serverfarms/shop-on-windows-plan?${web}`;
+    await arm("PUT", plan, { location: "eastus", sku: { name: "B1", tier: "Basic", capacity: 1 }, properties: { reserved: false } });
+    const serverFarmId = `${emulator.subscription}/resourceGroups/${project.setup.resourceGroup}/providers/${plan.split("?")[0]}`;
+    await arm("PUT", `Microsoft.Web/sites/shop-on-windows?${web}`, { location: "eastus", properties: { serverFarmId } });
+    expect(wrong(await examine(project))).toContain("api: plan is a Linux plan");
+    await project.cloud.webApps.delete(project.setup.resourceGroup, "shop-on-windows");
+    await project.cloud.webApps.deletePlan(project.setup.resourceGroup, "shop-on-windows-plan");
+  });
+
+  test("the way to the server, rung by rung, as doctor says it", async ({ emulator }) => {
+    const project = await (shared as Promise<TestProject>);
+    const { server, group } = toolsFor(project, emulator);
+    const path = `${emulator.subscription}/resourceGroups/${group}/providers/Microsoft.DBforPostgreSQL/flexibleServers/${server}`;
+    const { body } = await emulator.arm("GET", `${path}?api-version=2025-08-01`);
+    /** The real server as ARM shows it, but for its address. */
+    const examineAt = async (fullyQualifiedDomainName: string): Promise<{ names: string[]; detail: string | undefined }> => {
+      const moved = { ...body, properties: { ...body.properties, fullyQualifiedDomainName } };
+      const fault = emulator.faults.add({ method: "GET", path, action: { kind: "status", status: 200, body: moved } });
+      try {
+        const checks = await examine(project);
+        const names = wrong(checks).filter((name) => name.startsWith("server "));
+        return { names, detail: checks.find(({ name }) => name === names[0])?.detail };
+      } finally {
+        emulator.faults.remove(fault);
+      }
+    };
+    expect(await examineAt("no-such-server.invalid")).toEqual({
+      names: ["server name resolves"],
+      detail: expect.stringContaining("no-such-server.invalid"),
+    });
+    // Another local Azure has another certificate authority; when it is gone, nobody listens there.
+    const stranger = await startTestEmulator();
+    let host: string | undefined;
+    try {
+      const theirs = await openTestProject(stranger.emulator, file);
+      await apply(await plan(stepsNamed(theirs.steps(), "flexible server")), { clock: systemClock, signal: never });
+      host = (await theirs.cloud.postgresServers.get(theirs.setup.resourceGroup, theirs.setup.server.name))?.host ?? "";
+      expect(await examineAt(host)).toEqual({ names: ["server certificate is trusted"], detail: expect.stringMatching(/certificate/) });
+    } finally {
+      await stranger.release();
+    }
+    expect(await examineAt(host)).toEqual({ names: ["server port answers"], detail: expect.stringContaining("ECONNREFUSED") });
+  });
+
+  test("the adapter tells the rungs apart: name, port, certificate", async ({ emulator }) => {
+    const caPem = emulator.caPem;
+    const failing = ({ addresses, isPortOpen, tls }: Reach): string =>
+      addresses.length === 0 ? "name" : !isPortOpen ? "port" : tls === undefined ? "tls" : "none";
+    expect(failing(await reach({ host: "no-such-server.invalid", port: 5432, caPem }, never))).toBe("name");
+    const listener = createServer((socket) => socket.resume().end("N")).listen(0, "127.0.0.1");
+    await new Promise((resolve) => listener.once("listening", resolve));
+    const { port } = listener.address() as { port: number };
+    expect(failing(await reach({ host: "127.0.0.1", port, caPem }, never))).toBe("tls");
+    await new Promise((resolve) => listener.close(resolve));
+    expect(failing(await reach({ host: "127.0.0.1", port, caPem }, never))).toBe("port");
+    const project = await (shared as Promise<TestProject>);
+    const server = await project.cloud.postgresServers.get(project.setup.resourceGroup, project.setup.server.name);
+    if (!server) throw new Error("no server");
+    expect(failing(await reach({ host: server.host, port: server.port, caPem }, never))).toBe("none");
+    expect(failing(await reach({ host: server.host, port: server.port }, never))).toBe("tls");
+    expect(resourceId(server.id, "x", "y")).toContain(server.name);
+  });
+
   test("the code: broken, signed in as somebody else, its health path gone; then well", async ({ emulator }) => {
     const project = await openTestProject(emulator, { ...file, apps: { api: { ...file.apps.api, startup: "python main.py" } } });
     await project.init();
@@ -521,16 +688,11 @@ http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).s
     });
     const status = `${site?.id}/deploymentStatus/${answer.headers.get("scm-deployment-id")}?${web}`;
     await emulator.until(status, (found) => found.status === 200, 60_000);
-    const found = (checks: readonly Check[]): string[] =>
-      checks
-        .filter(({ ok, name }) => !ok && name !== "api: deployed package is that of the folder")
-        .map(({ name }) => name)
-        .sort();
-    expect(found(await examine(project))).toEqual([]);
+    expect(wrong(await examine(project))).toEqual([]);
     const settings = (await cloud.webApps.getSettings(setup.resourceGroup, role)) ?? {};
     await cloud.webApps.putSettings(setup.resourceGroup, role, { ...settings, BROKEN: "yes", PRETEND: "somebody" });
     await expect
-      .poll(async () => found(await examine(project)), { timeout: 30_000 })
+      .poll(async () => wrong(await examine(project)), { timeout: 30_000 })
       .toEqual(["api: app answers", "api: app signs in with its token"]);
     await cloud.webApps.putSettings(setup.resourceGroup, role, settings);
     const withHealth = await openTestProject(emulator, {
@@ -538,7 +700,7 @@ http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).s
       apps: { api: { ...file.apps.api, startup: "python main.py", health: "/gone" } },
     });
     await expect
-      .poll(async () => found(await examine(withHealth)), { timeout: 30_000 })
+      .poll(async () => wrong(await examine(withHealth)), { timeout: 30_000 })
       .toEqual(["api: health check path is set", "api: health path answers"]);
   });
 
@@ -559,22 +721,9 @@ http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).s
     );
   });
 
-  test("the way to the server, rung by rung: name, port, certificate", async ({ emulator }) => {
-    const caPem = emulator.caPem;
-    const failing = ({ addresses, isPortOpen, tls }: Reach): string =>
-      addresses.length === 0 ? "name" : !isPortOpen ? "port" : tls === undefined ? "tls" : "none";
-    expect(failing(await reach({ host: "no-such-server.invalid", port: 5432, caPem }, never))).toBe("name");
-    const listener = createServer((socket) => socket.resume().end("N")).listen(0, "127.0.0.1");
-    await new Promise((resolve) => listener.once("listening", resolve));
-    const { port } = listener.address() as { port: number };
-    expect(failing(await reach({ host: "127.0.0.1", port, caPem }, never))).toBe("tls");
-    await new Promise((resolve) => listener.close(resolve));
-    expect(failing(await reach({ host: "127.0.0.1", port, caPem }, never))).toBe("port");
-    const project = await (shared as Promise<TestProject>);
-    const server = await project.cloud.postgresServers.get(project.setup.resourceGroup, project.setup.server.name);
-    if (!server) throw new Error("no server");
-    expect(failing(await reach({ host: server.host, port: server.port, caPem }, never))).toBe("none");
-    expect(failing(await reach({ host: server.host, port: server.port }, never))).toBe("tls");
-    expect(resourceId(server.id, "x", "y")).toContain(server.name);
+  test("no condition is without a test above that makes it", async () => {
+    const { cloud, setup, door } = await (shared as Promise<TestProject>);
+    const all = conditionsOf({ cloud, setup, door, clock: systemClock, signal: never }).map(({ name }) => name);
+    expect(all.filter((name) => !made.has(name))).toEqual([]);
   });
 });

@@ -5,6 +5,7 @@ import { environments } from "../../src/cloud/environment.ts";
 import { apply } from "../../src/engine/apply.ts";
 import { type Plan, plan } from "../../src/engine/plan.ts";
 import type { Report } from "../../src/engine/report.ts";
+import type { AnyStep } from "../../src/engine/step.ts";
 import { createSetup, type Setup } from "../../src/project/setup.ts";
 import { validateProject } from "../../src/project/validate.ts";
 import { allSteps } from "../../src/steps/all.ts";
@@ -16,6 +17,7 @@ export interface TestProject {
   readonly setup: Setup;
   readonly cloud: Cloud;
   readonly door: DatabaseDoor;
+  steps(): AnyStep[];
   plan(): Promise<Plan>;
   init(): Promise<Report>;
   /** ARM writes that the emulator saw since the last call: `PUT /subscriptions/…`. */
@@ -34,8 +36,12 @@ function credentialOf(emulator: TestEmulator, principal: string): TokenCredentia
 export async function openTestProject(
   emulator: TestEmulator,
   file: object,
-  /** `caller`: the seeded service principal when absent, else the principal of this name or object ID. */
-  { caller, clock = systemClock }: { readonly caller?: string | undefined; readonly clock?: Clock } = {},
+  /** `caller`: the seeded service principal when absent, else the principal of this name or object ID. `credential`: instead of the caller's. */
+  {
+    caller,
+    clock = systemClock,
+    ...more
+  }: { readonly caller?: string | undefined; readonly clock?: Clock; readonly credential?: TokenCredential } = {},
 ): Promise<TestProject> {
   const setup = createSetup(
     { name: "shop", ...file },
@@ -51,7 +57,7 @@ export async function openTestProject(
       siteScheme: "http" as const,
       caPem: emulator.caPem,
     },
-    credential: caller === undefined ? emulator.credential : credentialOf(emulator, caller),
+    credential: more.credential ?? (caller === undefined ? emulator.credential : credentialOf(emulator, caller)),
     subscriptionId: emulator.endpoints.subscriptionId,
     signal,
     clock,
@@ -74,6 +80,7 @@ export async function openTestProject(
     setup,
     cloud,
     door,
+    steps: graph,
     plan: () => plan(graph()),
     init: async () => {
       const report = await apply(await plan(graph()), { clock: systemClock, signal });
