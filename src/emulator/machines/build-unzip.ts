@@ -1,8 +1,9 @@
 import { createWriteStream } from "node:fs";
 import { mkdir, realpath, symlink } from "node:fs/promises";
-import { dirname, join, resolve, sep } from "node:path";
+import { dirname, resolve, sep } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { crc32 } from "node:zlib";
 import yauzl from "yauzl";
 
 /** What is wrong with an archive, in Kudu's manner; the caller turns it into a failed deployment. */
@@ -14,7 +15,13 @@ interface UnzipLimits {
   readonly maxBytes: number;
 }
 
+/** Bytes: more than a package of 2 GB unpacks to in earnest, less than what fills a disk. */
 const LIMITS: UnzipLimits = { maxEntries: 200_000, maxBytes: 4 * 1024 ** 3 };
+/** Linux's PATH_MAX: what a link may hold. */
+const MAX_LINK_BYTES = 4_096;
+/** What Azure Files, the site's `/home`, can hold: length of a path, and folders in each other. */
+const MAX_NAME = 2_048;
+const MAX_DEPTH = 250;
 const S_IFMT = 0o170000;
 const S_IFLNK = 0o120000;
 
@@ -25,6 +32,7 @@ const S_IFLNK = 0o120000;
 export async function unzip(file: string, folder: string, signal: AbortSignal, limits = LIMITS): Promise<{ readonly entries: number }> {
   await mkdir(folder, { recursive: true });
   const root = await realpath(folder);
+  await checkSizes(file, limits, signal);
   const archive = await open(file);
   let bytesLeft = limits.maxBytes;
   let entries = 0;
@@ -32,7 +40,7 @@ export async function unzip(file: string, folder: string, signal: AbortSignal, l
     for await (const entry of archive.eachEntry()) {
       signal.throwIfAborted();
       entries += 1;
-      if (entries > limits.maxEntries) throw new BadArchive(`the archive has more than ${limits.maxEntries} entries`);
+      checkName(entry.fileName);
       const target = resolve(root, entry.fileName);
       if (target !== root && !target.startsWith(root + sep)) throw outside(entry.fileName);
       if (entry.fileName.endsWith("/")) {
@@ -45,21 +53,26 @@ export async function unzip(file: string, folder: string, signal: AbortSignal, l
       const source = await archive.openReadStreamPromise(entry);
       const mode = entry.externalFileAttributes >>> 16;
       if ((mode & S_IFMT) === S_IFLNK) {
-        const chunks: Buffer[] = [];
+        if (entry.uncompressedSize > MAX_LINK_BYTES) throw new BadArchive(`the link '${shown(entry.fileName)}' is too long`);
+        const chunks: Buffer[] = []; // never more than the entry says: yauzl looks after it
         for await (const chunk of source) chunks.push(chunk as Buffer);
+        checkSum(entry, crc32(Buffer.concat(chunks)));
         const to = Buffer.concat(chunks).toString("utf8");
         const end = resolve(parent, to);
         if (isWinding(to) || (end !== root && !end.startsWith(root + sep))) throw outside(entry.fileName);
         await symlink(to, target);
         continue;
       }
+      let sum = 0;
       const bound = new Transform({
         transform(chunk: Buffer, _encoding, done) {
           bytesLeft -= chunk.length;
+          sum = crc32(chunk, sum);
           done(bytesLeft < 0 ? new BadArchive(`the archive unpacks to more than ${limits.maxBytes} bytes`) : null, chunk);
         },
       });
       await pipeline(source, bound, createWriteStream(target, { mode: mode ? (mode & 0o777) | 0o600 : 0o644 }), { signal });
+      checkSum(entry, sum);
     }
   } catch (error) {
     if (error instanceof BadArchive || signal.aborted) throw error;
@@ -68,6 +81,36 @@ export async function unzip(file: string, folder: string, signal: AbortSignal, l
     archive.close();
   }
   return { entries };
+}
+
+function checkName(name: string): void {
+  if (name.length > MAX_NAME || name.split("/").length > MAX_DEPTH)
+    throw new BadArchive(`the name '${shown(name)}' is too long or too deep`);
+}
+
+/** Not done by yauzl. */
+function checkSum(entry: yauzl.Entry, found: number): void {
+  if (found !== entry.crc32) throw new BadArchive(`entry '${shown(entry.fileName)}' is damaged: bad CRC`);
+}
+
+/** What the directory of the archive says is known before anything is written: a bomb that tells its size costs nothing. */
+async function checkSizes(file: string, limits: UnzipLimits, signal: AbortSignal): Promise<void> {
+  const archive = await open(file);
+  let entries = 0;
+  let bytes = 0;
+  try {
+    for await (const entry of archive.eachEntry()) {
+      signal.throwIfAborted();
+      entries += 1;
+      bytes += entry.uncompressedSize;
+      if (entries > limits.maxEntries) throw new BadArchive(`the archive has more than ${limits.maxEntries} entries`);
+      if (bytes > limits.maxBytes) throw new BadArchive(`the archive unpacks to more than ${limits.maxBytes} bytes`);
+    }
+  } catch (error) {
+    throw error instanceof BadArchive || signal.aborted ? error : asBadArchive(error);
+  } finally {
+    archive.close();
+  }
 }
 
 async function open(file: string): Promise<yauzl.ZipFile> {
@@ -82,15 +125,24 @@ async function open(file: string): Promise<yauzl.ZipFile> {
 function isWinding(target: string): boolean {
   const segments = target.split("/");
   const first = segments.findIndex((segment) => segment !== "..");
-  return target.length > 4096 || (first >= 0 && segments.slice(first).includes(".."));
+  return first >= 0 && segments.slice(first).includes("..");
 }
 
 function outside(name: string): BadArchive {
-  return new BadArchive(`entry '${join("/", name).slice(1)}' leads outside of the target folder`);
+  return new BadArchive(`entry '${shown(name)}' leads outside of the target folder`);
 }
+
+function shown(name: string): string {
+  return name.length > 200 ? `${name.slice(0, 200)}…` : name;
+}
+
+/** What the file system says of names that cannot be, or cannot be beside each other: a file and a folder of one name, a link twice, … */
+const FAULTS_OF_NAMES = ["EEXIST", "EISDIR", "ELOOP", "ENAMETOOLONG", "ENOTDIR", "ENOENT", "EINVAL", "EILSEQ", "ERR_INVALID_ARG_VALUE"];
 
 /** Troubles of the disk stay what they are. */
 function asBadArchive(error: unknown): unknown {
-  if (error instanceof Error && !("code" in error && String(error.code).startsWith("E"))) return new BadArchive(error.message);
-  return error;
+  if (!(error instanceof Error)) return error;
+  const code = "code" in error ? String(error.code) : "";
+  if (FAULTS_OF_NAMES.includes(code)) return new BadArchive(`the archive has names that cannot be written: ${code}`);
+  return code.startsWith("E") ? error : new BadArchive(error.message.slice(0, 500));
 }

@@ -7,7 +7,7 @@ import { type EmulatorRequest, empty, type Handler, json, type Method, type Rout
 import { type AppLog, listLogFiles } from "../../machines/app-log.ts";
 import { pages } from "../../machines/app-pages.ts";
 import { audiences, type Platform } from "../../platform.ts";
-import { type Deployments, PackageTooBig, type ScmSubject } from "./deployments.ts";
+import { type Deployments, MAX_PACKAGE_BYTES, PackageTooBig, type ScmSubject } from "./deployments.ts";
 import { openLogStream } from "./log-stream.ts";
 import { isComplete, type Push, status } from "./model.ts";
 import { deploymentToWire, logEntryToWire } from "./wire.ts";
@@ -162,11 +162,13 @@ async function startDeployment(context: ScmContext, request: EmulatorRequest, pu
       409,
       "Run-From-Zip is set to a remote URL using WEBSITE_RUN_FROM_PACKAGE app setting. Deployment is not supported in this configuration.",
     );
+  // Told in advance, a package too big is not even taken in.
+  if (Number(request.headers.get("content-length") ?? 0) > MAX_PACKAGE_BYTES) return tooBig();
   let started: Awaited<ReturnType<Deployments["push"]>>;
   try {
     started = await context.deployments.push(push, request.stream, request.signal);
   } catch (error) {
-    if (error instanceof PackageTooBig) return text(413, "The package is larger than 2048 MB.");
+    if (error instanceof PackageTooBig) return tooBig();
     throw error;
   }
   if (!started) return text(409, LOCKED);
@@ -182,6 +184,10 @@ async function startDeployment(context: ScmContext, request: EmulatorRequest, pu
     // Misspelled as in Azure; recorded/appservice/kudu-zipdeploy-async-202.json
     Retryafter: "30",
   });
+}
+
+function tooBig(): Response {
+  return text(413, "The package is larger than 2048 MB.");
 }
 
 function logStream(context: ScmContext, request: EmulatorRequest): Response {
