@@ -1,6 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, join, resolve } from "node:path";
+import type { TokenCredential } from "@azure/core-auth";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import type { Cloud } from "../cloud/cloud.ts";
@@ -111,12 +112,13 @@ const cleanupMs = 10 * 60_000;
 
 /** Signs in and opens the adapters. */
 async function openSession(io: Io, options: GlobalOptions, project: Project): Promise<Session> {
-  const { context, cloud } = await connect(io, options);
+  const { context, cloud, signInFor } = await connect(io, options);
   const door = createDatabaseDoor({
     servers: cloud.postgresServers,
     openServersForCleanup: async () => {
       const { openCloud } = await import("../cloud/cloud.ts");
-      return (await openCloud({ ...context, signal: AbortSignal.timeout(cleanupMs) })).postgresServers;
+      const signal = AbortSignal.timeout(cleanupMs);
+      return (await openCloud({ ...context, signal, credential: await signInFor(signal) })).postgresServers;
     },
     group: project.setup.resourceGroup,
     callerId: cloud.caller.objectId,
@@ -159,15 +161,24 @@ export async function withChangingSession<T>(
   });
 }
 
-async function connect(io: Io, options: GlobalOptions): Promise<{ context: CloudContext; cloud: Cloud }> {
+interface Connection {
+  readonly context: CloudContext;
+  readonly cloud: Cloud;
+  /** The same credential for work that goes on after the run was cancelled. */
+  signInFor(signal: AbortSignal): Promise<TokenCredential>;
+}
+
+async function connect(io: Io, options: GlobalOptions): Promise<Connection> {
   const name = options.local ? "local" : (options.cloud ?? io.environment.PASSWORDLESS_PG_CLOUD ?? "public");
   const signal = io.signal;
   const [{ openCloud }, { signIn }] = await Promise.all([import("../cloud/cloud.ts"), import("../cloud/credential.ts")]);
   if (name === "local") {
     const { ensureLocal } = await import("./commands/local.ts");
     const { environment, settings, subscriptionId } = await ensureLocal(io);
-    const context = { environment, credential: await signIn(environment, settings), subscriptionId, signal, clock: systemClock };
-    return { context, cloud: await openCloud(context) };
+    const credential = await signIn(environment, settings, signal);
+    const context = { environment, credential, subscriptionId, signal, clock: systemClock };
+    const signInFor = (other: AbortSignal) => signIn(environment, settings, other, credential);
+    return { context, cloud: await openCloud(context), signInFor };
   }
   const { environments } = await import("../cloud/environment.ts");
   if (!(name in environments)) {
@@ -175,11 +186,14 @@ async function connect(io: Io, options: GlobalOptions): Promise<{ context: Cloud
   }
   const environment: Environment = environments[name as keyof typeof environments];
   const tenantId = io.environment.AZURE_TENANT_ID;
-  const credential = await signIn(environment, tenantId ? { tenantId } : {});
+  const clientId = io.environment.AZURE_CLIENT_ID; // the user-assigned identity of the machine this runs on, as for Azure's own tools
+  const settings = { ...(tenantId && { tenantId }), ...(clientId && { clientId }) };
+  const credential = await signIn(environment, settings, signal);
   const base = { environment, credential, signal, clock: systemClock };
   const subscriptionId = options.subscription ?? io.environment.AZURE_SUBSCRIPTION_ID ?? (await defaultSubscription(io, base));
   const context = { ...base, subscriptionId };
-  return { context, cloud: await openCloud(context) };
+  const signInFor = (other: AbortSignal) => signIn(environment, settings, other, credential);
+  return { context, cloud: await openCloud(context), signInFor };
 }
 
 /** The Azure CLI's default subscription, else the only one the caller has. */

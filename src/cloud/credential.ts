@@ -1,17 +1,21 @@
 import type { AccessToken, TokenCredential } from "@azure/core-auth";
+import { createDefaultHttpClient, type HttpClient } from "@azure/core-rest-pipeline";
 import { systemClock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { readClaims, type TokenClaims } from "../base/jwt.ts";
+import { parseResourceId } from "../base/resource-id.ts";
 import type { Environment } from "./environment.ts";
-import { isSignInBroken, signedOut } from "./errors.ts";
+import { cancelled, isSignInBroken, signedOut } from "./errors.ts";
+import { orCancelled, pause } from "./operations.ts";
+import { withTimeLimit } from "./time-limit.ts";
 
 /** The signed-in principal, read from the claims of its own ARM token; no Graph call. */
 export interface Caller {
   readonly objectId: string;
   readonly tenantId: string;
   /**
-   * UPN of a user. Display name of a service principal when its token has one, else
-   * its application ID: v1 tokens of service principals carry no display name, and an administrator's name may be chosen freely with the
+   * UPN of a user. Of a managed identity the name of its resource, which is its display name; of any other service principal the display
+   * name when its token has one, else its application ID: v1 tokens of service principals carry no display name, and an administrator's name may be chosen freely with the
    * object ID (inferred: only the object ID is compared at login).
    */
   readonly name: string;
@@ -31,18 +35,25 @@ export interface SignInSettings {
 /**
  * A credential for the environment; nothing is asked of the network yet. The chain: environment variables (read by @azure/identity),
  * workload identity, managed identity, Azure CLI, Azure Developer CLI; or exactly the given service principal.
+ * The signal (Ctrl-C) ends every wait for a token, and the calls under way. The tokens of a credential `like` this one are used too.
  */
-export async function signIn(environment: Environment, settings: SignInSettings): Promise<TokenCredential> {
+export async function signIn(
+  environment: Environment,
+  settings: SignInSettings,
+  signal?: AbortSignal,
+  like?: TokenCredential,
+): Promise<TokenCredential> {
   const identity = await import("@azure/identity");
   const { tenantId, clientId, clientSecret } = settings;
   const common = {
+    httpClient: boundedClient(signal),
     authorityHost: environment.authorityHost,
     ...(environment.hasOwnAuthority && { disableInstanceDiscovery: true }),
     ...(environment.caPem && { tlsOptions: { ca: environment.caPem } }),
   };
   if (clientSecret !== undefined) {
     if (!tenantId || !clientId) throw new KnownError("usage/invalid", "a client secret needs a tenant ID and a client ID beside it");
-    return remembering(new identity.ClientSecretCredential(tenantId, clientId, clientSecret, common));
+    return remembering(new identity.ClientSecretCredential(tenantId, clientId, clientSecret, common), signal, like);
   }
   const tenant = tenantId === undefined ? {} : { tenantId };
   const client = clientId === undefined ? {} : { clientId };
@@ -54,25 +65,41 @@ export async function signIn(environment: Environment, settings: SignInSettings)
     // Last: away from Azure its probe of the metadata endpoint is the slowest way to learn that it is absent.
     new identity.ManagedIdentityCredential({ ...common, ...client }),
   ];
-  return remembering(new identity.ChainedTokenCredential(...chain));
+  return remembering(new identity.ChainedTokenCredential(...chain), signal, like);
+}
+
+/** Longest time one call to the authority may take; its answers are recorded to come within a second. */
+const AUTHORITY_CALL_MS = 30_000;
+
+/** MSAL knows neither a time limit nor a way to stop a call: an authority that takes a call and never answers would hold the process. */
+function boundedClient(signal: AbortSignal | undefined): HttpClient {
+  const client = createDefaultHttpClient();
+  return {
+    sendRequest: (request) =>
+      withTimeLimit(request, AUTHORITY_CALL_MS, [signal, ownSignal(request.abortSignal)], () => client.sendRequest(request)),
+  };
+}
+
+function ownSignal(signal: unknown): AbortSignal | undefined {
+  return signal instanceof AbortSignal ? signal : undefined;
 }
 
 /** How long before its end a token is replaced; a login or a call under way must not meet an expired one. */
 const RENEW_BEFORE_MS = 5 * 60_000;
 
-const memories = new WeakMap<TokenCredential, () => void>();
+const memories = new WeakMap<TokenCredential, Map<string, AccessToken>>();
 
 /** Azure refused a token as expired before its time (a revoked one, clocks that differ): the next is asked for anew. */
 export function forgetTokens(credential: TokenCredential): void {
-  memories.get(credential)?.();
+  memories.get(credential)?.clear();
 }
 
 /**
  * Keeps one token per scope, in memory only, and asks once when several clients want it at the same time: the Azure CLI credential starts
  * a process for every request, and each SDK client would ask for itself.
  */
-export function remembering(credential: TokenCredential): TokenCredential {
-  const tokens = new Map<string, AccessToken>();
+export function remembering(credential: TokenCredential, signal?: AbortSignal, like?: TokenCredential): TokenCredential {
+  const tokens = (like && memories.get(like)) ?? new Map<string, AccessToken>();
   const pending = new Map<string, Promise<AccessToken | null>>();
   const itself: TokenCredential = {
     getToken: async (scopes, options) => {
@@ -84,13 +111,13 @@ export function remembering(credential: TokenCredential): TokenCredential {
       return ask(key, () => credential.getToken(scopes, options));
     },
   };
-  memories.set(itself, () => tokens.clear());
+  memories.set(itself, tokens);
   return itself;
 
   function ask(key: string, request: () => Promise<AccessToken | null>): Promise<AccessToken | null> {
     const asking = pending.get(key);
     if (asking) return asking;
-    const answer = tried(request)
+    const answer = tried(request, signal)
       .then((token) => {
         if (token) tokens.set(key, token);
         return token;
@@ -107,16 +134,16 @@ const SIGN_IN_MS = 3 * 60_000;
 const SIGN_IN_PAUSES_MS = [500, 2_000];
 
 /** A sign-in that breaks on its way is tried again; a refusal is not. */
-async function tried(request: () => Promise<AccessToken | null>): Promise<AccessToken | null> {
+async function tried(request: () => Promise<AccessToken | null>, signal = new AbortController().signal): Promise<AccessToken | null> {
   for (const pauseMs of SIGN_IN_PAUSES_MS) {
     try {
-      return await inTime(request());
+      return await orCancelled(signal, inTime(request()));
     } catch (error) {
-      if (!isSignInBroken(error)) throw error;
+      if (signal.aborted || !isSignInBroken(error)) throw error;
     }
-    await systemClock.sleep(pauseMs);
+    await pause(systemClock, signal, pauseMs);
   }
-  return inTime(request());
+  return orCancelled(signal, inTime(request()));
 }
 
 async function inTime(asking: Promise<AccessToken | null>): Promise<AccessToken | null> {
@@ -155,7 +182,7 @@ function callerOf(claims: TokenClaims): Caller | undefined {
   const user = claims.upn ?? claims.unique_name ?? claims.preferred_username;
   const isApplication = claims.idtyp === undefined ? user === undefined : claims.idtyp === "app";
   // A guest's unique_name is `live.com#ana@example.com` in v1 tokens: the part before `#` names the identity provider (inferred).
-  const name = isApplication ? (claims.app_displayname ?? application) : user?.replace(/^[\w.]+#(?=[^#]+@)/, "");
+  const name = isApplication ? (claims.app_displayname ?? resourceNameOf(claims) ?? application) : user?.replace(/^[\w.]+#(?=[^#]+@)/, "");
   if (!name) return undefined;
   return {
     objectId: oid,
@@ -166,13 +193,25 @@ function callerOf(claims: TokenClaims): Caller | undefined {
   };
 }
 
+/** `shop-id` of a user-assigned identity, `shop-api` or `shop-api/slots/staging` of a web app (App Service notes: that is the display name). */
+function resourceNameOf({ xms_mirid }: TokenClaims): string | undefined {
+  const name = parseResourceId(xms_mirid ?? "")
+    ?.path.slice(1)
+    .join("/");
+  return name === "" ? undefined : name;
+}
+
 /** A token for one scope. Throws `auth/signed-out`. */
 export async function accessToken(credential: TokenCredential, scope: string, signal?: AbortSignal): Promise<AccessToken> {
   let token: AccessToken | null;
   try {
     token = await credential.getToken(scope, signal ? { abortSignal: signal } : {});
   } catch (error) {
-    throw signedOut("no access token", error);
+    throw signal?.aborted
+      ? cancelled(signal)
+      : error instanceof KnownError && error.code === "cancelled"
+        ? error
+        : signedOut("no access token", error);
   }
   if (!token) throw signedOut("no access token", "the credential gave none");
   return token;

@@ -213,7 +213,7 @@ export function azureCodeOf(error: unknown): string | undefined {
 
 /** The authority was not reached, or something else answered in its place: MSAL's own codes, and Node's, which MSAL passes on in its words. */
 const NO_AUTHORITY =
-  /endpoints_resolution_error|openid_config_error|network_error|PARSE_ERROR|\bE(CONN\w+|TIMEDOUT|PIPE|AI_AGAIN|NOTFOUND|HOSTUNREACH|NETUNREACH|PROTO)\b|socket hang up|certificate|no token within/i;
+  /endpoints_resolution_error|openid_config_error|network_error|PARSE_ERROR|\bE(CONN\w+|TIMEDOUT|PIPE|AI_AGAIN|NOTFOUND|HOSTUNREACH|NETUNREACH|PROTO)\b|socket hang up|certificate|no token within|did not answer/i;
 
 /** Did the sign-in fail on its way, so that another try may succeed? Away from Azure nobody answers for managed identities: that is no failure. */
 export function isSignInBroken(error: unknown): boolean {
