@@ -14,9 +14,9 @@ export interface Caller {
   readonly objectId: string;
   readonly tenantId: string;
   /**
-   * UPN of a user. Of a managed identity the name of its resource, which is its display name; of any other service principal the display
-   * name when its token has one, else its application ID: v1 tokens of service principals carry no display name, and an administrator's name may be chosen freely with the
-   * object ID (inferred: only the object ID is compared at login).
+   * UPN of a user. Of a managed identity the name of its resource, which is its display name; of another service principal the display name
+   * when its token has one, else its application ID: v1 tokens of service principals carry no display name, and an administrator's name may
+   * be chosen freely with the object ID (inferred: only the object ID is compared at login).
    */
   readonly name: string;
   readonly type: "User" | "ServicePrincipal";

@@ -7,11 +7,29 @@ const credentialOf = (claims: Readonly<Record<string, unknown>>) => ({
   getToken: async () => ({ token: unsignedToken(claims), expiresOnTimestamp: Date.now() + 3_600_000 }),
 });
 
+const group = "/subscriptions/s/resourceGroups/rg/providers";
+const machine = { oid: "o", tid: "t", appid: "app-id", idtyp: "app" };
+
 describe("whoAmI", () => {
   it.each([
     ["a user of a v1 token", { oid: "o", tid: "t", upn: "ana@example.com" }, { name: "ana@example.com", type: "User" }],
     ["a guest", { oid: "o", tid: "t", unique_name: "live.com#ana@example.com" }, { name: "ana@example.com", type: "User" }],
     ["an application", { oid: "o", tid: "t", appid: "app-id", idtyp: "app" }, { name: "app-id", type: "ServicePrincipal" }],
+    [
+      "a machine",
+      { ...machine, xms_mirid: `${group}/Microsoft.Compute/virtualMachines/agent` },
+      { name: "agent", type: "ServicePrincipal" },
+    ],
+    [
+      "a user-assigned identity, with its group in lower case",
+      { ...machine, xms_mirid: `${group.toLowerCase()}/Microsoft.ManagedIdentity/userAssignedIdentities/deployer` },
+      { name: "deployer", type: "ServicePrincipal" },
+    ],
+    [
+      "the slot of a web app",
+      { ...machine, xms_mirid: `${group}/Microsoft.Web/sites/shop/slots/staging` },
+      { name: "shop/slots/staging", type: "ServicePrincipal" },
+    ],
     ["a named application", { oid: "o", tid: "t", appid: "a", app_displayname: "ci" }, { name: "ci", type: "ServicePrincipal" }],
   ])("knows %s", async (_who, claims, expected) => {
     expect(await whoAmI(credentialOf(claims), environments.public)).toEqual({ objectId: "o", tenantId: "t", groups: [], ...expected });
