@@ -59,6 +59,10 @@ const adviceOf: Readonly<Record<string, Advice>> = {
   SubscriptionNotRegistered: { code: "azure/denied", hint: "register the provider: `az provider register --namespace NAME --wait`" },
   ReadOnlyDisabledSubscription: { code: "azure/denied", hint: "the subscription is disabled: look at its state in the portal" },
   ScopeLocked: { code: "azure/conflict", hint: "a lock on the resource or its group forbids this: remove the lock first" },
+  FailedIdentityOperation: {
+    code: "azure/conflict",
+    hint: "an identity of the app was deleted, or a new one is not known everywhere yet: run the same command again in some minutes; a deleted one has to be taken from the app (`az webapp identity remove`)",
+  },
   ResourceGroupBeingDeleted: { code: "azure/busy", hint: "the resource group is being deleted: wait until it is gone" },
   ServerIsBusy: { code: "azure/busy", hint: "another operation holds the server: run the command again in some minutes" },
   ServerBusy: { code: "azure/busy", hint: "another operation holds the server: run the command again in some minutes" },

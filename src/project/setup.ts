@@ -140,7 +140,7 @@ function appSetup(
     access: part.access ?? "owner",
     startup: part.startup ?? detected.startup ?? "",
     health: part.health ?? detected.health ?? "",
-    ...(part.identity === undefined || part.identity === systemAssigned ? {} : { identity: part.identity }),
+    ...identityOf(part),
     role: name,
     linker: linkerNameFrom(key),
     clientType: isPython ? "python" : "nodejs",
@@ -191,6 +191,10 @@ function without<T extends object, K extends keyof T>(value: T, key: K): Omit<T,
 /** Whoever has an identity may sign in as any of its roles: apps that share one must be allowed the same. */
 function unequalSharers(apps: readonly AppSetup[], resourceGroup: string): string[] {
   const named = apps.flatMap(({ key, access, identity }) =>
+function identityOf({ identity }: AppPart): Pick<AppSetup, "identity"> {
+  return identity === undefined || identity.toLowerCase() === systemAssigned ? {} : { identity: identity.replace(/\/+$/, "") };
+}
+
     identity ? [{ key, access, identity: plainly(identity, resourceGroup) }] : [],
   );
   return named.flatMap(({ key, access, identity }, index) => {

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
   checkDatabaseName,
+  checkIdentity,
   checkResourceGroupName,
   checkServerName,
   checkSiteName,
@@ -32,6 +33,27 @@ test.each([
   ["s".repeat(61), false],
 ])("web app name %s: %s", (name, isFine) => {
   expect(checkSiteName(name) === undefined).toBe(isFine);
+});
+
+const identityId = "/subscriptions/s/resourceGroups/rg-shared/providers/Microsoft.ManagedIdentity/userAssignedIdentities";
+test.each([
+  ["shop-id", true],
+  ["0_a", true],
+  ["ab", false],
+  ["-shop", false],
+  ["shop.id", false],
+  ["i".repeat(128), true],
+  ["i".repeat(129), false],
+  [`${identityId}/shop-id`, true],
+  [`${identityId.toUpperCase()}/shop-id`, true],
+  [identityId, false],
+  [`${identityId}/shop-id/federatedIdentityCredentials/x`, false],
+  [`${identityId}/a`, false],
+  ["/subscriptions/s/resourceGroups/rg/providers/Microsoft.Web/sites/shop", false],
+  ["subscriptions/shop-id", false],
+  ["", false],
+])("identity %s: %s", (identity, isFine) => {
+  expect(checkIdentity(identity) === undefined).toBe(isFine);
 });
 
 test.each([

@@ -24,10 +24,35 @@ function problemsOf(file: unknown, environment?: string): string {
 }
 
 describe("createSetup", () => {
+  test("an identity is a name or a resource ID; an environment takes it back with system", () => {
+    const id = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/shop-id";
+    const file = {
+      name: "shop",
+      apps: { api: { identity: `${id}/` }, worker: { identity: "worker-id", runtime: "node|22-lts" } },
+      environments: { dev: { apps: { api: { identity: "System" } } } },
+    };
+    expect(setupOf(file).apps.map(({ identity }) => identity)).toEqual([id, "worker-id"]);
+    const [api, worker] = setupOf(file, "dev").apps;
+    expect([api && "identity" in api, worker?.identity]).toEqual([false, "worker-id"]);
+    expect(problemsOf({ name: "shop", apps: { api: { identity: "/subscriptions/s/shop-id" } } })).toMatch(
+      /apps\.api\.identity "\/subscriptions\/s\/shop-id": is not the resource ID/,
+    );
+  });
+
+  test("apps that share an identity must have the same access, however it is named", () => {
+    const id = "/subscriptions/s/resourceGroups/RG-shop/providers/Microsoft.ManagedIdentity/userAssignedIdentities/Shop-ID";
+    const of = (access: string) => ({
+      name: "shop",
+      apps: { api: { identity: "shop-id" }, worker: { identity: id, access, runtime: "node|22-lts" } },
+    });
+    expect(problemsOf(of("owner"))).toBe("");
+    expect(problemsOf(of("read"))).toMatch(/api \("owner"\) and worker \("read"\) share an identity/);
+  });
+
   test("only a name is needed; everything else has a default", () => {
     expect(setupOf({ name: "orders" })).toEqual({
       name: "orders",
-      owner: "orders-db-7f3a",
+      owner: "orders/orders-db-7f3a",
       location: "eastus",
       resourceGroup: "rg-orders",
       server: {
