@@ -29,7 +29,8 @@ const lastAnswers = new AsyncLocalStorage<LastAnswer>();
 /** Longest time one HTTP call may take; plan and site writes of 9 to 23 s are recorded. */
 const CALL_TIMEOUT_MS = 180_000;
 
-function retryAfterMs(header: string | undefined): number | undefined {
+/** `Retry-After` in milliseconds: it is a number of seconds or a date (RFC 9110, 10.2.3). */
+export function retryAfterMs(header: string | undefined): number | undefined {
   if (header === undefined || header === "") return undefined;
   const seconds = Number(header);
   if (Number.isFinite(seconds)) return seconds * 1000;

@@ -71,6 +71,10 @@ const adviceOf: Readonly<Record<string, Advice>> = {
     code: "azure/busy",
     hint: "the server must be running: start it, or wait until it is Ready",
   },
+  PrincipalNotFound: {
+    code: "azure/busy",
+    hint: "Entra does not know the identity everywhere yet: run the same command again in a minute",
+  },
   TooManyRequests: { code: "azure/busy", hint: "Azure throttles this subscription: wait a minute and run the command again" },
   SubscriptionRequestsThrottled: { code: "azure/busy", hint: "Azure throttles this subscription: wait a minute and run the command again" },
   TargetTypeNotSupported: { code: "azure/invalid", hint: "the target of a connection is a database, not the server" },

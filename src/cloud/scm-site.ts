@@ -10,7 +10,7 @@ import {
   type PipelineResponse,
 } from "@azure/core-rest-pipeline";
 import { KnownError } from "../base/errors.ts";
-import { USER_AGENT } from "./arm.ts";
+import { retryAfterMs, USER_AGENT } from "./arm.ts";
 import type { CloudContext } from "./connection.ts";
 import { accessToken } from "./credential.ts";
 import { cancelled, failureError, translate, withoutSecrets } from "./errors.ts";
@@ -81,6 +81,8 @@ const RESTART_PAUSE_MS = 2_000;
 const BROKEN_ANSWER_MS = 20_000;
 const WARM_UP_DEADLINE_MS = 5 * 60_000;
 const UPLOAD_TRIES = 3;
+/** A longer Retry-After is told instead of sat out. */
+const LONGEST_PAUSE_MS = 5 * 60_000;
 /** An upload that meets a running deployment waits this long for its end. */
 const BUSY_DEADLINE_MS = 15 * 60_000;
 
@@ -190,8 +192,7 @@ function refusal(what: string, status: number, body: string): KnownError {
 
 /** What the answer asks for, else a moment. */
 function pauseAfter({ headers }: PipelineResponse): number {
-  const seconds = Number(headers.get("retry-after") ?? Number.NaN);
-  return Number.isFinite(seconds) ? Math.max(seconds * 1000, RESTART_PAUSE_MS) : RESTART_PAUSE_MS;
+  return Math.max(retryAfterMs(headers.get("retry-after")) ?? 0, RESTART_PAUSE_MS);
 }
 
 /** Trouble that a restart of the SCM container brings; it passes. */
@@ -391,6 +392,7 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
         // The front end gives up before Kudu does: sending again would only meet a lock.
         const started = await startedSince(before);
         if (started) return { deploymentId: started.id };
+        if (pauseMs > LONGEST_PAUSE_MS) throw trouble;
         await pause(clock, signal, pauseMs);
       }
       throw trouble;
