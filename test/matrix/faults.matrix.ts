@@ -2,17 +2,19 @@ import { appendFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { callsOfUp, type FaultVerdict, runWithTrouble, troubles } from "./faulty.ts";
 import { takeReference } from "./interrupt.ts";
-import { openScene, type Scene } from "./scene.ts";
+import { openScenes, type Scene } from "./scene.ts";
 
 /** `PPG_MATRIX_TOGETHER=1` lets all calls of one trouble fail in the same series of runs: quicker, and a harder test of the way back. */
 const isTogether = process.env.PPG_MATRIX_TOGETHER === "1";
 const every = Number(process.env.PPG_MATRIX_EVERY ?? 1);
+/** `PPG_MATRIX_FAULTS`: only the kinds whose name this pattern fits. */
+const only = new RegExp(process.env.PPG_MATRIX_FAULTS ?? "");
 const logFile = process.env.PPG_MATRIX_LOG;
 
 test("every trouble at every call: success, or a typed error with a hint; in the end as if nothing had happened", async ({
   onTestFinished,
 }) => {
-  const scenes = await Promise.all([openScene(), openScene()]);
+  const scenes = await openScenes();
   onTestFinished(async () => {
     await Promise.all(scenes.map((scene) => scene.release()));
   });
@@ -20,6 +22,7 @@ test("every trouble at every call: success, or a typed error with a hint; in the
   const reference = await takeReference(first);
   const calls = await callsOfUp(first);
   const work = troubles
+    .filter(({ name }) => only.test(name))
     .flatMap((trouble) => {
       const befallen = calls.filter(trouble.befalls);
       return isTogether ? [{ trouble, befallen }] : befallen.map((call) => ({ trouble, befallen: [call] }));
