@@ -188,13 +188,13 @@ function without<T extends object, K extends keyof T>(value: T, key: K): Omit<T,
   return rest;
 }
 
-/** Whoever has an identity may sign in as any of its roles: apps that share one must be allowed the same. */
-function unequalSharers(apps: readonly AppSetup[], resourceGroup: string): string[] {
-  const named = apps.flatMap(({ key, access, identity }) =>
 function identityOf({ identity }: AppPart): Pick<AppSetup, "identity"> {
   return identity === undefined || identity.toLowerCase() === systemAssigned ? {} : { identity: identity.replace(/\/+$/, "") };
 }
 
+/** Whoever has an identity may sign in as any of its roles: apps that share one must be allowed the same. */
+function unequalSharers(apps: readonly AppSetup[], resourceGroup: string): string[] {
+  const named = apps.flatMap(({ key, access, identity }) =>
     identity ? [{ key, access, identity: plainly(identity, resourceGroup) }] : [],
   );
   return named.flatMap(({ key, access, identity }, index) => {
