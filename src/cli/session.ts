@@ -18,6 +18,7 @@ import type { GlobalOptions, Io } from "./io.ts";
 import { openingNotes } from "./opening-notes.ts";
 import { showError } from "./output/error.ts";
 import { withRunLock } from "./run-lock.ts";
+import { isStop, nothingChanged } from "./stop-signal.ts";
 
 /** The project a command works on, before any cloud is asked. */
 export interface Project {
@@ -46,7 +47,7 @@ export async function openProject(
     });
   }
   if (found.content === undefined) await requireFolder(found.folder);
-  const content = found.content ?? (await newFile(io, found.folder, options));
+  const content = found.content === undefined ? await newFile(io, found.folder, options) : found.content;
   const detected = await detectAll(content, found.folder);
   const setup = createSetup(content, {
     folder: found.folder,
@@ -154,11 +155,20 @@ export async function withChangingSession<T>(
   command: string,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
-  return withSession(io, options, project, (session) => {
+  let hasBegun = false;
+  const locked = (session: Session): Promise<T> => {
     const { cloud, clock, setup } = session;
     const name = [cloud.subscriptionId, setup.resourceGroup, setup.owner].join("/");
-    return withRunLock(io, { project: name, command, clock }, () => work(session));
-  });
+    return withRunLock(io, { project: name, command, clock }, () => {
+      hasBegun = true;
+      return work(session);
+    });
+  };
+  try {
+    return await withSession(io, options, project, locked);
+  } catch (error) {
+    throw !hasBegun && isStop(error, io.signal) ? nothingChanged(io.signal) : error;
+  }
 }
 
 interface Connection {

@@ -2,7 +2,7 @@ import { appendFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { KnownError } from "../base/errors.ts";
 import { type Emulator, startEmulator } from "./emulator.ts";
-import { homeFiles, prepareHome, replaceFile } from "./home.ts";
+import { homeFailure, homeFiles, prepareHome, replaceFile } from "./home.ts";
 import type { DaemonGreeting, DaemonOptions } from "./local.ts";
 import { ownStamp } from "./process-stamp.ts";
 
@@ -37,7 +37,7 @@ async function run(options: DaemonOptions): Promise<void> {
     await end(emulator, files.run, log);
   } catch (error) {
     logBug(error);
-    greet({ ready: false, error: told(error) });
+    greet({ ready: false, error: told(homeFailure(options.homeFolder, error)) });
     process.exitCode = 1;
   }
   // Nothing should be left to wait for; if something is, it must not keep a dead local Azure alive.

@@ -256,7 +256,14 @@ async function openMainPort(
     kept.set("local", { ...identity, port: listener.port });
     return { listener, identity };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EACCES") {
+      throw new KnownError("local/failed", `Local Azure may not listen on 127.0.0.1:${wantedPort}.`, {
+        hint: "choose a port above 1023, or none to get a free one",
+        cause: error,
+      });
+    }
+    if (code !== "EADDRINUSE") throw error;
     throw new KnownError("local/port-in-use", `Local Azure cannot listen on 127.0.0.1:${wantedPort}: the port is in use.`, {
       hint: "choose another port, or none to get a free one",
       cause: error,

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { KnownError } from "../base/errors.ts";
 import type { HomeFolders } from "./platform.ts";
 
 /** Every file local Azure keeps at the top of its home. */
@@ -35,10 +36,42 @@ export function homeFiles(root: string): HomeFiles {
 /** Makes the folders. The home can be passed through but not listed by others (PostgreSQL runs under its own uid); `keys` is closed. */
 export function prepareHome(root: string): HomeFolders {
   const folders = homeFolders(root);
+  makeFolder(root);
   for (const folder of Object.values(folders)) mkdirSync(folder, { recursive: true });
   for (const folder of [folders.root, folders.postgres, folders.sites, folders.cache]) chmodSync(folder, 0o711);
   chmodSync(folders.keys, 0o700);
   return folders;
+}
+
+/** With the folders above it. Not Node's own recursion, which never ends where the system makes no folders at all (below /proc). */
+function makeFolder(folder: string, isParentMade = false): void {
+  if (existsSync(folder) && statSync(folder).isDirectory()) return;
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST" && statSync(folder).isDirectory()) return; // another start made it meanwhile
+    if (code !== "ENOENT" || isParentMade) throw error;
+    makeFolder(dirname(folder));
+    makeFolder(folder, true);
+  }
+}
+
+const FILE_CALL =
+  /^(access|chmod|chown|copyfile|f?stat|lstat|fsync|ftruncate|link|mkdir|mkdtemp|open|read|rename|rm|rmdir|scandir|symlink|unlink|write)$/;
+
+/** A home that cannot be made, read or written, as the person is told of it; anything else as it is. */
+export function homeFailure(root: string, error: unknown): unknown {
+  const { code, syscall, path } = error as NodeJS.ErrnoException;
+  if (error instanceof KnownError || syscall === undefined || code === undefined || !FILE_CALL.test(syscall)) return error;
+  const hint =
+    code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG"
+      ? "make room there, or set PASSWORDLESS_PG_HOME to a folder with more space"
+      : "set PASSWORDLESS_PG_HOME to a folder of your own that can be written to";
+  return new KnownError("local/failed", `Local Azure cannot live in ${root}: ${syscall} of ${path ?? "a file"} failed with ${code}.`, {
+    hint,
+    cause: error,
+  });
 }
 
 /** Empties the home of all state and secrets. Caches and the PostgreSQL binaries stay. The daemon must be stopped. */

@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { systemClock } from "../base/clock.ts";
 import { type ErrorCode, exitCodeOf, KnownError } from "../base/errors.ts";
 import type { LocalDetails } from "./emulator.ts";
-import { homeFiles, homeFolders, prepareHome, wipeHome } from "./home.ts";
+import { homeFailure, homeFiles, homeFolders, prepareHome, wipeHome } from "./home.ts";
 import { withLock } from "./lock.ts";
 import { sweepProcesses } from "./machines/process.ts";
 import type { Pace } from "./operations.ts";
@@ -45,6 +45,10 @@ const STOP_MS = 30_000;
  * Throws `local/port-in-use`, `local/failed` (with the log's place), `cancelled`.
  */
 export async function startLocal(home: string, options: StartOptions): Promise<RunningLocal> {
+  return atHome(home, () => start(home, options));
+}
+
+async function start(home: string, options: StartOptions): Promise<RunningLocal> {
   const running = await localStatus(home);
   if (running.running) return running;
   prepareHome(home);
@@ -63,6 +67,10 @@ export async function startLocal(home: string, options: StartOptions): Promise<R
 
 /** Ends local Azure and whatever a killed one left running. Answers whether it was running. */
 export async function stopLocal(home: string): Promise<boolean> {
+  return atHome(home, () => stop(home));
+}
+
+async function stop(home: string): Promise<boolean> {
   const files = homeFiles(home);
   if (readText(files.state) === undefined) return false;
   return await withLock(files.lock, undefined, async () => {
@@ -77,7 +85,7 @@ export async function stopLocal(home: string): Promise<boolean> {
 
 /** Is there a ready daemon on this home, and how to reach it. Asks the system, not the network. */
 export async function localStatus(home: string): Promise<LocalStatus> {
-  const stamp = readStamp(home);
+  const stamp = await atHome(home, async () => readStamp(home));
   if (!stamp || !isSameProcess(stamp)) return { running: false, home };
   const { startTime: _, ...details } = stamp;
   return { running: true, ...details };
@@ -86,8 +94,19 @@ export async function localStatus(home: string): Promise<LocalStatus> {
 /** Stops local Azure and forgets every resource, database and secret. Package caches and the PostgreSQL binaries stay. */
 export async function resetLocal(home: string): Promise<void> {
   await stopLocal(home);
-  if (readText(homeFiles(home).state) === undefined) return;
-  await withLock(homeFiles(home).lock, undefined, async () => wipeHome(home));
+  await atHome(home, async () => {
+    if (readText(homeFiles(home).state) === undefined) return;
+    await withLock(homeFiles(home).lock, undefined, async () => wipeHome(home));
+  });
+}
+
+/** What the system refuses in the home becomes `local/failed`. */
+async function atHome<T>(home: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw homeFailure(home, error);
+  }
 }
 
 /** `run.json`: the daemon's process and what it told about itself. */
@@ -194,7 +213,7 @@ function readText(file: string): string | undefined {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+    if (["ENOENT", "ENOTDIR", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
     throw error;
   }
 }

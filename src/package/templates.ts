@@ -14,7 +14,8 @@ export function listTemplates(root: string): readonly string[] {
 /**
  * Copies template `name` into `folder`, which may be absent. Files that are there with the same content stay; nothing is overwritten.
  * Answers the paths that were written.
- * @throws KnownError `usage/invalid`: no such template, or files in the way (all of them are named, none is touched).
+ * @throws KnownError `usage/invalid`: no such template, or files in the way (all of them are named, none is touched);
+ * `project/unwritable`.
  */
 export function layTemplate(root: string, name: string, folder: string): readonly string[] {
   const known = listTemplates(root);
@@ -33,9 +34,16 @@ export function layTemplate(root: string, name: string, folder: string): readonl
     });
   }
   const missing = files.filter((file) => !present.includes(file));
-  for (const { from, path } of missing) {
-    mkdirSync(dirname(join(folder, path)), { recursive: true });
-    copyFileSync(from, join(folder, path));
+  try {
+    for (const { from, path } of missing) {
+      mkdirSync(dirname(join(folder, path)), { recursive: true });
+      copyFileSync(from, join(folder, path));
+    }
+  } catch (cause) {
+    throw new KnownError("project/unwritable", `the template ${name} cannot be laid into ${folder}`, {
+      cause,
+      hint: "choose a folder that you can write to, with space left",
+    });
   }
   return missing.map(({ path }) => path);
 }

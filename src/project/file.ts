@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { KnownError } from "../base/errors.ts";
 
@@ -59,15 +59,32 @@ export async function findProject(directory: string, config?: string): Promise<F
       throw new KnownError("project/missing", `project file ${path} does not exist`, { hint: "check the path given with --config" });
     return { path, folder, content: undefined };
   }
-  const text = await readFile(path, "utf8").catch((cause: unknown) => {
-    throw new KnownError("project/invalid", `project file ${path} cannot be read`, { cause });
+  const bytes = await readFile(path).catch((cause: unknown) => {
+    const isFolder = (cause as NodeJS.ErrnoException).code === "EISDIR";
+    throw new KnownError("project/invalid", isFolder ? `${path} is a folder, not a project file` : `project file ${path} cannot be read`, {
+      cause,
+      hint: isFolder ? "name the file itself, or move the folder away" : "look at the rights of the file and of the folders above it",
+    });
   });
+  return { path, folder, content: parseProject(path, bytes) };
+}
+
+/** Throws `project/invalid`. A byte order mark, as some editors write it, is no mistake. */
+function parseProject(path: string, bytes: Buffer): unknown {
+  const isUtf16 = bytes.length >= 2 && ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff));
+  if (isUtf16) throw new KnownError("project/invalid", `project file ${path} is UTF-16`, { hint: "save it as UTF-8" });
+  const text = bytes.toString("utf8").replace(/^\uFEFF/, "");
+  if (text.trim() === "") {
+    throw new KnownError("project/invalid", `project file ${path} is empty`, {
+      hint: 'write at least {"name": "shop"} into it, or remove it and run `passwordless-pg init`',
+    });
+  }
   try {
-    return { path, folder, content: JSON.parse(text) as unknown };
+    return JSON.parse(text) as unknown;
   } catch (cause) {
     throw new KnownError("project/invalid", `project file ${path} is not JSON`, {
       cause,
-      hint: "a comma too many at the end of a list is the usual reason",
+      hint: "a comma too many at the end of a list is the usual reason; comments are not allowed",
     });
   }
 }
@@ -79,6 +96,10 @@ export async function writeProject(path: string, file: ProjectFile): Promise<voi
     await writeFile(beside, `${JSON.stringify(file, undefined, 2)}\n`);
     await rename(beside, path);
   } catch (cause) {
-    throw new KnownError("project/unwritable", `project file ${path} cannot be written`, { cause });
+    await rm(beside, { force: true }).catch(() => {}); // half a file is of no use; the failure itself is what is told
+    throw new KnownError("project/unwritable", `project file ${path} cannot be written`, {
+      cause,
+      hint: "look at the space left and at the rights of its folder: the names of the resources are kept in this file",
+    });
   }
 }

@@ -8,7 +8,7 @@ import { checkDatabaseName, checkIdentity, checkResourceGroupName, checkServerNa
 /** Everything wanted, as plain data: defaults taken, names derived and checked. */
 export interface Setup {
   readonly name: string;
-  /** Value of the ownership tag on everything this project creates. */
+  /** Value of the ownership tag on everything this project creates; two projects on one server have two. */
   readonly owner: string;
   /** Short name: `eastus`. */
   readonly location: string;
@@ -66,6 +66,9 @@ const systemAssigned = "system";
 /** Name of the tag on everything this project creates; its value is `Setup.owner`. */
 export const ownerTag = "passwordless-pg";
 
+/** Begins the tag with which a project says on somebody else's server that it works there; the project's name follows. */
+export const guestTagPrefix = `${ownerTag}-`;
+
 /**
  * Checks the file against the schema and Azure's name rules and fills in every default. Pure.
  * Throws one `KnownError` "project/invalid" that lists all problems.
@@ -111,8 +114,10 @@ export function createSetup(
   problems.push(...unequalSharers(apps, resourceGroup));
   for (const name of duplicatesOf(apps.map((app) => app.name.toLowerCase()))) problems.push(`apps: two apps are named "${name}"`);
   if (problems.length > 0) throw invalid(problems);
-  return { name: merged.name, owner: server.name, location, resourceGroup, server, database, apps };
+  return { name: merged.name, owner: `${merged.name}/${server.name}`, location, resourceGroup, server, database, apps };
 }
+
+const NO_APP = "says what kind of app it is";
 
 function appSetup(
   key: string,
@@ -124,9 +129,7 @@ function appSetup(
   const detected = context.detected[key] ?? {};
   const runtime = part.runtime ?? detected.runtime;
   if (!runtime) {
-    problems.push(
-      `apps.${key}.runtime: nothing in ${part.path ?? "."} says what kind of app it is; set it, for example "python|3.12" or "node|22-lts"`,
-    );
+    problems.push(`apps.${key}.runtime: nothing in ${part.path ?? "."} ${NO_APP}; set it, for example "python|3.12" or "node|22-lts"`);
   }
   const name = part.name ?? `${project}-${key}-${context.suffix}`;
   const planSku = part.plan ?? "B1";
@@ -240,11 +243,16 @@ function describeSchemaError(error: ErrorObject): string {
   if (error.keyword === "additionalProperties") return `${where}: unknown key "${String(params.additionalProperty)}"`;
   if (error.keyword === "required") return `${where}: "${String(params.missingProperty)}" is missing`;
   if (error.keyword === "enum") return `${where}: must be one of ${(params.allowedValues as unknown[]).join(", ")}`;
+  if (error.propertyName !== undefined) return `${where}: the name "${error.propertyName}" must match ${String(params.pattern)}`;
   if (error.keyword === "pattern") return `${where}: must match ${String(params.pattern)}`;
   return `${where}: ${error.message ?? "is not as the schema says"}`;
 }
 
 function invalid(problems: readonly string[]): KnownError {
   const list = problems.map((problem) => `  - ${problem}`).join("\n");
-  return new KnownError("project/invalid", `the project file has ${problems.length} problem${problems.length === 1 ? "" : "s"}:\n${list}`);
+  return new KnownError("project/invalid", `the project file has ${problems.length} problem${problems.length === 1 ? "" : "s"}:\n${list}`, {
+    hint: problems.some((problem) => problem.includes(NO_APP))
+      ? "name the folder of your app, or begin with one of ours: `passwordless-pg init --template fastapi`"
+      : "correct passwordless-pg.json; its $schema tells an editor what each part may be",
+  });
 }

@@ -89,7 +89,10 @@ export async function reset(io: Io, options: GlobalOptions): Promise<number> {
 
 export async function logs(io: Io): Promise<number> {
   const file = join(localHome(io), "local.log");
-  const text = await readFile(file, "utf8").catch(() => undefined);
+  const text = await readFile(file, "utf8").catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ENOENT") return undefined;
+    throw new KnownError("local/failed", `${file} cannot be read`, { cause, hint: "is PASSWORDLESS_PG_HOME a folder of your own?" });
+  });
   if (text === undefined)
     throw new KnownError("local/not-running", `local Azure has written no log in ${localHome(io)}`, {
       hint: "start it: `passwordless-pg local start`",

@@ -104,7 +104,8 @@ export interface Site {
   readonly slotConfigNames: Readonly<Record<string, unknown>>;
   readonly logs: LogsConfig;
   readonly basicPublishing: { readonly scm: boolean; readonly ftp: boolean };
-  readonly publishingPassword: string;
+  /** What the password of basic publishing is made from; no secret by itself. */
+  readonly publishingSeed: string;
   /** Object ID of the system-assigned identity. */
   readonly principalId?: string;
   /** The user-assigned identities by resource ID, as they were when assigned: one that is made anew under its name is another one. */
@@ -196,8 +197,8 @@ export const defaultLogs: LogsConfig = {
   detailedErrorMessages: { enabled: false },
 };
 
-export function newPublishingPassword(): string {
-  return randomBytes(45).toString("base64url").slice(0, 60);
+export function newPublishingSeed(): string {
+  return randomBytes(16).toString("hex");
 }
 
 const STACKS: Readonly<Record<string, RegExp>> = {

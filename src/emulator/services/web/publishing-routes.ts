@@ -14,7 +14,7 @@ export type OnSite = (
  * What az looks at around a site: `az webapp create` and `az webapp show` end with the publishing profiles (seen with 2.70 and 2.91).
  * Shapes: learn.microsoft.com/rest/api/appservice/web-apps; the XML after Microsoft's published samples, not recorded.
  */
-export function publishingRoutes(on: OnSite): readonly Route[] {
+export function publishingRoutes(on: OnSite, passwordOf: (site: Site) => string): readonly Route[] {
   return [
     // What no site of local Azure can have; az lists it.
     ...["backups", "snapshots", "continuouswebjobs", "triggeredwebjobs"].map((kind) =>
@@ -22,6 +22,15 @@ export function publishingRoutes(on: OnSite): readonly Route[] {
     ),
     // A bare list in the specification, not a page of one.
     on("GET", "/virtualNetworkConnections", "specification", () => json(200, [])),
+    // Sign-in in front of an app is never on here; writing it answers 501.
+    on("POST", "/config/authsettings/list", "specification", (site) =>
+      json(200, childToWire(site, "config/authsettings", "config", { enabled: false })),
+    ),
+    ...["", "/list"].map((end) =>
+      on("GET", `/config/authsettingsV2${end}`, "specification", (site) =>
+        json(200, childToWire(site, "config/authsettingsV2", "config", { platform: { enabled: false, runtimeVersion: "~1" } })),
+      ),
+    ),
     on("POST", "/config/azurestorageaccounts/list", "specification", (site) =>
       json(200, childToWire(site, "config/azurestorageaccounts", "config", {})),
     ),
@@ -29,7 +38,7 @@ export function publishingRoutes(on: OnSite): readonly Route[] {
       "POST",
       "/publishxml",
       "documentation",
-      (site) => new Response(publishProfiles(site), { headers: { "content-type": "application/xml" } }),
+      (site) => new Response(publishProfiles(site, passwordOf(site)), { headers: { "content-type": "application/xml" } }),
     ),
     on("GET", "/hostNameBindings", "specification", (site) => json(200, { value: [hostNameBinding(site)], nextLink: null })),
     on("GET", "/sourcecontrols/web", "specification", (site) =>
@@ -60,11 +69,11 @@ function hostNameBinding(site: Site): object {
 }
 
 /** Where publishing with a password is off, Azure gives no password away (documented; the word is inferred). */
-function publishProfiles(site: Site): string {
+function publishProfiles(site: Site, password: string): string {
   const scm = `localhost:${site.ports.scm}`;
   const profile = (kind: string, method: string, url: string, isAllowed: boolean, more = ""): string =>
     `<publishProfile profileName="${site.name} - ${kind}" publishMethod="${method}" publishUrl="${url}" ${more}userName="$${site.name}" ` +
-    `userPWD="${isAllowed ? site.publishingPassword : "REDACTED"}" destinationAppUrl="http://localhost:${site.ports.app}" ` +
+    `userPWD="${isAllowed ? password : "REDACTED"}" destinationAppUrl="http://localhost:${site.ports.app}" ` +
     `SQLServerDBConnectionString="" mySQLDBConnectionString="" hostingProviderForumLink="" controlPanelLink="https://portal.azure.com" ` +
     `webSystem="WebSites"><databases /></publishProfile>`;
   const { scm: isScmAllowed, ftp: isFtpAllowed } = site.basicPublishing;

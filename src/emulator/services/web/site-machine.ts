@@ -9,6 +9,7 @@ import type { ScmSubject } from "../scm/deployments.ts";
 import { openScmSite, type ScmSite } from "../scm/service.ts";
 import type { IdentityEndpoint } from "./identity.ts";
 import type { Plan, Site } from "./model.ts";
+import { publishingPassword } from "./publishing-password.ts";
 import { displayLocation, subscriptionOf } from "./wire.ts";
 
 /** What runs for one site: its containers, front end, SCM site and log. */
@@ -85,7 +86,7 @@ export async function openSiteMachine(
   const scm = await openScmSite(platform, {
     log,
     activate,
-    subject: () => describeScm(source.site(), folder),
+    subject: () => describeScm(platform, source.site(), folder),
     ...(known.scm === undefined ? {} : { port: known.scm }),
   });
   const report = (error: unknown): void => platform.log(`site ${source.site().name}: ${String(error)}`);
@@ -154,7 +155,7 @@ function describeApp(platform: Platform, source: SiteSource, folder: string): Ap
   };
 }
 
-function describeScm(site: Site, folder: string): ScmSubject {
+function describeScm(platform: Platform, site: Site, folder: string): ScmSubject {
   return {
     siteId: site.id,
     siteName: site.name,
@@ -163,7 +164,7 @@ function describeScm(site: Site, folder: string): ScmSubject {
     folder,
     isHttpLogging: site.logs.httpLogs.fileSystem.enabled,
     isBasicAllowed: site.basicPublishing.scm,
-    publishing: { user: `$${site.name}`, password: site.publishingPassword },
+    publishing: { user: `$${site.name}`, password: publishingPassword(platform, site) },
     lastModified: site.lastModified,
   };
 }

@@ -14,11 +14,12 @@ import {
   isKnownRuntime,
   isSiteName,
   type LogsConfig,
-  newPublishingPassword,
+  newPublishingSeed,
   type Plan,
   type Site,
   type SiteConfig,
 } from "./model.ts";
+import { publishingPassword } from "./publishing-password.ts";
 import { type OnSite, publishingRoutes } from "./publishing-routes.ts";
 import { type Sites, siteFolderName } from "./sites.ts";
 import { childToWire, deploymentStatusToWire, siteToWire } from "./wire.ts";
@@ -116,9 +117,9 @@ export function siteRoutes(platform: Platform, sites: Sites): readonly Route[] {
       const { id, machine, state } = found;
       return json(200, childToWire(site, `instances/${id}`, "instances", { name: id, machineName: machine, siteInstanceName: id, state }));
     }),
-    ...configRoutes(sites, on),
+    ...configRoutes(platform, sites, on),
     ...deploymentRoutes(platform, sites, on),
-    ...publishingRoutes(on),
+    ...publishingRoutes(on, (site) => publishingPassword(platform, site)),
     on("POST", "/containerlogs", "specification", (site) => {
       const text = sites.machine(site).log.tail();
       return text === "" ? empty(204) : new Response(text, { headers: { "content-type": "application/octet-stream" } });
@@ -126,7 +127,7 @@ export function siteRoutes(platform: Platform, sites: Sites): readonly Route[] {
   ];
 }
 
-function configRoutes(sites: Sites, on: OnSite): readonly Route[] {
+function configRoutes(platform: Platform, sites: Sites, on: OnSite): readonly Route[] {
   const config = (site: Site): object =>
     childToWire(site, "config/web", "config", { ...site.config, logsDirectorySizeLimit: site.logs.httpLogs.fileSystem.retentionInMb });
   const writeConfig = (site: Site, request: EmulatorRequest): Response => {
@@ -150,13 +151,14 @@ function configRoutes(sites: Sites, on: OnSite): readonly Route[] {
     });
   const credentials = (site: Site): object => {
     const host = `localhost:${site.ports.scm}`;
+    const password = publishingPassword(platform, site);
     return childToWire(site, "publishingcredentials/$", "publishingcredentials", {
       name: null,
       publishingUserName: `$${site.name}`,
-      publishingPassword: site.publishingPassword,
+      publishingPassword: password,
       publishingPasswordHash: null,
       publishingPasswordHashSalt: null,
-      scmUri: `https://$${site.name}:${site.publishingPassword}@${host}`,
+      scmUri: `https://$${site.name}:${password}@${host}`,
     });
   };
 
@@ -275,7 +277,7 @@ async function putSite(platform: Platform, sites: Sites, request: EmulatorReques
     logs: defaultLogs,
     // On in older subscriptions, off in newer ones (recorded): a client has to look.
     basicPublishing: { scm: true, ftp: true },
-    publishingPassword: newPublishingPassword(),
+    publishingSeed: newPublishingSeed(),
     folder: siteFolderName(id, platform.clock.now()),
     ports: {},
     lastModified: new Date(platform.clock.now()).toISOString(),
