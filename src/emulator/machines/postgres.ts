@@ -244,6 +244,7 @@ function configuration(settings: Readonly<Record<string, string>>): string {
     listen_addresses: "",
     unix_socket_directories: "../run", // relative to the data folder: no home is too long for a socket address
     unix_socket_permissions: "0700",
+    dynamic_shared_memory_type: "mmap", // a file of the data folder: a killed server leaves nothing in /dev/shm
     password_encryption: "scram-sha-256",
     timezone: "UTC",
     log_timezone: "UTC",
