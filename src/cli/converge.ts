@@ -39,7 +39,10 @@ export async function look(steps: readonly AnyStep[], view: ProgressView): Promi
 
 /** 0, or the exit code of the first failure; prints each failure with its cause and hint for people. */
 export function showFailures(io: Io, report: Report): number {
-  const failures = failuresOf(report);
+  // What was cut off by Ctrl-C is no failure of its own: `endStopped` tells it.
+  const failures = failuresOf(report).filter(
+    ({ error }) => !(io.signal.aborted && error instanceof KnownError && error.code === "cancelled"),
+  );
   if (failures.length === 0) return isComplete(report) ? 0 : io.signal.aborted ? 130 : 1;
   const { red, dim } = paint(io.hasColor);
   const bugs: unknown[] = [];
@@ -52,7 +55,7 @@ export function showFailures(io: Io, report: Report): number {
     io.complain(`${red("✗")} ${name}: ${safeText(error.message, 8000)}`);
     const cause = causeText(error);
     if (cause) io.complain(`  ${dim(safeText(cause))}`);
-    if (error.hint) io.complain(`  → ${error.hint}`);
+    if (error.hint) io.complain(`  → ${safeText(error.hint)}`);
   }
   if (bugs.length > 0) throw bugs[0];
   const [first] = failures.map(({ error }) => error).filter((error) => error instanceof KnownError);

@@ -6,6 +6,7 @@ import { KnownError } from "../base/errors.ts";
 import { createIo, type GlobalOptions, type Io } from "./io.ts";
 import { showError } from "./output/error.ts";
 import { createProgram } from "./program.ts";
+import { isStop } from "./stop-signal.ts";
 
 /** Runs one command line and answers with the exit code. `argv` is the process's own, with node and script in front. */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -63,18 +64,15 @@ export async function run(argv: readonly string[]): Promise<number> {
     return code === 0 ? 1 : code;
   } catch (error) {
     if (error instanceof CommanderError) return usage(error, argv);
-    return showError(cancelled(error, cancel.signal), lastIo ?? io({ json: argv.includes("--json") }));
+    return showError(
+      isStop(error, cancel.signal) && !(error instanceof KnownError) ? cancel.signal.reason : error,
+      lastIo ?? io({ json: argv.includes("--json") }),
+    );
   } finally {
     process.off("SIGINT", onSignal);
     process.off("SIGTERM", onSignal);
     process.off("SIGHUP", onSignal);
   }
-}
-
-/** Whatever an abort looks like below (AbortError of Node, of the SDK), to the person it is Ctrl-C. */
-function cancelled(error: unknown, signal: AbortSignal): unknown {
-  if (!signal.aborted || error instanceof KnownError) return error;
-  return error instanceof Error && (error.name === "AbortError" || error === signal.reason) ? signal.reason : error;
 }
 
 function usage(error: CommanderError, argv: readonly string[]): number {

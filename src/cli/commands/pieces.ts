@@ -1,4 +1,5 @@
 import { KnownError } from "../../base/errors.ts";
+import { isComplete, type Report } from "../../engine/report.ts";
 import type { AnyStep } from "../../engine/step.ts";
 import { allSteps, siteId, stepsNamed } from "../../steps/all.ts";
 import { administratorLogin } from "../../steps/entra-administrator.ts";
@@ -6,6 +7,7 @@ import { converge, showFailures } from "../converge.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { createProgressView } from "../output/progress.ts";
 import { openProject, type Session, withChangingSession, withSession } from "../session.ts";
+import { doingsOf, endStopped } from "../stopped.ts";
 import { prepareProject } from "./prepare.ts";
 
 type Command = (io: Io, options: GlobalOptions, directory: string) => Promise<number>;
@@ -19,10 +21,18 @@ function create(...names: readonly string[]): Command {
       return await withChangingSession(io, options, project, names.join(", "), async (session) => {
         const { cloud, door, clock, setup } = session;
         const steps: AnyStep[] = stepsNamed(allSteps(setup, { cloud, door, clock, signal: io.signal }), ...names);
-        const report = await converge(io, options, session, steps, view);
-        view.close();
-        if (!report) return 1;
-        const code = showFailures(io, report);
+        let report: Report | undefined;
+        let code: number;
+        try {
+          report = await converge(io, options, session, steps, view);
+          view.close();
+          if (!report) return 1;
+          code = showFailures(io, report);
+          if (!isComplete(report)) io.signal.throwIfAborted();
+        } catch (error) {
+          view.close();
+          return endStopped(error, { io, session, doings: doingsOf(report) });
+        }
         if (io.isJson)
           io.result(JSON.stringify({ ok: code === 0, steps: report.steps.map(({ error: _error, ...step }) => step) }, undefined, 2));
         else if (code === 0) io.result("done");

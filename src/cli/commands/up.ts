@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { exitCodeOf } from "../../base/errors.ts";
-import { isComplete } from "../../engine/report.ts";
+import { isComplete, type Report } from "../../engine/report.ts";
 import type { Package } from "../../package/pack.ts";
 import type { AppSetup } from "../../project/setup.ts";
 import { allSteps } from "../../steps/all.ts";
-import { verify } from "../../steps/verify.ts";
+import { type Check, verify } from "../../steps/verify.ts";
 import { converge, showFailures } from "../converge.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { checkLine } from "../output/checks.ts";
@@ -13,6 +13,7 @@ import { resultBody } from "../output/result.ts";
 import { paint } from "../output/style.ts";
 import { packApp } from "../pack-app.ts";
 import { withChangingSession } from "../session.ts";
+import { doingsOf, endStopped } from "../stopped.ts";
 import { type NewProjectFlags, prepareProject } from "./prepare.ts";
 
 export async function up(io: Io, options: NewProjectFlags & GlobalOptions, directory: string): Promise<number> {
@@ -31,16 +32,25 @@ export async function up(io: Io, options: NewProjectFlags & GlobalOptions, direc
     return await withChangingSession(io, options, project, "up", async (session) => {
       const { cloud, door, clock, setup } = session;
       const deployments = { package: packageOf, onDetail: view.detail };
-      const report = await converge(io, options, session, allSteps(setup, { cloud, door, clock, signal: io.signal, deployments }), view);
-      if (!report) return 1;
-      if (!isComplete(report)) {
+      let report: Report | undefined;
+      let checks: readonly Check[];
+      try {
+        report = await converge(io, options, session, allSteps(setup, { cloud, door, clock, signal: io.signal, deployments }), view);
+        if (!report) return 1;
+        if (!isComplete(report)) {
+          view.close();
+          const code = showFailures(io, report);
+          io.signal.throwIfAborted();
+          if (io.isJson) io.result(JSON.stringify(resultBody(setup, cloud, report), undefined, 2));
+          return code;
+        }
+        view.begin("verify", "checking");
+        checks = await verify({ setup, cloud, door, clock, signal: io.signal, marker: `passwordless-pg verify ${randomUUID()}` });
+      } catch (error) {
         view.close();
-        const code = showFailures(io, report);
-        if (io.isJson) io.result(JSON.stringify(resultBody(setup, cloud, report), undefined, 2));
-        return code;
+        const body = report && resultBody(setup, cloud, report);
+        return endStopped(error, { io, session, command: "up", doings: doingsOf(report), ...(body ? { body } : {}) });
       }
-      view.begin("verify", "checking");
-      const checks = await verify({ setup, cloud, door, clock, signal: io.signal, marker: `passwordless-pg verify ${randomUUID()}` });
       view.close();
       for (const check of checks) io.note(checkLine(check, colors));
       const isProved = checks.every(({ ok }) => ok);
