@@ -22,7 +22,15 @@ import {
 import type { Writes } from "./operations.ts";
 import { listParameters, type Parameter } from "./parameters.ts";
 import { childNotFound, requireAccessible, requireIdle, requireServer, serverIdOf, serversOf, type Tables } from "./servers.ts";
-import { administratorToWire, capabilitiesToWire, databaseToWire, firewallRuleToWire, serverToWire, TYPE } from "./wire.ts";
+import {
+  administratorToWire,
+  capabilitiesToWire,
+  databaseToWire,
+  firewallRuleToWire,
+  oldCapabilitiesToWire,
+  serverToWire,
+  TYPE,
+} from "./wire.ts";
 
 const PROVIDER = "/subscriptions/{subscription}/providers/Microsoft.DBforPostgreSQL";
 const GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.DBforPostgreSQL/flexibleServers";
@@ -87,7 +95,7 @@ function regionRoutes({ platform, tables }: Surroundings): readonly Route[] {
     route("POST", `${PROVIDER}/checkNameAvailability`, "specification", checkName),
     route("GET", `${PROVIDER}/locations/{location}/capabilities`, "recorded", ({ params, apiVersion }) => {
       requireProviderLocation(params.location ?? "", "locations/capabilities", apiVersion);
-      return json(200, { value: [capabilitiesToWire()] });
+      return json(200, { value: [apiVersion < "2023" ? oldCapabilitiesToWire() : capabilitiesToWire()] });
     }),
     route("GET", `${SERVER}/capabilities`, "specification", (request) => {
       requireServer(platform, tables, request);

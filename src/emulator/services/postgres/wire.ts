@@ -82,6 +82,42 @@ export function pollBody(operation: Operation): object {
   return { name: id, status, startTime, ...(error ? { error } : {}) };
 }
 
+/** Shape of 2021-06-01 to 2022-12-01 (azure-mgmt-rdbms 10): versions and sizes below each edition, true and false for the switches. */
+export function oldCapabilitiesToWire(): object {
+  const supportedStorageEditions = [
+    {
+      name: "ManagedDisk",
+      supportedStorageMB: storageSteps.map((step) => ({
+        supportedIops: step.iops,
+        storageSizeMB: step.sizeGb * 1024,
+        status: "Available",
+      })),
+      status: "Available",
+    },
+  ];
+  const sizesOf = (tier: string): readonly object[] =>
+    offeredSizes.flatMap((name) => {
+      const size = computeSize(name);
+      if (size?.tier !== tier) return [];
+      const supportedMemoryPerVcoreMB = (size.memoryGb / size.vCores) * 1024;
+      return { name, vCores: size.vCores, supportedIops: size.iops, supportedMemoryPerVcoreMB, status: "Available" };
+    });
+  return {
+    zone: "none",
+    geoBackupSupported: true,
+    zoneRedundantHaSupported: true,
+    zoneRedundantHaAndGeoBackupSupported: true,
+    supportedFlexibleServerEditions: ["Burstable", "GeneralPurpose", "MemoryOptimized"].map((name) => ({
+      name,
+      supportedStorageEditions,
+      supportedServerVersions: VERSIONS.map((version) => ({ name: version, supportedVcores: sizesOf(name), status: "Available" })),
+      status: "Available",
+    })),
+    supportedHyperscaleNodeEditions: [],
+    status: "Available",
+  };
+}
+
 /** Shape of 2023-03-01-preview and later, shortened to what clients choose by. https://learn.microsoft.com/rest/api/postgresql/capabilities-by-location/list */
 export function capabilitiesToWire(): object {
   const storage = {

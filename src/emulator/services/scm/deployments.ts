@@ -1,6 +1,6 @@
 import { createWriteStream, readFileSync, writeFileSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { copyFile, cp, mkdir, realpath, rm } from "node:fs/promises";
+import { dirname, join, resolve, sep } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { StartOutcome } from "../../machines/app-host.ts";
@@ -37,6 +37,7 @@ export interface Deployments {
     push: Push,
     body: ReadableStream<Uint8Array> | null,
     signal: AbortSignal,
+    how?: PackageUse,
   ): Promise<{ readonly id: string; readonly done: Promise<Deployment> } | undefined>;
   log(id: string): readonly BuildLogEntry[] | undefined;
   /** The SCM container restarts: what is in flight dies. */
@@ -45,6 +46,14 @@ export interface Deployments {
   resume(started: Promise<StartOutcome | undefined>): void;
   /** Breaks off what is in flight and waits for its end. */
   close(): Promise<void>;
+}
+
+/** How a package is used when it is no zip that replaces all that is there. */
+export interface PackageUse {
+  /** The files of the active release stay beside the new ones. */
+  readonly keepsFiles: boolean;
+  /** The package is one file, for this place below `/home/site/wwwroot`. */
+  readonly fileName?: string;
 }
 
 /** Zip limit of App Service (azure/kudu.md 3.2). */
@@ -111,7 +120,7 @@ export function createDeployments(
     runtimeWaits.add(wait);
   };
 
-  const deploy = async (id: string, file: string, signal: AbortSignal): Promise<Deployment> => {
+  const deploy = async (id: string, file: string, signal: AbortSignal, how: PackageUse): Promise<Deployment> => {
     const site = subject();
     const log = createBuildLog(platform.clock);
     logs.set(id, log);
@@ -119,7 +128,10 @@ export function createDeployments(
     try {
       const recorded = restOf(RECORDED_BUILD_MS);
       change(id, become.building(id));
-      await buildRelease(site, folder, file, log, platform, signal, (progress) => change(id, { progress }));
+      const active = how.keepsFiles ? rows.list(`${site.siteId}/`).find(({ isActive }) => isActive) : undefined;
+      if (active) await cp(join(site.folder, "releases", active.id), folder, { recursive: true, verbatimSymlinks: true });
+      if (how.fileName !== undefined) await placeFile(file, folder, how.fileName, log);
+      else await buildRelease(site, folder, file, log, platform, signal, (progress) => change(id, { progress }));
       await platform.clock.sleep(recorded(), signal);
       signal.throwIfAborted();
       log.say("Triggering recycle (preview mode disabled).");
@@ -153,7 +165,7 @@ export function createDeployments(
       return { deployment, isTemporary };
     },
     isDeploying: () => isLocked,
-    push: async (push, body, signal) => {
+    push: async (push, body, signal, how = { keepsFiles: false }) => {
       if (isLocked) return undefined;
       isLocked = true;
       try {
@@ -163,7 +175,7 @@ export function createDeployments(
         rows.set(key(deployment.id), deployment);
         platform.store.commit();
         const abort = new AbortController();
-        const done = deploy(deployment.id, file, abort.signal).finally(() => {
+        const done = deploy(deployment.id, file, abort.signal, how).finally(() => {
           inFlight = undefined;
           isLocked = false;
         });
@@ -222,6 +234,18 @@ async function savePackage(body: ReadableStream<Uint8Array> | null, file: string
     await rm(file, { force: true });
     throw error;
   }
+}
+
+/** One file of a package (`type=static`, `type=startup`) to its place in the release. Nothing is built. */
+async function placeFile(file: string, folder: string, fileName: string, log: BuildLog): Promise<void> {
+  const target = resolve(folder, fileName);
+  if (!target.startsWith(resolve(folder) + sep)) throw new BadArchive(`'${fileName}' is outside of /home/site/wwwroot`);
+  await mkdir(dirname(target), { recursive: true });
+  const [root, parent] = await Promise.all([realpath(folder), realpath(dirname(target))]); // a link of the release may lead out of it
+  if (parent !== root && !parent.startsWith(root + sep)) throw new BadArchive(`'${fileName}' is outside of /home/site/wwwroot`);
+  await rm(target, { recursive: true, force: true });
+  await copyFile(file, target);
+  log.say(`Copying file to /home/site/wwwroot/${fileName}`);
 }
 
 /** Unpacks and builds below `folder`, with the log lines of azure/kudu.md 5.4. */

@@ -7,7 +7,7 @@ import { type EmulatorRequest, empty, type Handler, json, type Method, type Rout
 import { type AppLog, listLogFiles } from "../../machines/app-log.ts";
 import { pages } from "../../machines/app-pages.ts";
 import { audiences, type Platform } from "../../platform.ts";
-import { type Deployments, MAX_PACKAGE_BYTES, PackageTooBig, type ScmSubject } from "./deployments.ts";
+import { type Deployments, MAX_PACKAGE_BYTES, PackageTooBig, type PackageUse, type ScmSubject } from "./deployments.ts";
 import { openLogStream } from "./log-stream.ts";
 import { isComplete, type Push, status } from "./model.ts";
 import { deploymentToWire, logEntryToWire } from "./wire.ts";
@@ -150,12 +150,40 @@ function zipPush(request: EmulatorRequest): Push {
 
 function publish(context: ScmContext, request: EmulatorRequest): Response | Promise<Response> {
   const type = (request.url.searchParams.get("type") ?? "zip").toLowerCase();
-  if (type !== "zip") return text(400, `type='${type}' not recognized`);
+  const use = packageUse(type, request);
+  if (typeof use === "string") return text(400, use);
   if (request.headers.get("content-type")?.includes("json")) return text(400, "Local Azure takes the package itself, not a packageUri.");
-  return startDeployment(context, request, { deployer: "OneDeploy", author: "N/A", message: "OneDeploy" }, isTrue(request, "async"));
+  return startDeployment(context, request, { deployer: "OneDeploy", author: "N/A", message: "OneDeploy" }, isTrue(request, "async"), use);
 }
 
-async function startDeployment(context: ScmContext, request: EmulatorRequest, push: Push, isAsync: boolean): Promise<Response> {
+/** What OneDeploy does with a package of this type, or why not. Types for Java have no place on the stacks of local Azure (texts inferred). */
+function packageUse(type: string, request: EmulatorRequest): PackageUse | string {
+  const path = (parameter(request, "path") ?? "").replace(/^\/+(home\/site\/wwwroot\/+)?/i, "");
+  switch (type) {
+    case "zip":
+      return { keepsFiles: parameter(request, "clean")?.toLowerCase() === "false" };
+    case "static":
+      return path === "" ? "Path must be defined for type='static'" : { keepsFiles: true, fileName: path };
+    case "startup":
+      return { keepsFiles: true, fileName: path || "startup.sh" };
+    case "war":
+    case "jar":
+    case "ear":
+    case "lib":
+    case "script":
+      return `Local Azure does not deploy type='${type}'.`;
+    default:
+      return `type='${type}' not recognized`;
+  }
+}
+
+async function startDeployment(
+  context: ScmContext,
+  request: EmulatorRequest,
+  push: Push,
+  isAsync: boolean,
+  use?: PackageUse,
+): Promise<Response> {
   const packageFrom = context.subject().appSettings.WEBSITE_RUN_FROM_PACKAGE ?? "";
   if (/^https?:/i.test(packageFrom))
     return text(
@@ -166,7 +194,7 @@ async function startDeployment(context: ScmContext, request: EmulatorRequest, pu
   if (Number(request.headers.get("content-length") ?? 0) > MAX_PACKAGE_BYTES) return tooBig();
   let started: Awaited<ReturnType<Deployments["push"]>>;
   try {
-    started = await context.deployments.push(push, request.stream, request.signal);
+    started = await context.deployments.push(push, request.stream, request.signal, use);
   } catch (error) {
     if (error instanceof PackageTooBig) return tooBig();
     throw error;
@@ -280,9 +308,13 @@ function vfsEntry(folder: string, name: string, base: string): object | undefine
   };
 }
 
+/** A parameter of the query, whatever the case of its name. */
+function parameter(request: EmulatorRequest, name: string): string | undefined {
+  return [...request.url.searchParams].find(([key]) => key.toLowerCase() === name.toLowerCase())?.[1];
+}
+
 function isTrue(request: EmulatorRequest, name: string): boolean {
-  const entry = [...request.url.searchParams].find(([key]) => key.toLowerCase() === name.toLowerCase());
-  return entry?.[1].toLowerCase() === "true";
+  return parameter(request, name)?.toLowerCase() === "true";
 }
 
 function noDeployment(request: EmulatorRequest): Response {
