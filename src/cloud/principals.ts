@@ -106,7 +106,8 @@ export interface Principals {
   access(server: DatabaseServer, login: string, database: string, role: string): Promise<DatabaseAccess>;
   /** Makes the role's access exactly the level: gives what is missing, takes what is too much. */
   grant(server: DatabaseServer, login: string, database: string, role: string, level: AccessLevel): Promise<void>;
-  revokeAll(server: DatabaseServer, login: string, database: string, role: string): Promise<void>;
+  /** Roles that own tables, views or sequences in the database; what belongs to an extension is left out. */
+  owners(server: DatabaseServer, login: string, database: string): Promise<string[]>;
   /** Removes the role; what it owns goes to the administrator. Absent already is fine. */
   drop(server: DatabaseServer, login: string, principal: { readonly role: string; readonly databases: readonly string[] }): Promise<void>;
 }
@@ -242,19 +243,14 @@ async function inventory(session: SqlSession, role: string): Promise<Relation[]>
 }
 
 /** Is what the role was granted on it by name exactly what the level says? */
-function isExact({ kind, granted }: Relation, level: AccessLevel | "none"): boolean {
+function isExact({ kind, granted }: Relation, level: AccessLevel): boolean {
   const routineWords = level === "owner" ? ["EXECUTE"] : [];
-  const wanted = level === "none" ? [] : kind === "routine" ? routineWords : privilegesOf[level][kind === "table" ? "tables" : "sequences"];
+  const wanted = kind === "routine" ? routineWords : privilegesOf[level][kind === "table" ? "tables" : "sequences"];
   return wanted.length === granted.length && wanted.every((word) => granted.includes(word));
 }
 
 /** Takes everything in schema public from the role and gives what the level means, as the owner of the objects. */
-async function setPrivileges(
-  session: SqlSession,
-  relations: readonly Relation[],
-  role: string,
-  level: AccessLevel | "none",
-): Promise<void> {
+async function setPrivileges(session: SqlSession, relations: readonly Relation[], role: string, level: AccessLevel): Promise<void> {
   const to = quoteIdentifier(role);
   const words = { table: "TABLE", sequence: "SEQUENCE", routine: "ROUTINE" } as const;
   for (const kind of ["table", "sequence", "routine"] as const) {
@@ -262,7 +258,6 @@ async function setPrivileges(
     if (names.length === 0) continue;
     const on = `ON ${words[kind]} ${names.join(", ")}`;
     await run(session, `REVOKE ALL ${on} FROM ${to}`);
-    if (level === "none") continue;
     if (kind === "table") await run(session, `GRANT ${privilegesOf[level].tables.join(", ")} ${on} TO ${to}`);
     else if (kind === "sequence") await run(session, `GRANT ${privilegesOf[level].sequences.join(", ")} ${on} TO ${to}`);
     else if (level === "owner") await run(session, `GRANT EXECUTE ${on} TO ${to}`);
@@ -270,7 +265,7 @@ async function setPrivileges(
 }
 
 /** The objects of schema public by owner. What the role owns itself needs no grant, and what is right is not touched: it may be another's. */
-async function setAllPrivileges(session: SqlSession, role: string, level: AccessLevel | "none"): Promise<void> {
+async function setAllPrivileges(session: SqlSession, role: string, level: AccessLevel): Promise<void> {
   const wrong = (await inventory(session, role)).filter((relation) => !isExact(relation, level));
   const byOwner = new Map<string, Relation[]>();
   for (const relation of wrong) byOwner.set(relation.owner, [...(byOwner.get(relation.owner) ?? []), relation]);
@@ -352,7 +347,7 @@ async function takePowers(session: SqlSession, database: string, role: string): 
   }
 }
 
-async function setDefaultPrivileges(session: SqlSession, role: string, level: AccessLevel | "none"): Promise<void> {
+async function setDefaultPrivileges(session: SqlSession, role: string, level: AccessLevel): Promise<void> {
   await setDefaultPrivilegesFor(session, "", role, level);
   for (const creator of await creators(session)) {
     if (creator === role) continue;
@@ -362,22 +357,20 @@ async function setDefaultPrivileges(session: SqlSession, role: string, level: Ac
 }
 
 /** `forRole` says whose later tables are meant; empty for the administrator's own. */
-async function setDefaultPrivilegesFor(session: SqlSession, forRole: string, role: string, level: AccessLevel | "none"): Promise<void> {
+async function setDefaultPrivilegesFor(session: SqlSession, forRole: string, role: string, level: AccessLevel): Promise<void> {
   const to = quoteIdentifier(role);
   const alter = `ALTER DEFAULT PRIVILEGES ${forRole}IN SCHEMA public`;
   for (const kind of ["TABLES", "SEQUENCES", "FUNCTIONS"]) await run(session, `${alter} REVOKE ALL ON ${kind} FROM ${to}`);
-  if (level === "none") return;
   await run(session, `${alter} GRANT ${privilegesOf[level].tables.join(", ")} ON TABLES TO ${to}`);
   await run(session, `${alter} GRANT ${privilegesOf[level].sequences.join(", ")} ON SEQUENCES TO ${to}`);
   if (level === "owner") await run(session, `${alter} GRANT EXECUTE ON FUNCTIONS TO ${to}`);
 }
 
-async function setDatabasePrivileges(session: SqlSession, database: string, role: string, level: AccessLevel | "none"): Promise<void> {
+async function setDatabasePrivileges(session: SqlSession, database: string, role: string, level: AccessLevel): Promise<void> {
   const to = quoteIdentifier(role);
   const on = `ON DATABASE ${quoteIdentifier(database)}`;
   await run(session, `REVOKE ALL ${on} FROM ${to}`);
   await run(session, `REVOKE ALL ON SCHEMA public FROM ${to}`);
-  if (level === "none") return;
   await run(session, `GRANT ${level === "owner" ? "CONNECT, TEMPORARY" : "CONNECT"} ${on} TO ${to}`);
   await run(session, `GRANT ${level === "owner" ? "USAGE, CREATE" : "USAGE"} ON SCHEMA public TO ${to}`);
 }
@@ -721,14 +714,15 @@ export function principals({ environment, credential, signal, clock, onProgress 
         }),
       );
     },
-    revokeAll: (server, login, database, role) =>
-      inDatabase(server, login, database, (session) =>
-        transaction(session, async () => {
-          await setDatabasePrivileges(session, database, role, "none");
-          await setAllPrivileges(session, role, "none");
-          await setDefaultPrivileges(session, role, "none");
-        }),
-      ),
+    owners: (server, login, database) =>
+      inDatabase(server, login, database, async (session) => {
+        const { rows } = await session.query(
+          `SELECT DISTINCT pg_get_userbyid(c.relowner)::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
+              AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`,
+        );
+        return rows.map(({ name }) => String(name));
+      }),
     drop: (server, login, { role, databases }) =>
       inDatabase(server, login, HOME_DATABASE, async (session) => {
         const existing = await findIn(session, role);

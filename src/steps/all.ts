@@ -17,6 +17,7 @@ import { databasePrincipal } from "./database-principal.ts";
 import { deployment } from "./deployment.ts";
 import { entraAdministrator } from "./entra-administrator.ts";
 import { firewallForAddresses, firewallForAzureServices } from "./firewall.ts";
+import { guestOf } from "./guest.ts";
 import { logSettings } from "./log-settings.ts";
 import { managedIdentity } from "./managed-identity.ts";
 import { postgresServer } from "./postgres-server.ts";
@@ -45,9 +46,9 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
   const location = setup.location;
 
   const groupStep = resourceGroup({ name: group, location, tags }, cloud.resourceGroups);
-  const server = postgresServer({ ...setup.server, location, tenantId: cloud.caller.tenantId, tags }, cloud.postgresServers, {
-    group: groupStep,
-  });
+  const { tenantId, objectId } = cloud.caller;
+  const desiredServer = { ...setup.server, location, tenantId, tags, guest: guestOf(setup, objectId) };
+  const server = postgresServer(desiredServer, cloud.postgresServers, { group: groupStep });
   const administrator = entraAdministrator(
     cloud.caller,
     group,

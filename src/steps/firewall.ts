@@ -12,7 +12,7 @@ export interface Firewall {
 }
 
 /** Name of the rule that lets Azure's own traffic in: 0.0.0.0 to 0.0.0.0 by Azure's convention. */
-const azureServicesRule: FirewallRule = { name: "azure-services", start: "0.0.0.0", end: "0.0.0.0" };
+export const azureServicesRule: FirewallRule = { name: "azure-services", start: "0.0.0.0", end: "0.0.0.0" };
 
 interface FirewallContext {
   readonly group: string;

@@ -2,6 +2,7 @@ import { KnownError } from "../base/errors.ts";
 import { isInTransition, type PostgresServer, type PostgresServerChange, type PostgresServers } from "../cloud/postgres-servers.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
+import { announcement, type Guest, isUnannounced } from "./guest.ts";
 
 export interface DesiredServer {
   readonly name: string;
@@ -14,6 +15,8 @@ export interface DesiredServer {
   /** Fields the file leaves open: their values count for a new server, one that is there keeps its own. */
   readonly open: readonly ("location" | "version" | "sku" | "storageGb")[];
   readonly tags: Record<string, string>;
+  /** What this project notes on a server that is somebody else's. */
+  readonly guest: Guest;
 }
 
 /** The flexible server: Entra authentication on, password authentication off. Version, region and shrinking storage are never forced. */
@@ -35,7 +38,14 @@ export const postgresServer = (desired: DesiredServer, servers: PostgresServers,
       const change = planned.kind === "create" ? planServer(observed, desired) : planned;
       if (change.kind === "blocked") throw new KnownError("step/blocked", `flexible server: ${change.reason}`, { hint: change.hint });
       if (observed.state === "Stopped") await servers.start(group.name, desired.name);
-      const wanted = change.kind === "update" ? changeOf(change.differences, desired) : {};
+      const differences = change.kind === "update" ? change.differences : [];
+      const isNoted = !differences.some(({ field }) => field === tagField(desired));
+      // As late as can be: what is absent now is what this project is going to make.
+      const note = isNoted ? undefined : await announcement(desired.guest, group.name, observed, servers);
+      const wanted = {
+        ...changeOf(differences, desired),
+        ...(note === undefined ? {} : { tags: { ...observed.tags, [desired.guest.tag]: note } }),
+      };
       if (Object.keys(wanted).length > 0) await servers.update(group.name, desired.name, wanted);
     },
   });
@@ -78,8 +88,11 @@ function planServer(observed: PostgresServer | undefined, wanted: DesiredServer)
   differ("passwordAuth", observed.passwordAuth ? "Enabled" : "Disabled", "Disabled");
   differ("sku", observed.sku, desired.sku);
   differ("storageGb", observed.storageGb, desired.storageGb);
+  if (isUnannounced(desired.guest, observed)) differ(tagField(desired), undefined, "this project works here");
   return differences.length === 0 ? { kind: "keep" } : { kind: "update", differences };
 }
+
+const tagField = ({ guest }: DesiredServer): string => `tag ${guest.tag}`;
 
 function changeOf(differences: readonly Difference[], desired: DesiredServer): PostgresServerChange {
   const fields = new Set(differences.map(({ field }) => field));

@@ -1,10 +1,13 @@
 import { KnownError } from "../base/errors.ts";
 import { isSameId } from "../base/resource-id.ts";
 import type { Cloud } from "../cloud/cloud.ts";
+import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import { ownerTag, type Setup } from "../project/setup.ts";
 import type { DatabaseDoor } from "./database-door.ts";
 import { administratorLogin } from "./entra-administrator.ts";
+import { type Guest, guestOf, madeBy, otherGuests } from "./guest.ts";
 
+const serverType = "microsoft.dbforpostgresql/flexibleservers";
 const identityType = "microsoft.managedidentity/userassignedidentities";
 
 /** One thing that `down` would take away. */
@@ -16,6 +19,7 @@ export interface Removal {
 
 /**
  * What this project created, in the order of removal: nothing without the project's tag, and nothing that something foreign lives in.
+ * On somebody else's server: what the project noted in its tag there (`guest.ts`).
  * The resource group goes only when it carries the tag and holds nothing foreign; then it takes everything with it.
  */
 export async function planRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor): Promise<{ removals: Removal[]; kept: string[] }> {
@@ -26,7 +30,15 @@ export async function planRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor
   const isOurs = (tags: Readonly<Record<string, string>>): boolean => tags[ownerTag] === setup.owner;
   const foreign = resources.filter(({ tags }) => !isOurs(tags));
   const kept = foreign.map((resource) => `${resource.type} ${resource.name}`);
-  if (isOurs(group.tags) && foreign.length === 0) {
+  const server = resources.find(
+    (one) => one.type.toLowerCase() === serverType && one.name.toLowerCase() === setup.server.name.toLowerCase(),
+  );
+  const guest = guestOf(setup, cloud.caller.objectId);
+  const guests = server ? otherGuests(guest, server.tags) : [];
+  const isServerOurs = server !== undefined && isOurs(server.tags);
+  const serverGoes = isServerOurs && guests.length === 0;
+  if (isServerOurs && !serverGoes) kept.push(`flexible server ${server.name} (also in use by the project ${guests.join(", ")})`);
+  if (isOurs(group.tags) && foreign.length === 0 && (serverGoes || !server)) {
     const inside = resources.map((resource) => `${resource.type.split("/").pop()} ${resource.name}`).join(", ");
     return {
       removals: [
@@ -35,7 +47,7 @@ export async function planRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor
       kept: [],
     };
   }
-  if (isOurs(group.tags)) kept.push(`resource group ${name} (it holds things this project did not create)`);
+  if (isOurs(group.tags)) kept.push(`resource group ${name} (it holds things that stay)`);
 
   const has = (type: string, resource: string): boolean =>
     resources.some(
@@ -43,11 +55,10 @@ export async function planRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor
         entry.type.toLowerCase() === type.toLowerCase() && entry.name.toLowerCase() === resource.toLowerCase() && isOurs(entry.tags),
     );
   const removals: Removal[] = [];
-  const isServerOurs = has("Microsoft.DBforPostgreSQL/flexibleServers", setup.server.name);
   for (const app of setup.apps) {
     if (has("Microsoft.Web/sites", app.name)) {
       // Before the web app: its tag is what says that the role is ours, also to a second run.
-      if (!isServerOurs) removals.push(roleRemoval(setup, cloud, door, app.role));
+      if (server && !serverGoes) removals.push(roleRemoval(setup, cloud, door, app.role));
       removals.push({
         what: `web app ${app.name}`,
         why: "created by this project",
@@ -86,7 +97,14 @@ export async function planRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor
       remove: () => cloud.managedIdentities.delete(identity.id),
     });
   }
-  if (isServerOurs) {
+  if (server && !isServerOurs && server.tags[guest.tag] !== undefined) {
+    const before = setup.apps.filter(({ name: app }) => !has("Microsoft.Web/sites", app)).map(({ role }) => role);
+    if (before.length > 0) kept.push(`database role ${before.join(", ")} (this project did not create the web app)`);
+    const found = await guestRemovals({ setup, cloud, door, guest, isAlone: guests.length === 0 }, server.tags[guest.tag]);
+    removals.push(...found.removals);
+    kept.push(...found.kept);
+  }
+  if (serverGoes) {
     removals.push({
       what: `flexible server ${setup.server.name}`,
       why: "created by this project, with all its databases",
@@ -94,6 +112,87 @@ export async function planRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor
     });
   }
   return { removals, kept };
+}
+
+interface GuestContext {
+  readonly setup: Setup;
+  readonly cloud: Cloud;
+  readonly door: DatabaseDoor;
+  readonly guest: Guest;
+  /** No other project of this tool says that it works on the server. */
+  readonly isAlone: boolean;
+}
+
+/** What the project made on somebody else's server, by its note there. The note goes last: a second run goes on from it. */
+async function guestRemovals(
+  context: GuestContext,
+  note: string | undefined,
+): Promise<{ readonly removals: readonly Removal[]; readonly kept: readonly string[] }> {
+  const { setup, cloud, guest, isAlone } = context;
+  const { resourceGroup: group } = setup;
+  const server = await cloud.postgresServers.get(group, setup.server.name);
+  if (!server) return { removals: [], kept: [] };
+  const { name } = server;
+  const { administrator, rule, database } = madeBy(note);
+  const removals: Removal[] = [];
+  const kept: string[] = [];
+  const isThere = database !== undefined && (await cloud.postgresServers.getDatabase(group, name, database)) !== undefined;
+  const strangers = isThere ? await strangersIn(context, server, database) : "";
+  if (isThere && strangers !== "") kept.push(`database ${database} of the server ${name} (${strangers})`);
+  if (isThere && strangers === "") {
+    removals.push({
+      what: `database ${database}`,
+      why: `created by this project on the server ${name}, with all that is in it`,
+      remove: () => cloud.postgresServers.deleteDatabase(group, name, database),
+    });
+  }
+  const shared = "(other projects of this tool work on the server)";
+  const az = `az postgres flexible-server`;
+  const rules = rule === undefined ? [] : await cloud.postgresServers.listFirewallRules(group, name);
+  if (rule !== undefined && rules.some((one) => one.name === rule)) {
+    if (!isAlone) kept.push(`firewall rule ${rule} ${shared}: \`${az} firewall-rule delete -g ${group} -n ${name} --rule-name ${rule}\``);
+    else {
+      removals.push({
+        what: `firewall rule ${rule}`,
+        why: `created by this project on the server ${name}`,
+        remove: () => cloud.postgresServers.deleteFirewallRule(group, name, rule),
+      });
+    }
+  }
+  const entry = (administrator === undefined ? [] : await cloud.postgresServers.listAdministrators(group, name)).find(
+    ({ objectId }) => objectId === administrator,
+  );
+  if (entry && !isAlone) {
+    kept.push(`administrator ${entry.name} ${shared}: \`${az} microsoft-entra-admin delete -g ${group} -s ${name} -i ${entry.objectId}\``);
+  } else if (entry) {
+    removals.push({
+      what: `administrator ${entry.name}`,
+      why: `added by this project to the server ${name}`,
+      remove: () => cloud.postgresServers.deleteAdministrator(group, name, entry.objectId),
+    });
+  }
+  removals.push({
+    what: `tag ${guest.tag}`,
+    why: `this project's note on the server ${name}`,
+    remove: async () => {
+      const { [guest.tag]: _note, ...tags } = (await cloud.postgresServers.get(group, name))?.tags ?? {};
+      await tolerant(cloud.postgresServers.update(group, name, { tags }).then(() => {}));
+    },
+  });
+  return { removals, kept };
+}
+
+/** Why the database must stay: tables of others are in it, or nobody could look. Empty: it holds nothing but the project's. */
+async function strangersIn({ setup, cloud, door }: GuestContext, server: PostgresServer, database: string): Promise<string> {
+  try {
+    const login = await administratorLogin({ cloud, door, group: setup.resourceGroup }, server);
+    const owners = await door.through(server, () => cloud.principals.owners(server, login, database));
+    const others = owners.filter((owner) => owner !== login && !setup.apps.some(({ role }) => role === owner));
+    return others.length === 0 ? "" : `${others.join(", ")} has tables in it`;
+  } catch (error) {
+    if (!(error instanceof KnownError) || error.code === "cancelled") throw error;
+    return `what is in it could not be looked at: ${error.message}`;
+  }
 }
 
 /** The role of an app on somebody else's server: what it owns goes to the administrator. */

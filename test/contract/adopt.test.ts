@@ -63,7 +63,9 @@ describe.sequential("a group that others filled", () => {
     await fillByHand(emulator, project);
     const planned = (await project.plan()).steps.filter(({ change }) => change.kind !== "keep");
     const said = Object.fromEntries(planned.map(({ step, change }) => [step.name, `${change.kind} ${describeChange(change)}`]));
-    expect(said["flexible server"]).toBe("update passwordAuth: Enabled → Disabled");
+    expect(said["flexible server"]).toBe(
+      "update passwordAuth: Enabled → Disabled, tag passwordless-pg-shop: (none) → this project works here",
+    );
     expect(said["web app api"]).toBe("update identity: None → SystemAssigned, httpsOnly: false → true");
     expect(said["App Service plan api"]).toBeUndefined();
     expect(said["resource group"]).toBeUndefined();
@@ -93,11 +95,6 @@ describe.sequential("a group that others filled", () => {
     expect((await project.plan()).steps.filter(({ change }) => change.kind !== "keep")).toEqual([]);
   });
 
-  test("down would take away nothing that others made", async ({ emulator }) => {
-    const { setup, cloud, door } = await openTestProject(emulator, file);
-    expect((await planRemoval(setup, cloud, door)).removals.map(({ what }) => what)).toEqual([]);
-  });
-
   test("what the file names is asked for, never forced: another version is blocked, another size is shown", async ({ emulator }) => {
     const asked = { ...file, server: { name: "their-db", version: "15" } };
     const step = (await (await openTestProject(emulator, asked)).plan()).steps.find(({ step }) => step.name === "flexible server");
@@ -115,5 +112,72 @@ describe.sequential("a group that others filled", () => {
     expect(
       report.steps.filter(({ outcome }) => outcome !== "kept").map(({ name, outcome, reason }) => `${name} ${outcome} ${reason}`),
     ).toEqual(["flexible server updated state: Stopped → Ready"]);
+  });
+
+  test("a second project on the server is a guest: its down leaves the server, and the first one's waits for it", async ({ emulator }) => {
+    const project = (name: string) => ({
+      name,
+      resourceGroup: "rg-two",
+      server: { name: "two-db" },
+      apps: { api: { name: `${name}-api`, runtime: "python|3.12" } },
+    });
+    const first = await openTestProject(emulator, project("first"));
+    await first.init();
+    const second = await openTestProject(emulator, project("second"));
+    await second.init();
+    const down = async ({ setup, cloud, door }: TestProject) => planRemoval(setup, cloud, door);
+    const { removals } = await down(second);
+    expect(removals.map(({ what }) => what)).toEqual([
+      "database role second-api",
+      "web app second-api",
+      "App Service plan second-api-plan",
+      "database second",
+      "tag passwordless-pg-second",
+    ]);
+    const waiting = await down(first);
+    expect(waiting.removals.map(({ what }) => what)).toEqual([
+      "database role first-api",
+      "web app first-api",
+      "App Service plan first-api-plan",
+    ]);
+    expect(waiting.kept.join("; ")).toContain("flexible server two-db (also in use by the project second)");
+    // A table of somebody else in the second project's database keeps it.
+    await databasesOf(emulator, second).run(
+      "second",
+      "CREATE ROLE stranger",
+      "GRANT stranger TO CURRENT_USER",
+      "CREATE TABLE theirs (id int)",
+    );
+    await databasesOf(emulator, second).run("second", "GRANT CREATE ON SCHEMA public TO stranger", "ALTER TABLE theirs OWNER TO stranger");
+    expect((await down(second)).kept).toContain("database second of the server two-db (stranger has tables in it)");
+    await databasesOf(emulator, second).run("second", "DROP TABLE theirs");
+    for (const { remove } of (await down(second)).removals) await remove();
+    await second.door.close();
+    expect((await down(second)).removals).toEqual([]);
+    expect((await down(first)).removals.map(({ what }) => what)).toEqual(["resource group rg-two"]);
+  });
+
+  test("down leaves the server as it was before the project came", async ({ emulator }) => {
+    const { setup, cloud, door } = await openTestProject(emulator, file);
+    const server = async () => cloud.postgresServers.get(group, "their-db");
+    expect((await server())?.tags).toEqual({
+      team: "ledger",
+      "passwordless-pg-shop": `made administrator=${cloud.caller.objectId} rule=azure-services database=ledger`,
+    });
+    const { removals, kept } = await planRemoval(setup, cloud, door);
+    expect(removals.map(({ what }) => what)).toEqual([
+      "database ledger",
+      "firewall rule azure-services",
+      `administrator ${cloud.caller.name}`,
+      "tag passwordless-pg-shop",
+    ]);
+    expect(kept).toContain("database role their-api (this project did not create the web app)");
+    for (const { remove } of removals) await remove();
+    await door.close();
+    expect((await server())?.tags).toEqual({ team: "ledger" });
+    expect(await cloud.postgresServers.getDatabase(group, "their-db", "ledger")).toBeUndefined();
+    expect(await cloud.postgresServers.listAdministrators(group, "their-db")).toEqual([]);
+    expect((await cloud.postgresServers.listFirewallRules(group, "their-db")).map(({ name }) => name)).toEqual(["office"]);
+    expect((await planRemoval(setup, cloud, door)).removals).toEqual([]);
   });
 });

@@ -1,0 +1,76 @@
+import type { FirewallRule, PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
+import { guestTagPrefix, ownerTag, type Setup } from "../project/setup.ts";
+import { azureServicesRule } from "./firewall.ts";
+
+/**
+ * What a project notes on a server that is not its own: in one tag, written before it makes anything there, what it is going to make.
+ * `down` takes away exactly that. Without this tag nothing on such a server counts as the project's.
+ */
+export interface Guest {
+  /** Name of the tag, `passwordless-pg-NAME`. */
+  readonly tag: string;
+  readonly owner: string;
+  readonly database: string;
+  readonly administratorId: string;
+  /** The rule the project wants by name; those for single addresses are not noted, they would not fit into a tag. */
+  readonly rule: FirewallRule | undefined;
+}
+
+export function guestOf(setup: Setup, administratorId: string): Guest {
+  return {
+    tag: `${guestTagPrefix}${setup.name}`,
+    owner: setup.owner,
+    database: setup.database,
+    administratorId,
+    rule: setup.server.firewall === "azure-services" ? azureServicesRule : undefined,
+  };
+}
+
+/** The server is somebody else's, and this project has not said yet that it works there. */
+export function isUnannounced({ tag, owner }: Guest, { tags }: PostgresServer): boolean {
+  return tags[ownerTag] !== owner && tags[tag] === undefined;
+}
+
+/** Value of the tag: what is not there now, and so will be the project's. Azure takes 256 characters. */
+export async function announcement(
+  { database, administratorId, rule }: Guest,
+  group: string,
+  { name }: PostgresServer,
+  servers: PostgresServers,
+): Promise<string> {
+  const [found, administrators, rules] = await Promise.all([
+    servers.getDatabase(group, name, database),
+    servers.listAdministrators(group, name),
+    servers.listFirewallRules(group, name),
+  ]);
+  const isAdministrator = administrators.some(({ objectId }) => objectId.toLowerCase() === administratorId.toLowerCase());
+  const words = [
+    !isAdministrator && `administrator=${administratorId}`,
+    rule && !rules.some(({ start, end }) => start === rule.start && end === rule.end) && `rule=${rule.name}`,
+    !found && `database=${encodeURIComponent(database)}`,
+  ].filter((word) => typeof word === "string");
+  const value = ["made", ...words].join(" ");
+  return value.length <= 256 ? value : value.slice(0, value.lastIndexOf(" "));
+}
+
+/** What the tag says the project has made; `undefined` for what it has not. */
+export function madeBy(value: string | undefined): { readonly administrator?: string; readonly rule?: string; readonly database?: string } {
+  const pairs = (value ?? "").matchAll(/\b(administrator|rule|database)=(\S+)/g);
+  return Object.fromEntries([...pairs].map(([, kind, name = ""]) => [kind, decoded(name)]));
+}
+
+/** A tag can be changed by hand. */
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
+
+/** Names of the other projects that have said that they work on this server. */
+export function otherGuests({ tag }: Pick<Guest, "tag">, tags: Readonly<Record<string, string>>): string[] {
+  return Object.keys(tags)
+    .filter((name) => name.startsWith(guestTagPrefix) && name !== tag)
+    .map((name) => name.slice(guestTagPrefix.length));
+}
