@@ -23,17 +23,50 @@ export interface TokenClaims {
   readonly ver?: string;
 }
 
+const TEXTS = [
+  "aud",
+  "iss",
+  "oid",
+  "tid",
+  "appid",
+  "azp",
+  "idtyp",
+  "upn",
+  "unique_name",
+  "preferred_username",
+  "name",
+  "app_displayname",
+  "xms_mirid",
+  "ver",
+] as const satisfies readonly (keyof TokenClaims)[];
+const NUMBERS = ["exp", "nbf", "iat"] as const satisfies readonly (keyof TokenClaims)[];
+
+/** Far more than Entra makes one; PostgreSQL takes as much for a password. */
+const MAX_TOKEN = 65_535;
+
 /**
  * Reads the claims of a JWT *without checking its signature*: only for tokens that this process got itself over TLS.
- * `undefined` when the text is not a JWT.
+ * `undefined` when the text is not a JWT. A claim that has not the type it should have is left out.
  */
 export function readClaims(token: string): TokenClaims | undefined {
+  if (token.length > MAX_TOKEN) return undefined;
   const parts = token.split(".");
   if (parts.length !== 3 || !parts[1]) return undefined;
   try {
     const claims: unknown = JSON.parse(Buffer.from(parts[1], "base64url").toString("utf8"));
-    return typeof claims === "object" && claims !== null && !Array.isArray(claims) ? (claims as TokenClaims) : undefined;
+    return typeof claims === "object" && claims !== null && !Array.isArray(claims) ? ofRightTypes(claims) : undefined;
   } catch {
     return undefined;
   }
+}
+
+function ofRightTypes(claims: object): TokenClaims {
+  const given = new Map<string, unknown>(Object.entries(claims));
+  const texts = TEXTS.filter((name) => typeof given.get(name) === "string");
+  const numbers = NUMBERS.filter((name) => Number.isFinite(given.get(name)));
+  const groups = given.get("groups");
+  return Object.fromEntries([
+    ...[...texts, ...numbers].map((name) => [name, given.get(name)]),
+    ...(Array.isArray(groups) ? [["groups", groups.filter((id) => typeof id === "string")]] : []),
+  ]) as TokenClaims;
 }

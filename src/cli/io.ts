@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline/promises";
 import type { Readable } from "node:stream";
 import { KnownError } from "../base/errors.ts";
+import { escapeControls } from "../base/json.ts";
 import { redact } from "../base/secrets.ts";
 
 /** Options that every command knows. */
@@ -85,6 +86,7 @@ export function createIo(
       lines.close();
     }
   };
+  const printable = (text: string): string => (isJson ? escapeControls(text) : text);
   return {
     environment,
     directory: context.directory,
@@ -105,8 +107,8 @@ export function createIo(
         context.interrupts.areHeld = false;
       }
     },
-    result: (text) => void streams.stdout.write(`${redact(text)}\n`),
-    verbatim: (text) => void streams.stdout.write(`${text}\n`),
+    result: (text) => void streams.stdout.write(`${printable(redact(text))}\n`),
+    verbatim: (text) => void streams.stdout.write(`${printable(text)}\n`),
     note: (text) => void (isQuiet || streams.stderr.write(`${redact(text)}\n`)),
     complain: (text) => void streams.stderr.write(`${redact(text)}\n`),
     confirm: async (text, flag) => {

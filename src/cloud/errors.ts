@@ -165,12 +165,17 @@ export function parseFailure(status: number | undefined, body: string | undefine
   if (code === undefined) return undefined;
   const message = text(error.message) ?? text(error.Message) ?? code;
   const extendedCode = extendedCodeOf(error);
-  return { status, code: withoutSecrets(code), message: withoutSecrets(message), ...(extendedCode && { extendedCode }) };
+  return { status, code: withoutSecrets(code.slice(0, MAX_CODE)), message: withoutSecrets(message), ...(extendedCode && { extendedCode }) };
 }
 
-/** Cuts what may be a token, a password or a signature out of words that came from outside. */
+/** Longer than any refusal that was met with; a page of a proxy is cut here. */
+const MAX_WORDS = 8_000;
+const MAX_CODE = 200;
+
+/** Cuts what may be a token, a password or a signature out of words that came from outside, and what is too long. */
 export function withoutSecrets(words: string): string {
-  return redact(words).replace(/(https?:\/\/[^\s?"']+)\?[^\s"']*/g, "$1?…");
+  const bounded = words.length > MAX_WORDS ? `${words.slice(0, MAX_WORDS)}…` : words;
+  return redact(bounded).replace(/https?:\/\/[^\s"']+/g, (url) => (url.includes("?") ? `${url.slice(0, url.indexOf("?"))}?…` : url));
 }
 
 const UNREACHABLE = new Set([

@@ -1,3 +1,4 @@
+import { isDeeperThan } from "../base/json.ts";
 import { detectLevel, type LogLevel, type LogRecord, levelNamed } from "./log-record.ts";
 
 /** Where a line comes from. */
@@ -30,6 +31,8 @@ interface Held {
 type Shape = "plain" | "traceback" | "excerpt" | "finished";
 
 const MAX_CHARACTERS = 256 * 1024;
+/** Of a structured line. Deeper ones could not be written again by JSON.stringify. */
+const MAX_DEPTH = 100;
 const STAMP = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z)(?: |$)/;
 const TRACEBACK = /^Traceback \(most recent call last\):/;
 const CHAIN = /^(?:During handling of the above exception|The above exception was the direct cause)/;
@@ -140,6 +143,7 @@ function readStructured(text: string): Structured | undefined {
   } catch {
     return undefined;
   }
+  if (text.length > 2 * MAX_DEPTH && isDeeperThan(value, MAX_DEPTH)) return undefined; // kept as the text it is
   const entries = new Map(Object.entries(value as Record<string, unknown>));
   const take = (...names: readonly string[]): unknown => {
     const name = names.find((one) => entries.has(one));

@@ -125,3 +125,10 @@ test("ends a record that would never end", () => {
   expect(found.length).toBeGreaterThan(1);
   expect(found.map(({ message }) => message.split("\n").length).reduce((sum, one) => sum + one, 0)).toBe(20_000);
 });
+
+test("a structured line too deep to be written again is kept as text", () => {
+  const deep = `{"message":"m","a":${'{"a":'.repeat(10_000)}1${"}".repeat(10_000)}}`;
+  const [record] = records([deep]);
+  expect(record?.message).toBe(deep);
+  expect(JSON.stringify(record)).toContain("message");
+});

@@ -4,7 +4,7 @@ import { type Paint, safeText } from "./style.ts";
 export function checkLine(check: Check, colors: Paint): string {
   const head = `${check.ok ? colors.green("✓") : colors.red("✗")} ${check.name}  ${colors.dim(safeText(check.detail, 500).replaceAll("\n", " "))}`;
   const meaning = check.ok || !check.meaning ? "" : `\n  ${check.meaning}`;
-  return check.ok || !check.hint ? head : `${head}${meaning}\n  → ${check.hint}`;
+  return check.ok || !check.hint ? head : `${head}${meaning}\n  → ${safeText(check.hint)}`;
 }
 
 export function checksBody(checks: readonly Check[]): object {

@@ -33,7 +33,7 @@ export function showError(error: unknown, io: Io): number {
   if (io.isJson) io.result(JSON.stringify(errorBody(error), undefined, 2));
   if (!(error instanceof KnownError)) {
     const details = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    io.complain(`${red("✗")} this is a bug in passwordless-pg\n${details}`);
+    io.complain(`${red("✗")} this is a bug in passwordless-pg\n${safeText(details, 8000)}`);
     return 1;
   }
   if (!io.isJson) {
@@ -44,7 +44,7 @@ export function showError(error: unknown, io: Io): number {
       const cause = causeText(error);
       if (cause) io.complain(`  ${dim(safeText(cause).replaceAll("\n", "\n  "))}`);
     }
-    if (error.hint) io.complain(`  → ${error.hint}`);
+    if (error.hint) io.complain(`  → ${safeText(error.hint)}`);
   }
   return exitCodeOf[error.code satisfies ErrorCode];
 }

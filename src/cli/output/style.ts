@@ -1,4 +1,5 @@
 import { redact } from "../../base/secrets.ts";
+import { terminalText } from "../../logs/terminal-text.ts";
 
 /** Colours for people; plain text where colours are off. */
 export interface Paint {
@@ -25,10 +26,8 @@ export function duration(ms: number): string {
   return `${Math.floor(ms / 60_000)} min ${String(Math.floor((ms % 60_000) / 1000)).padStart(2, "0")} s`;
 }
 
-/** Text from outside (server messages, names) for a terminal: no secrets, no control characters, bounded. */
+/** Text from outside (server messages, names) for a terminal: no secrets, no control characters, no marks that turn its direction, bounded. */
 export function safeText(text: string, limit = 2000): string {
-  const safe = redact(text);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
-  const plain = safe.replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, "").replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
+  const plain = terminalText(redact(text.slice(0, limit * 4)));
   return plain.length > limit ? `${plain.slice(0, limit)}…` : plain;
 }

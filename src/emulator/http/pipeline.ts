@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Clock } from "../../base/clock.ts";
+import { isDeeperThan } from "../../base/json.ts";
 import { readClaims } from "../../base/jwt.ts";
 import type { Operations } from "../operations.ts";
 import type { Store } from "../store.ts";
@@ -153,11 +154,6 @@ async function readJson(incoming: Incoming): Promise<unknown> {
   }
   if (isDeeperThan(body, JSON_LIMIT_DEPTH)) throw invalid(`The reader's MaxDepth of ${JSON_LIMIT_DEPTH} has been exceeded.`);
   return body;
-}
-
-function isDeeperThan(value: unknown, levels: number): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  return levels === 0 || Object.values(value).some((member) => isDeeperThan(member, levels - 1));
 }
 
 function withHeaders(response: Response, extra: Record<string, string>): Response {
