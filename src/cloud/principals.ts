@@ -534,6 +534,13 @@ async function ownsAnything(session: SqlSession, role: string): Promise<boolean>
   return rows.length > 0;
 }
 
+/** A session outlives its role, without any right: an app's pool would be refused for as long as it keeps such connections. */
+async function endSessions(session: SqlSession, role: string): Promise<void> {
+  await transaction(session, () =>
+    asMemberOf(session, role, () => session.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", [role])),
+  );
+}
+
 /** Databases that hold objects or grants of the role, with those that were named and exist. */
 async function databasesOf(session: SqlSession, role: string, named: readonly string[]): Promise<string[]> {
   const { rows } = await session.query(
@@ -682,6 +689,7 @@ export function principals({ environment, credential, signal, clock, onProgress 
           }
           if (!isHolderThere) await run(session, `CREATE ROLE ${quoteIdentifier(holder)} NOLOGIN`);
           await handOver(server, login, await databasesOf(session, role, databases), { from: role, to: holder, keepsGrants: true });
+          await endSessions(session, role);
           await run(session, `DROP ROLE ${quoteIdentifier(role)}`);
         }
         const created = await createIn(session, role, objectId);

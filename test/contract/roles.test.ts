@@ -274,6 +274,29 @@ describe.sequential("roles of the apps, probed on the real server", () => {
     await databases.run("other", `DROP TABLE owned_elsewhere`, `REVOKE CREATE ON SCHEMA public FROM ${to}`);
   });
 
+  test("sessions of a role that is made anew end: they would go on without any right, for as long as the app's pool keeps them", async ({
+    emulator,
+  }) => {
+    const project = await (shared as Promise<TestProject>);
+    const { cloud, setup } = project;
+    const databases = databasesOf(emulator, project);
+    const role = roleOf(project, "worker");
+    const identity = await identityOf(project, "worker");
+    const other = emulator.platform.directory.createManagedIdentity("/drift", "drift");
+    const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
+    if (!server) throw new Error("no server");
+    const repair = (objectId: string) => cloud.principals.repair(server, cloud.caller.name, { role, objectId, databases: ["shop"] });
+    await repair(other.objectId); // somebody has given the role to another identity
+    await databases.as({ role, principal: other.objectId, database: "shop" }, async (session) => {
+      await repair(identity);
+      expect(await attempt(session, "SELECT * FROM things")).toBe("database/unreachable");
+    });
+    const again = { role, principal: identity, database: "shop" };
+    expect(await databases.as(again, (session) => attempt(session, "SELECT * FROM things"))).toBe("done");
+    emulator.platform.directory.remove(other.objectId);
+    expect((await project.init()).steps.filter(({ outcome }) => outcome !== "kept")).toEqual([]);
+  });
+
   test("a role of the wrong type is made anew; a password role and an administrator of the name are left alone", async ({ emulator }) => {
     const project = await (shared as Promise<TestProject>);
     const { cloud, setup } = project;
