@@ -29,7 +29,10 @@ export interface Scene {
   /** Resource ID of the project's group, as it stands in a URL. */
   readonly group: string;
   readonly names: Names;
+  /** With `--json`. */
   run(...args: readonly string[]): Run;
+  /** As a person runs it. */
+  runInWords(...args: readonly string[]): Run;
   /** What happens at each point until the next call; by default nothing. */
   onPoint(react: OnTraffic | undefined): void;
   /** Forgets everything the project made: the next run starts from nothing. */
@@ -120,6 +123,16 @@ export async function openScene(kind: SceneKind = "plain"): Promise<Scene> {
   writeFileSync(join(homeFolder, "run.json"), JSON.stringify({ ...ownStamp(), ...emulator.status }), { mode: 0o600 });
 
   const running = new Set<ChildProcess>();
+  const start = (...args: readonly string[]): Run => {
+    const startedAt = Date.now();
+    const child = spawn(process.execPath, [main, ...args, "--local", "--yes", project], {
+      cwd: root,
+      env: { PATH: process.env.PATH ?? "", HOME: root, PASSWORDLESS_PG_HOME: homeFolder },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    running.add(child);
+    return { child, ended: endOf(child, startedAt).finally(() => running.delete(child)) };
+  };
   const group = `${emulator.subscription}/resourceGroups/${encodeURIComponent(file.resourceGroup)}`;
   const groupUrl = `${group}?api-version=2021-04-01`;
   return {
@@ -132,16 +145,8 @@ export async function openScene(kind: SceneKind = "plain"): Promise<Scene> {
       database: file.database,
       sites: Object.values(file.apps).map(({ name }) => name),
     },
-    run: (...args) => {
-      const startedAt = Date.now();
-      const child = spawn(process.execPath, [main, ...args, "--local", "--yes", "--json", project], {
-        cwd: root,
-        env: { PATH: process.env.PATH ?? "", HOME: root, PASSWORDLESS_PG_HOME: homeFolder },
-        stdio: ["ignore", "pipe", "pipe"],
-      });
-      running.add(child);
-      return { child, ended: endOf(child, startedAt).finally(() => running.delete(child)) };
-    },
+    run: (...args) => start(...args, "--json"),
+    runInWords: start,
     onPoint: (next) => {
       react = next;
     },
