@@ -160,7 +160,29 @@ describe("zip deploy", () => {
       expect((await site.waitFor(posted.headers.get("scm-deployment-id") ?? "")).body.properties.status).toBe("BuildFailed");
     }
     expect((await emulator.fetch(`${site.origin}/x`)).status).toBe(200);
-    expect((await site.kudu("POST", "/api/publish?type=war", Buffer.from("x"))).text).toBe("type='war' not recognized");
+    expect((await site.kudu("POST", "/api/publish?type=none", Buffer.from("x"))).text).toBe("type='none' not recognized");
+    expect((await site.kudu("POST", "/api/publish?type=war", Buffer.from("x"))).status).toBe(400);
+  });
+
+  test("single files and a zip that keeps what is there; a plain zip replaces all", async ({ emulator }) => {
+    const site = await makeSite(emulator, "scm-files", { startup: "python app.py" });
+    await site.deploy({ "app.py": pythonApp, "old.txt": "old" });
+    const publish = async (query: string, bytes: Buffer): Promise<string> => {
+      const posted = await site.kudu("POST", `/api/publish?async=true&${query}`, bytes);
+      expect(posted.status, posted.text).toBe(202);
+      return (await site.waitFor(posted.headers.get("scm-deployment-id") ?? "")).body.properties.status as string;
+    };
+    const names = async (): Promise<readonly string[]> =>
+      ((await site.kudu("GET", "/api/vfs/site/wwwroot/")).body as { name: string }[]).map(({ name }) => name).sort();
+    expect(await publish("type=static&path=assets/a.css", Buffer.from("a {}"))).toBe("RuntimeSuccessful");
+    expect((await site.kudu("GET", "/api/vfs/site/wwwroot/assets/a.css")).text).toBe("a {}");
+    expect(await publish("type=startup", Buffer.from("python app.py"))).toBe("RuntimeSuccessful");
+    expect(await publish("type=zip&clean=false", await zipOf({ "new.txt": "new" }))).toBe("RuntimeSuccessful");
+    expect(await names()).toEqual(["app.py", "assets", "new.txt", "old.txt", "startup.sh"]);
+    expect((await site.kudu("POST", "/api/publish?type=static", Buffer.from("x"))).text).toBe("Path must be defined for type='static'");
+    expect(await publish("type=static&path=../../outside", Buffer.from("x"))).toBe("BuildFailed");
+    expect(await publish("type=zip", await zipOf({ "app.py": pythonApp }))).toBe("RuntimeSuccessful");
+    expect(await names()).toEqual(["app.py"]);
   });
 
   test("sync deploy answers when it is done; files can be looked at", async ({ emulator }) => {
