@@ -41,6 +41,8 @@ export interface WebApp {
   readonly userIdentities: readonly { readonly id: string; readonly principalId?: string; readonly clientId?: string }[];
   readonly tenantId?: string;
   readonly httpsOnly: boolean;
+  /** Last write to the app, its settings or its configuration, by Azure's clock; epoch milliseconds. */
+  readonly changedAt?: number;
   readonly possibleOutboundAddresses: readonly string[];
   readonly tags: Readonly<Record<string, string>>;
 }
@@ -183,6 +185,11 @@ function toPlan(plan: WirePlan): AppServicePlan {
   };
 }
 
+/** Azure writes the time without a zone (recorded), so that the SDK takes it for this machine's own. */
+function utcOf(local: Date): number {
+  return local.getTime() - local.getTimezoneOffset() * 60_000;
+}
+
 function toWebApp(site: Site, scheme: string): WebApp {
   const host = site.defaultHostName ?? "";
   const { principalId, tenantId } = site.identity ?? {};
@@ -203,6 +210,7 @@ function toWebApp(site: Site, scheme: string): WebApp {
     })),
     ...(tenantId && { tenantId }),
     httpsOnly: site.httpsOnly ?? false,
+    ...(site.lastModifiedTimeUtc && { changedAt: utcOf(site.lastModifiedTimeUtc) }),
     // The current addresses may change with the SKU: a firewall needs the possible ones.
     possibleOutboundAddresses: site.possibleOutboundIpAddresses?.split(",").filter((address) => address !== "") ?? [],
     tags: site.tags ?? {},

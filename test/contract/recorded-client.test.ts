@@ -178,6 +178,7 @@ describe("web app", () => {
       httpsOnly: true,
     });
     expect(app?.possibleOutboundAddresses.length).toBeGreaterThan(12);
+    expect(app?.changedAt).toBe(Date.parse("2026-04-10T16:14:52.966Z"));
   });
 
   it("gets a Linux plan", async () => {
