@@ -3,9 +3,10 @@ import { apply } from "../engine/apply.ts";
 import { changesOf, type Plan, plan } from "../engine/plan.ts";
 import { failuresOf, isComplete, type Report } from "../engine/report.ts";
 import type { AnyStep } from "../engine/step.ts";
+import { warningsOf } from "../steps/warnings.ts";
 import type { GlobalOptions, Io } from "./io.ts";
 import { causeText } from "./output/error.ts";
-import { planLines } from "./output/plan.ts";
+import { planLines, warningLines } from "./output/plan.ts";
 import type { ProgressView } from "./output/progress.ts";
 import { paint, safeText } from "./output/style.ts";
 import type { Session } from "./session.ts";
@@ -19,12 +20,14 @@ export async function converge(
   view: ProgressView,
 ): Promise<Report | undefined> {
   const planned = await look(steps, view);
+  const warnings = await warningsOf(session, planned);
+  for (const line of warningLines(warnings, paint(io.hasColor))) io.note(line);
   if (changesOf(planned) > 0 && !options.yes) {
     view.close();
     io.note(planLines(planned, session.setup, paint(io.hasColor)).join("\n"));
     if (!(await io.confirm("Apply this plan?", "--yes"))) return undefined;
   }
-  return apply(planned, { clock: session.clock, signal: io.signal, onProgress: view.onProgress });
+  return { ...(await apply(planned, { clock: session.clock, signal: io.signal, onProgress: view.onProgress })), warnings };
 }
 
 /** The reading half alone. */

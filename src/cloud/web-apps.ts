@@ -101,12 +101,6 @@ interface DeploymentStatus {
   readonly errors: readonly { readonly code: string; readonly message: string }[];
 }
 
-interface SiteInstance {
-  readonly name: string;
-  /** `READY`, `STOPPED`, `UNKNOWN` */
-  readonly state: string;
-}
-
 export type PublishingKind = "scm" | "ftp";
 
 /** App Service plans and web apps of one subscription. */
@@ -138,7 +132,6 @@ export interface WebApps {
   setPublishingPolicy(group: string, name: string, kind: PublishingKind, isAllowed: boolean): Promise<void>;
   getLogs(group: string, name: string): Promise<{ readonly isFileSystemLoggingOn: boolean } | undefined>;
   enableFileSystemLogging(group: string, name: string): Promise<void>;
-  listInstances(group: string, name: string): Promise<SiteInstance[]>;
   /** ARM's view of one deployment, with the start of the new container; `undefined` while ARM does not know it. */
   deploymentStatus(group: string, name: string, deploymentId: string): Promise<DeploymentStatus | undefined>;
 }
@@ -510,15 +503,6 @@ export function webApps(arm: Arm): WebApps {
       arm.call(`turn on the logs of the web app ${name}`, async () => {
         const { connection, sites } = await sdk();
         await sites.updateDiagnosticLogsConfig(connection, group, name, FILE_SYSTEM_LOGS);
-      }),
-    listInstances: (group, name) =>
-      arm.call(`list the instances of the web app ${name}`, async () => {
-        const { connection, sites } = await sdk();
-        const found: SiteInstance[] = [];
-        for await (const { name: instance, state } of sites.listInstanceIdentifiers(connection, group, name)) {
-          found.push({ name: instance ?? "", state: state ?? "UNKNOWN" });
-        }
-        return found;
       }),
     // Not the SDK: there it is an operation that ends with the build, and the progress between would be lost.
     deploymentStatus: (group, name, deploymentId) =>

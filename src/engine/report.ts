@@ -9,8 +9,18 @@ export interface StepReport {
   readonly error?: unknown;
 }
 
+/** Something that stands beside what the steps make true: not theirs to change, but the person's to know. */
+export interface Warning {
+  /** That of the condition of `doctor` that speaks of it. */
+  readonly name: string;
+  readonly detail: string;
+  readonly hint: string;
+}
+
 export interface Report {
   readonly steps: readonly StepReport[];
+  /** As found before anything was changed. */
+  readonly warnings?: readonly Warning[];
   /** What each step was observed to be at the end, by step name. */
   readonly observed: ReadonlyMap<string, unknown>;
 }

@@ -5,7 +5,7 @@ import { identityVerdict } from "./app-identity.ts";
 import { settingsOf } from "./app-settings.ts";
 import { deployedOn } from "./deployment.ts";
 import type { Condition, DoctorContext, MoreFacts } from "./doctor-facts.ts";
-import { looksSecret } from "./looks-secret.ts";
+import { secretNames } from "./looks-secret.ts";
 import { authTypeOf } from "./service-connection.ts";
 import { absent, asJson, oneLine } from "./verify.ts";
 
@@ -28,7 +28,7 @@ export function appConditions(context: DoctorContext, facts: MoreFacts, app: App
     },
   });
   return [
-    ...siteConditions(facts, app, define),
+    ...siteConditions(context, facts, app, define),
     ...configConditions(facts, app, define),
     ...connectionConditions(facts, app, define),
     ...settingConditions(facts, app, define),
@@ -36,13 +36,23 @@ export function appConditions(context: DoctorContext, facts: MoreFacts, app: App
   ];
 }
 
-function siteConditions(facts: MoreFacts, app: AppSetup, define: Define): Condition[] {
+function siteConditions({ cloud, setup }: DoctorContext, facts: MoreFacts, app: AppSetup, define: Define): Condition[] {
   const site = () => facts.site(app.name);
   return [
     {
       ...define("web app exists", "there is nothing that could run the app", init, async () => [true, (await site()).url]),
       isRoot: true,
     },
+    define(
+      "web app name is free",
+      "the web app cannot be created: names of web apps are shared by all of Azure",
+      `choose another "apps.${app.key}.name" in the project file`,
+      async () => {
+        if (await cloud.webApps.get(setup.resourceGroup, app.name)) return undefined;
+        const { isFree, message, reason } = await cloud.webApps.checkName(app.name);
+        return [isFree, isFree ? app.name : `${app.name}: ${message ?? reason ?? "taken"}`];
+      },
+    ),
     define("web app runs", "every request gets 403 Site Disabled", fix, async () => {
       const { state } = await site();
       return [state === "Running", state];
@@ -190,9 +200,7 @@ function settingConditions(facts: MoreFacts, app: AppSetup, define: Define): Con
       "whoever reads the settings has the secret",
       "remove that setting: the app signs in with its identity",
       async () => {
-        const names = Object.entries(await facts.settings(app.name))
-          .filter(([name, value]) => looksSecret(name, value))
-          .map(([name]) => name);
+        const names = secretNames(await facts.settings(app.name));
         return [names.length === 0, names.join(", ") || "none found"];
       },
     ),

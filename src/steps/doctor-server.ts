@@ -2,11 +2,12 @@ import { readClaims } from "../base/jwt.ts";
 import { hinders } from "../cloud/principals.ts";
 import { quoteIdentifier } from "../cloud/sql.ts";
 import type { Condition, DoctorContext, MoreFacts } from "./doctor-facts.ts";
-import { covers, isWide } from "./firewall.ts";
+import { covers, isWide, ruleWords } from "./firewall.ts";
 
 const fix = "run `passwordless-pg doctor --fix`";
 const init = "run `passwordless-pg init`";
 export const providers = ["Microsoft.DBforPostgreSQL", "Microsoft.Web", "Microsoft.ServiceLinker"] as const;
+export const tlsParameter = "require_secure_transport";
 export const isRegistered = (state: string): boolean => state === "Registered" || state === "Registering";
 const clockToleranceMs = 120_000;
 /** Kept by Azure of every `max_connections` (documentation, "Limits in Azure Database for PostgreSQL"). */
@@ -87,6 +88,16 @@ function subscriptionConditions({ setup, cloud }: DoctorContext, facts: MoreFact
           offer.versions.length > 0 && !offer.versions.includes(version) && `version ${version} is not offered`,
         ].filter((words) => words !== false);
         return { ok: lacks.length === 0, detail: lacks.join(", ") || `${sku}, version ${version} in ${setup.location}` };
+      },
+    },
+    {
+      name: "server name is free",
+      meaning: "the server cannot be created: names of servers are shared by all of Azure",
+      hint: 'choose another "server.name" in the project file',
+      look: async () => {
+        if (await isServerThere()) return undefined;
+        const { isFree, message, reason } = await cloud.postgresServers.checkName(setup.location, setup.server.name);
+        return { ok: isFree, detail: isFree ? setup.server.name : `${setup.server.name}: ${message ?? reason ?? "taken"}` };
       },
     },
     {
@@ -210,10 +221,10 @@ function networkConditions({ setup, door }: DoctorContext, facts: MoreFacts): Co
     {
       name: "TLS is required",
       meaning: "clients may connect in clear text and show their tokens to the network",
-      hint: `run \`az postgres flexible-server parameter set -g ${setup.resourceGroup} -s ${setup.server.name} -n require_secure_transport -v on\``,
+      hint: fix,
       look: async () => {
-        const { value } = await facts.parameter("require_secure_transport");
-        return { ok: value.toLowerCase() === "on", detail: `require_secure_transport ${value}` };
+        const { value } = await facts.parameter(tlsParameter);
+        return { ok: value.toLowerCase() === "on", detail: `${tlsParameter} ${value}` };
       },
     },
     {
@@ -242,7 +253,7 @@ function networkConditions({ setup, door }: DoctorContext, facts: MoreFacts): Co
         const [first] = wide;
         return {
           ok: !first,
-          detail: wide.map(({ name, start, end }) => `${name}: ${start}-${end}`).join(", ") || "no wide rule",
+          detail: wide.map(ruleWords).join(", ") || "no wide rule",
           ...(first
             ? {
                 hint: `run \`az postgres flexible-server firewall-rule delete -g ${setup.resourceGroup} -n ${setup.server.name} --rule-name ${first.name}\``,

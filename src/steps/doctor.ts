@@ -4,10 +4,11 @@ import type { Cloud } from "../cloud/cloud.ts";
 import { withoutFields } from "../engine/apply.ts";
 import type { Plan, PlannedStep } from "../engine/plan.ts";
 import type { AnyStep } from "../engine/step.ts";
+import type { Setup } from "../project/setup.ts";
 import { appConditions } from "./doctor-app.ts";
 import { type Condition, type DoctorContext, gatherMore } from "./doctor-facts.ts";
 import { roleConditions } from "./doctor-role.ts";
-import { isRegistered, providers, serverConditions } from "./doctor-server.ts";
+import { isRegistered, providers, serverConditions, tlsParameter } from "./doctor-server.ts";
 import type { Check } from "./verify.ts";
 
 /**
@@ -28,14 +29,22 @@ export function conditionsOf(context: DoctorContext): Condition[] {
   ];
 }
 
-/** Registers the resource providers that are not, for `doctor --fix`; answers their names. Costs nothing and can be repeated. */
-export async function registerProviders({ subscription }: Cloud): Promise<string[]> {
+/**
+ * What `doctor --fix` repairs beside the steps of `init`: registers resource providers, and has the server refuse clear text.
+ * Answers what it did. Costs nothing and can be repeated.
+ */
+export async function repairBeside({ resourceGroup: group, server }: Setup, { subscription, postgresServers }: Cloud): Promise<string[]> {
   const states = await Promise.all(
     providers.map(async (namespace) => ({ namespace, state: await subscription.registrationOf(namespace) })),
   );
   const missing = states.filter(({ state }) => !isRegistered(state)).map(({ namespace }) => namespace);
   await Promise.all(missing.map((namespace) => subscription.register(namespace)));
-  return missing;
+  const done = missing.map((namespace) => `resource provider ${namespace}`);
+  if ((await postgresServers.get(group, server.name))?.state !== "Ready") return done; // it answers for its parameters only then
+  const parameter = await postgresServers.getParameter(group, server.name, tlsParameter);
+  if (parameter?.value.toLowerCase() !== "off") return done;
+  await postgresServers.setParameter(group, server.name, tlsParameter, "on");
+  return [...done, tlsParameter];
 }
 
 async function examine(condition: Condition, context: DoctorContext): Promise<Check | undefined> {

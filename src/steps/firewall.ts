@@ -81,6 +81,11 @@ export function isWide({ start, end }: FirewallRule): boolean {
   return toNumber(end) - toNumber(start) >= 65_536;
 }
 
+/** `office 203.0.113.7`, `everybody 1.0.0.0-255.255.255.255` */
+export function ruleWords({ name, start, end }: FirewallRule): string {
+  return `${name} ${start === end ? start : `${start}-${end}`}`;
+}
+
 /** Does the rule let the IPv4 address in? */
 export function covers(rule: FirewallRule, address: string): boolean {
   const value = toNumber(address);

@@ -6,3 +6,10 @@ export function looksSecret(name: string, value: string): boolean {
     /:\/\/[^/\s:@]+:[^/\s@]+@|password\s*=\s*\S|^eyJ[\w-]+\.eyJ/i.test(value)
   );
 }
+
+/** Names of the settings that hold a secret; never their values. */
+export function secretNames(settings: Readonly<Record<string, string>>): string[] {
+  return Object.entries(settings)
+    .filter(([name, value]) => looksSecret(name, value))
+    .map(([name]) => name);
+}

@@ -9,8 +9,8 @@ import { identityVerdict, readIdentity, signedInBy } from "./app-identity.ts";
 import { settingsOf } from "./app-settings.ts";
 import type { DatabaseDoor } from "./database-door.ts";
 import { administratorOf } from "./entra-administrator.ts";
-import { isWide } from "./firewall.ts";
-import { looksSecret } from "./looks-secret.ts";
+import { isWide, ruleWords } from "./firewall.ts";
+import { secretNames } from "./looks-secret.ts";
 import { authTypeOf } from "./service-connection.ts";
 
 /** The verdict of one check; `detail` is the evidence. */
@@ -144,12 +144,11 @@ function serverChecks({ setup, cloud, door }: VerifyContext, facts: Facts): Chec
         const rules = await cloud.postgresServers.listFirewallRules(setup.resourceGroup, (await facts.server()).name);
         const wide = rules.filter(isWide);
         const leftovers = rules.filter(({ name }) => name.startsWith("passwordless-pg-") && !door.openings.has(name)); // our own is still in use
-        const detail = rules.map(({ name, start, end }) => `${name} ${start === end ? start : `${start}-${end}`}`).join(", ") || "no rule";
+        const detail = rules.map(ruleWords).join(", ") || "no rule";
         if (wide.length > 0) {
-          const names = wide.map(({ name, start, end }) => `${name} ${start}-${end}`).join(", ");
           return {
             ok: false,
-            detail: `open to the internet: ${names}`,
+            detail: `open to the internet: ${wide.map(ruleWords).join(", ")}`,
             hint: "`passwordless-pg doctor` names the command that removes it",
           };
         }
@@ -232,10 +231,9 @@ function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
       );
     }),
     named("settings hold no secret", async () => {
-      const secrets = Object.entries(await facts.settings(app.name)).filter(([name, value]) => looksSecret(name, value));
-      const names = secrets.map(([name]) => name).join(", ");
+      const names = secretNames(await facts.settings(app.name)).join(", ");
       return verdict(
-        secrets.length === 0,
+        names === "",
         names ? `looks like a secret: ${names}` : "none found",
         "remove that setting; the app signs in with its identity",
       );

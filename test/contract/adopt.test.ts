@@ -1,6 +1,7 @@
 import { describe, expect } from "vitest";
 import { describe as describeChange } from "../../src/engine/apply.ts";
 import { planRemoval } from "../../src/steps/removal.ts";
+import { warningsOf } from "../../src/steps/warnings.ts";
 import { databasesOf } from "../support/databases.ts";
 import { type TestEmulator, fileTest as test } from "../support/emulator.ts";
 import { openTestProject, type TestProject } from "../support/project.ts";
@@ -38,7 +39,7 @@ async function fillByHand(emulator: TestEmulator, project: TestProject): Promise
       network: { publicNetworkAccess: "Enabled" },
     },
   });
-  await expect.poll(async () => (await cloud.postgresServers.get(group, "their-db"))?.state, { timeout: 30_000 }).toBe("Ready");
+  await expect.poll(async () => (await cloud.postgresServers.get(group, "their-db"))?.state, { timeout: 90_000 }).toBe("Ready");
   await cloud.postgresServers.putFirewallRule(group, "their-db", { name: "office", start: "203.0.113.7", end: "203.0.113.7" });
   await put("PUT", `/providers/Microsoft.Web/serverfarms/their-plan?${web}`, {
     location: "westeurope",
@@ -70,6 +71,7 @@ describe.sequential("a group that others filled", () => {
     expect(said["App Service plan api"]).toBeUndefined();
     expect(said["resource group"]).toBeUndefined();
     expect(Object.values(said).filter((words) => words.startsWith("blocked"))).toEqual([]);
+    expect(await warningsOf(project, await project.plan())).toEqual([]);
     await project.door.close();
   });
 
@@ -93,6 +95,43 @@ describe.sequential("a group that others filled", () => {
     expect(await cloud.webApps.getPlan(group, "their-api-plan")).toBeUndefined();
     expect(await cloud.webApps.getSettings(group, "their-api")).toMatchObject({ THEIR_SETTING: "stays", DB_NAME: "ledger" });
     expect((await project.plan()).steps.filter(({ change }) => change.kind !== "keep")).toEqual([]);
+  });
+
+  test("what makes it unsafe, and who would be locked out, is said and not touched", async ({ emulator }) => {
+    const project = await openTestProject(emulator, file);
+    const { cloud } = project;
+    const server = await cloud.postgresServers.get(group, "their-db");
+    await databasesOf(emulator, project).run("postgres", "CREATE ROLE legacy LOGIN PASSWORD 'tr0ub4dor'");
+    const id = `${emulator.subscription}/resourceGroups/${group}/providers`;
+    const body = {
+      properties: { authConfig: { passwordAuth: "Enabled" }, administratorLogin: "boss", administratorLoginPassword: "Tr0ub4dor&3" },
+    };
+    const accepted = await emulator.arm("PATCH", `${id}/Microsoft.DBforPostgreSQL/flexibleServers/their-db?${postgres}`, body);
+    expect(accepted.status).toBeLessThan(300);
+    await expect.poll(async () => (await cloud.postgresServers.get(group, "their-db"))?.passwordAuth, { timeout: 20_000 }).toBe(true);
+    await emulator.arm("PUT", `${id}/Microsoft.Web/sites/their-old-app?${web}`, {
+      location: "westeurope",
+      kind: "app,linux",
+      properties: { serverFarmId: `${id}/Microsoft.Web/serverfarms/their-plan` },
+    });
+    await cloud.webApps.putSettings(group, "their-old-app", { PGHOST: server?.host ?? "", PGPASSWORD: "tr0ub4dor" });
+    const settings = (await cloud.webApps.getSettings(group, "their-api")) ?? {};
+    await cloud.webApps.putSettings(group, "their-api", { ...settings, OLD_PASSWORD: "tr0ub4dor" });
+    await cloud.postgresServers.putFirewallRule(group, "their-db", { name: "all", start: "0.0.0.0", end: "255.255.255.255" });
+    const planned = await project.plan();
+    const found = await warningsOf(project, planned);
+    await project.door.close();
+    expect(found.map(({ name, detail }) => `${name} | ${detail}`)).toEqual([
+      "firewall is narrow | the server is open to the internet: all 0.0.0.0-255.255.255.255",
+      "api: settings hold no secret | settings of api hold secrets: OLD_PASSWORD",
+      "password authentication is off | password authentication is turned off; this ends the logins of web app their-old-app (PGPASSWORD), role boss, role legacy",
+    ]);
+    expect(JSON.stringify(found)).not.toContain("tr0ub4dor");
+    expect(planned.steps.filter(({ change }) => change.kind === "blocked")).toEqual([]);
+    await cloud.postgresServers.deleteFirewallRule(group, "their-db", "all");
+    await cloud.webApps.putSettings(group, "their-api", settings);
+    await databasesOf(emulator, project).run("postgres", "DROP ROLE legacy");
+    await project.init();
   });
 
   test("what the file names is asked for, never forced: another version is blocked, another size is shown", async ({ emulator }) => {

@@ -7,7 +7,7 @@ import { reach } from "../../src/cloud/reach.ts";
 import { apply } from "../../src/engine/apply.ts";
 import { plan } from "../../src/engine/plan.ts";
 import { stepsNamed } from "../../src/steps/all.ts";
-import { conditionsOf, doctor, registerProviders, safePart } from "../../src/steps/doctor.ts";
+import { conditionsOf, doctor, repairBeside, safePart } from "../../src/steps/doctor.ts";
 import type { Check } from "../../src/steps/verify.ts";
 import { databasesOf } from "../support/databases.ts";
 import { startTestEmulator, type TestEmulator, fileTest as test } from "../support/emulator.ts";
@@ -54,7 +54,7 @@ const namesOf = (checks: readonly Check[]): string[] =>
 
 /** What `doctor --fix` does. */
 async function fix(project: TestProject): Promise<void> {
-  await registerProviders(project.cloud);
+  await repairBeside(project.setup, project.cloud);
   const report = await apply(safePart(await project.plan()), { clock: systemClock, signal: never });
   await project.door.close();
   expect(report.steps.filter(({ outcome }) => outcome === "failed").map(({ name, reason }) => `${name}: ${reason}`)).toEqual([]);
@@ -415,8 +415,6 @@ const batches: readonly {
       await cloud.postgresServers.setParameter(group, server, "require_secure_transport", "off");
     },
     found: ["TLS is required", "password authentication is off"],
-    byHand: ["TLS is required"],
-    mend: ({ project: { cloud }, group, server }) => cloud.postgresServers.setParameter(group, server, "require_secure_transport", "on"),
   },
   {
     what: "server stopped",
@@ -537,6 +535,20 @@ describe.sequential("doctor finds what is wrong, and --fix repairs what is safe"
     expect(wrong(await examine(project))).toEqual(absent);
     const unknown = await openTestProject(emulator, { ...file, server: { sku: "Standard_D1_v99" } });
     expect(wrong(await examine(unknown))).toContain("region offers the server");
+  });
+
+  test("names that others have taken", async ({ emulator }) => {
+    const theirs = await openTestProject(emulator, {
+      ...file,
+      resourceGroup: "rg-theirs",
+      server: { name: "taken-db" },
+      apps: { api: { ...file.apps.api, name: "taken-api" } },
+    });
+    await theirs.init();
+    const ours = { ...file, server: { name: "taken-db" }, apps: { api: { ...file.apps.api, name: "taken-api" } } };
+    expect(wrong(await examine(await openTestProject(emulator, ours)))).toEqual(
+      expect.arrayContaining(["api: web app name is free", "server name is free"]),
+    );
   });
 
   test("after init all is well but for the code, which is not deployed", async () => {

@@ -3,7 +3,7 @@ import { apply } from "../../engine/apply.ts";
 import { plan } from "../../engine/plan.ts";
 import type { StepReport } from "../../engine/report.ts";
 import { allSteps } from "../../steps/all.ts";
-import { doctor as examine, registerProviders, safePart } from "../../steps/doctor.ts";
+import { doctor as examine, repairBeside, safePart } from "../../steps/doctor.ts";
 import type { Check } from "../../steps/verify.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { checkLine } from "../output/checks.ts";
@@ -55,12 +55,12 @@ async function repair(
   onProgress: NonNullable<Parameters<typeof apply>[1]["onProgress"]>,
 ): Promise<readonly StepReport[]> {
   const startedAt = clock.now();
-  const registered = (await registerProviders(cloud)).map(
-    (namespace): StepReport => ({ name: `resource provider ${namespace}`, outcome: "updated", ms: Math.round(clock.now() - startedAt) }),
+  const beside = (await repairBeside(setup, cloud)).map(
+    (name): StepReport => ({ name, outcome: "updated", ms: Math.round(clock.now() - startedAt) }),
   );
   const planned = await plan(allSteps(setup, { cloud, door, clock, signal: io.signal }));
   const report = await apply(safePart(planned), { clock, signal: io.signal, onProgress });
-  return [...registered, ...report.steps.filter(({ outcome }) => outcome !== "kept")];
+  return [...beside, ...report.steps.filter(({ outcome }) => outcome !== "kept")];
 }
 
 function show(io: Io, options: GlobalOptions & { readonly fix?: boolean }, checks: readonly Check[], repairs: readonly StepReport[]): void {

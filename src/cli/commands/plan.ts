@@ -1,8 +1,9 @@
 import { changesOf } from "../../engine/plan.ts";
 import { allSteps } from "../../steps/all.ts";
+import { warningsOf } from "../../steps/warnings.ts";
 import { look } from "../converge.ts";
 import type { GlobalOptions, Io } from "../io.ts";
-import { planBody, planLines } from "../output/plan.ts";
+import { planBody, planLines, warningLines } from "../output/plan.ts";
 import { createProgressView } from "../output/progress.ts";
 import { paint } from "../output/style.ts";
 import { openProject, withSession } from "../session.ts";
@@ -16,10 +17,11 @@ export async function plan(io: Io, options: GlobalOptions, directory: string): P
   try {
     return await withSession(io, options, project, async ({ cloud, door, clock, setup }) => {
       const planned = await look(allSteps(setup, { cloud: cloud.readOnly(), door, clock, signal: io.signal }), view);
+      const warnings = await warningsOf({ setup, cloud, door }, planned);
       view.close();
-      io.result(
-        io.isJson ? JSON.stringify(planBody(planned, setup), undefined, 2) : planLines(planned, setup, paint(io.hasColor)).join("\n"),
-      );
+      const colors = paint(io.hasColor);
+      const lines = [...planLines(planned, setup, colors), ...warningLines(warnings, colors)];
+      io.result(io.isJson ? JSON.stringify(planBody(planned, setup, warnings), undefined, 2) : lines.join("\n"));
       return changesOf(planned) === 0 ? 0 : changesExitCode;
     });
   } finally {

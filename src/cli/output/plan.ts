@@ -1,6 +1,7 @@
 import { monthlyPrice } from "../../advice/prices.ts";
 import { describe } from "../../engine/apply.ts";
 import { changesOf, type Plan } from "../../engine/plan.ts";
+import type { Warning } from "../../engine/report.ts";
 import type { Change } from "../../engine/step.ts";
 import type { Setup } from "../../project/setup.ts";
 import { type Paint, safeText } from "./style.ts";
@@ -31,8 +32,13 @@ export function planLines(planned: Plan, setup: Setup, colors: Paint): string[] 
   ];
 }
 
+/** What to know beside the plan, two lines each. */
+export function warningLines(warnings: readonly Warning[], colors: Paint): string[] {
+  return warnings.map(({ detail, hint }) => `${colors.yellow("!")} ${safeText(detail, 500)}\n  → ${hint}`);
+}
+
 /** The same for scripts. */
-export function planBody(planned: Plan, setup: Setup): object {
+export function planBody(planned: Plan, setup: Setup, warnings: readonly Warning[]): object {
   const price = monthlyPrice(setup);
   return {
     ok: planned.steps.every(({ change }) => change.kind !== "blocked"),
@@ -44,6 +50,7 @@ export function planBody(planned: Plan, setup: Setup): object {
       ...(change.kind === "keep" ? {} : { reason: describe(change) }),
       ...(change.kind === "blocked" && change.hint ? { hint: change.hint } : {}),
     })),
+    warnings,
     ...(price ? { monthlyPrice: { currency: "USD", amount: price.dollars, basis: price.basis } } : {}),
   };
 }

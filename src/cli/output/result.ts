@@ -24,6 +24,7 @@ export function resultBody(setup: Setup, cloud: Cloud, report: Report, checks?: 
       }),
     ),
     steps: report.steps.map(({ name, outcome, ms, reason }) => ({ name, outcome, ms, ...(reason ? { reason } : {}) })),
+    warnings: report.warnings ?? [],
     ...(checks ? { checks } : {}),
     ...(failed
       ? { error: errorBody(failed.error).error }

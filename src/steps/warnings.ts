@@ -1,0 +1,88 @@
+import { KnownError } from "../base/errors.ts";
+import type { Cloud } from "../cloud/cloud.ts";
+import type { PostgresServer } from "../cloud/postgres-servers.ts";
+import type { Plan } from "../engine/plan.ts";
+import type { Warning } from "../engine/report.ts";
+import type { Setup } from "../project/setup.ts";
+import type { DatabaseDoor } from "./database-door.ts";
+import { administratorLogin } from "./entra-administrator.ts";
+import { type Firewall, isWide, ruleWords } from "./firewall.ts";
+import { secretNames } from "./looks-secret.ts";
+
+interface WarningContext {
+  readonly setup: Setup;
+  readonly cloud: Cloud;
+  readonly door: DatabaseDoor;
+}
+
+/**
+ * What the steps leave as it is although it makes the project less safe, and who is locked out by what they do. Looks at what the plan has
+ * read; asks Azure and the database more only where password authentication is on. Throws only on Ctrl-C and bugs.
+ */
+export async function warningsOf(context: WarningContext, { steps }: Plan): Promise<Warning[]> {
+  const observed = new Map(steps.map((entry) => [entry.step.name, entry.observed]));
+  const server = observed.get("flexible server") as PostgresServer | undefined;
+  const wide = ((observed.get("firewall") as Firewall | undefined)?.rules ?? []).filter(isWide);
+  const secrets = context.setup.apps.flatMap(({ key }): Warning[] => {
+    const names = secretNames((observed.get(`app settings ${key}`) as Record<string, string> | undefined) ?? {});
+    if (names.length === 0) return [];
+    const hint = "remove that setting when the app no longer needs it: it signs in with its identity";
+    return [{ name: `${key}: settings hold no secret`, detail: `settings of ${key} hold secrets: ${names.join(", ")}`, hint }];
+  });
+  const open: Warning[] =
+    wide.length === 0
+      ? []
+      : [
+          {
+            name: "firewall is narrow",
+            detail: `the server is open to the internet: ${wide.map(ruleWords).join(", ")}`,
+            hint: "`passwordless-pg doctor` names the command that removes it",
+          },
+        ];
+  return [...open, ...secrets, ...(server?.passwordAuth && server.state === "Ready" ? await lockedOut(context, server) : [])];
+}
+
+/** Those who sign in with a password today, which `init` ends. */
+async function lockedOut(context: WarningContext, server: PostgresServer): Promise<Warning[]> {
+  const found = await Promise.all([webAppsWithPassword(context, server), rolesWithPassword(context, server)].map(orNothing));
+  const users = found.flat();
+  if (users.length === 0) return [];
+  return [
+    {
+      name: "password authentication is off",
+      detail: `password authentication is turned off; this ends the logins of ${users.join(", ")}`,
+      hint: "let them sign in with tokens first; `az postgres flexible-server update --password-auth Enabled` brings passwords back",
+    },
+  ];
+}
+
+/** Other web apps of the group whose settings name this server and hold a secret. */
+async function webAppsWithPassword({ setup, cloud }: WarningContext, server: PostgresServer): Promise<string[]> {
+  const { resourceGroup: group } = setup;
+  const others = (await cloud.webApps.list(group)).filter((site) => !setup.apps.some(({ name }) => name === site.name));
+  const found = await Promise.all(
+    others.map(async ({ name }) => {
+      const settings = (await cloud.webApps.getSettings(group, name)) ?? {};
+      const isUser = Object.values(settings).some((value) => value.includes(server.host));
+      const names = secretNames(settings);
+      return isUser && names.length > 0 ? [`web app ${name} (${names.join(", ")})`] : [];
+    }),
+  );
+  return found.flat();
+}
+
+async function rolesWithPassword({ setup, cloud, door }: WarningContext, server: PostgresServer): Promise<string[]> {
+  const login = await administratorLogin({ cloud, door, group: setup.resourceGroup }, server);
+  const roles = await door.through(server, () => cloud.principals.passwordRoles(server, login));
+  return roles.map((role) => `role ${role}`);
+}
+
+/** A server that lets nobody in yet, or settings that may not be read: nothing is known, and the plan says the rest. */
+async function orNothing(looking: Promise<string[]>): Promise<string[]> {
+  try {
+    return await looking;
+  } catch (error) {
+    if (!(error instanceof KnownError) || error.code === "cancelled") throw error;
+    return [];
+  }
+}
