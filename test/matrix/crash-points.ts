@@ -2,15 +2,17 @@ import { appendFileSync } from "node:fs";
 import { type Interruption, interrupt, takeReference, type Verdict } from "./interrupt.ts";
 import { openScenes, type Scene, type SceneKind } from "./scene.ts";
 
-/** `PPG_MATRIX_EVERY=7` takes every seventh point, `PPG_MATRIX_LOG` names a file that gets each verdict at once. */
-const every = Number(process.env.PPG_MATRIX_EVERY ?? 1);
+/** `PPG_MATRIX_EVERY=7` takes every seventh point of every project, 1 all. `PPG_MATRIX_LOG` names a file that gets each verdict at once. */
+const wanted = process.env.PPG_MATRIX_EVERY;
 const logFile = process.env.PPG_MATRIX_LOG;
 
 /**
- * Every point of `up` and `down` of one project: killed before and after the call, and stopped by Ctrl-C at it. Prints the table.
+ * Every point, or every n-th, of `up` and `down` of one project: killed before and after the call, and stopped by Ctrl-C at it.
+ * Prints the table.
  * The verdicts that are not good: those with problems, and too many points that no run came by.
  */
-export async function tryEveryPoint(kind: SceneKind): Promise<readonly Verdict[]> {
+export async function tryEveryPoint(kind: SceneKind, usually = 1): Promise<readonly Verdict[]> {
+  const every = Number(wanted ?? usually);
   const scenes = await openScenes(kind);
   try {
     const [first] = scenes as [Scene];

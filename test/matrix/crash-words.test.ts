@@ -78,3 +78,27 @@ test("a down that ends early lists what went, what is still there and what is no
   const last = await scene.run("down").ended;
   expect(last.code, last.stderr).toBe(0);
 });
+
+test("a second Ctrl-C ends the tidying up; the next run does it", async ({ scene }) => {
+  const openings = (): string[] =>
+    scene.emulator.platform.store
+      .collection<{ name: string }>("postgres-firewall-rules")
+      .list()
+      .flatMap(({ name }) => (name.startsWith("passwordless-pg-") ? [name] : []));
+  const run = scene.runInWords("init");
+  scene.onPoint(async (point) => {
+    if (/LOGIN \/shop/.test(nameOf(point))) run.child.kill("SIGINT");
+    if (point.method !== "DELETE") return undefined;
+    // Signals within one second count as one: npm and the terminal both send Ctrl-C.
+    const timer = setInterval(() => run.child.kill("SIGINT"), 300);
+    await run.ended;
+    clearInterval(timer);
+    return "drop";
+  });
+  expect((await run.ended).code).toBeNull();
+  scene.onPoint(undefined);
+  expect(openings()).toHaveLength(1);
+  const again = await scene.run("init").ended;
+  expect(again.code, again.stderr).toBe(0);
+  expect(openings()).toEqual([]);
+});
