@@ -7,7 +7,7 @@ import { log } from "./json-log.js";
 // Public Azure. Sovereign clouds have other scopes, e.g. https://ossrdbms-aad.database.usgovcloudapi.net/.default
 const TOKEN_SCOPE = process.env.DB_TOKEN_SCOPE ?? "https://ossrdbms-aad.database.windows.net/.default";
 // B1ms leaves 35 connections for all instances of all apps together.
-const POOL_SIZE = 5;
+const POOL_SIZE = Number(process.env.DB_POOL_SIZE ?? 5);
 // Any number, the same in every instance: only one of them creates the table.
 const CREATE_LOCK = 727306001;
 

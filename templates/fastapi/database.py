@@ -14,7 +14,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 # Public Azure. Sovereign clouds have other scopes, e.g. https://ossrdbms-aad.database.usgovcloudapi.net/.default
 TOKEN_SCOPE = os.environ.get("DB_TOKEN_SCOPE", "https://ossrdbms-aad.database.windows.net/.default")
 # B1ms leaves 35 connections for all instances of all apps together.
-POOL_SIZE = 5
+POOL_SIZE = int(os.environ.get("DB_POOL_SIZE", "5"))
 # Any number, the same in every instance: only one of them creates the table.
 CREATE_LOCK = 727_306_001
 

@@ -147,6 +147,22 @@ describe("templates with a database", () => {
   );
 
   test.each(names)(
+    "%s keeps to DB_POOL_SIZE connections",
+    async (name) => {
+      await postgres.admin("GRANT CREATE ON SCHEMA public TO app; ALTER ROLE app CONNECTION LIMIT 1");
+      const app = await runTemplate(name, { ...settings(), DB_POOL_SIZE: "1" });
+      try {
+        const answers = await Promise.all([1, 2, 3, 4, 5, 6].map(() => fetch(`${app.url}/items`)));
+        expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200]);
+      } finally {
+        await postgres.admin("ALTER ROLE app CONNECTION LIMIT -1");
+        await app.stop();
+      }
+    },
+    180_000,
+  );
+
+  test.each(names)(
     "%s says at once that its role was broken after it had started",
     async (name) => {
       const app = await runTemplate(name, settings());
