@@ -9,6 +9,7 @@ import { writeObserved } from "./support/observed.ts";
 import { virtualEnvironment } from "./support/virtual-environment.ts";
 
 const PACKAGES = ["azure-identity", "azure-mgmt-postgresqlflexibleservers", "azure-mgmt-web", "azure-mgmt-resource"];
+const DRIVERS = ["psycopg[binary]", "asyncpg", "pg8000"];
 const script = resolve(import.meta.dirname, "support/sdk.py");
 
 let local: LocalAzure;
@@ -108,6 +109,44 @@ describe.runIf(hasPostgresClients()).sequential("PostgreSQL's own programs throu
   };
   const psql = async (cli: Parameters<typeof environment>[0], input: string, ...more: string[]): Promise<Finished> =>
     finish("psql", ["-X", "-v", "ON_ERROR_STOP=1", ...more], { env: await environment(cli), input });
+
+  test.for([
+    ["sslmode=disable", /FATAL: {2}no pg_hba\.conf entry for host "127\.0\.0\.1", user ".+", database ".+", no encryption/],
+    ["sslmode=prefer", /^1$/],
+    ["sslmode=require", /^1$/],
+    ["sslmode=verify-full", /^1$/],
+    ["sslmode=verify-full sslrootcert=/etc/hosts", /root certificate|SSL error|certificate/],
+    ["sslmode=require ssl_max_protocol_version=TLSv1.2", /^1$/],
+    ["sslmode=require channel_binding=require", /channel binding required but not supported by server's authentication request/],
+    ["gssencmode=prefer", /^1$/],
+    ["gssencmode=require", /GSSAPI encryption required|GSSAPI/],
+    ["options='-c statement_timeout=5s'", /^1$/],
+    ["dbname=nothing", /FATAL: {2}database "nothing" does not exist/],
+  ] as const)("psql with %s", async ([words, wanted], { cli }) => {
+    const { stdout, stderr } = await finish("psql", ["-X", "-A", "-t", words], { env: await environment(cli), input: "SELECT 1;\n" });
+    expect((stdout + stderr).trim()).toMatch(wanted);
+  });
+
+  test("psql: a service file; an empty and a wrong password", async ({ cli }) => {
+    const env = await environment(cli);
+    const file = join(cli.home, "services.conf");
+    writeFileSync(file, `[shop]\nhost=${up.host}\nuser=${up.administrator}\ndbname=${up.database}\nsslmode=verify-full\n`);
+    const named = await finish("psql", ["-X", "-A", "-t", "service=shop"], { env: { ...env, PGSERVICEFILE: file }, input: "SELECT 1;\n" });
+    expect([named.code, named.stdout.trim()], named.stderr).toEqual([0, "1"]);
+    const wrong = await finish("psql", ["-X"], { env: { ...env, PGPASSWORD: "a-password" }, input: "" });
+    expect(wrong.stderr).toContain("FATAL:  The access token has invalid format. Acquire a new token and retry.");
+    expect((await finish("psql", ["-X", "-w"], { env: { ...env, PGPASSWORD: "" }, input: "" })).stderr).toContain("no password supplied");
+  });
+
+  test("psycopg, asyncpg with a pool, pg8000", async ({ cli }) => {
+    const drivers = await virtualEnvironment("drivers", DRIVERS);
+    const program = resolve(import.meta.dirname, "support/drivers.py");
+    const { code, stdout, stderr } = await finish(join(drivers, "python"), [program], { env: await environment(cli) });
+    expect(code, stderr).toBe(0);
+    const { "without TLS": refusal, ...answers } = JSON.parse(stdout);
+    expect(answers).toEqual({ psycopg: up.administrator, pg8000: up.administrator, asyncpg: up.administrator });
+    expect(refusal).toMatch(/no pg_hba\.conf entry for host .*, no encryption/);
+  }, 300_000);
 
   test(String.raw`psql \d and \dt`, async ({ cli }) => {
     const { code, stdout, stderr } = await psql(cli, "CREATE TABLE chairs (id int PRIMARY KEY, name text);\n\\d chairs\n\\dt\n");

@@ -38,6 +38,7 @@ export function azSuite(wanted: string): void {
   const onServer = (): string => `-g ${GROUP} ${early("--name", "--server-name")} ${SERVER}`;
   const rule = (name: string): string => `${early("--rule-name", "--name")} ${name}`;
   const database = (name: string): string => `-g ${GROUP} --server-name ${SERVER} ${early("--database-name", "--name")} ${name}`;
+  const groupId = (): string => `/subscriptions/${az.local.environment.AZURE_SUBSCRIPTION_ID}/resourceGroups/${GROUP}`;
   const admins = (): string => early("ad-admin", "microsoft-entra-admin");
   const psql = (sql: string, more: { user?: string; password?: string; database?: string } = {}) => {
     const settings = { user: "passwordless-pg-local", password: held.token, database: "postgres", ...more };
@@ -77,6 +78,19 @@ export function azSuite(wanted: string): void {
       plain(`group wait --name ${GROUP} --exists`);
       plain("provider show --namespace Microsoft.DBforPostgreSQL", (printed) => expect(printed.registrationState).toBe("Registered"));
       plain("provider register --namespace Microsoft.ServiceLinker");
+      ok(
+        "tag update … --operation Merge",
+        () => `tag update --resource-id ${groupId()} --operation Merge --tags owner=dana`,
+        (printed) => expect(printed.properties.tags).toEqual({ team: "shop", owner: "dana" }),
+      );
+      ok(
+        "tag list --resource-id",
+        () => `tag list --resource-id ${groupId()}`,
+        (printed) => expect(printed.properties.tags).toEqual({ team: "shop", owner: "dana" }),
+      );
+      plain("tag list", (printed) => expect(printed.map((row: Json) => row.tagName).sort()).toEqual(["owner", "team"]));
+      plain(`lock list -g ${GROUP}`, (printed) => expect(printed).toEqual([]));
+      plain(`deployment group list -g ${GROUP}`, (printed) => expect(printed).toEqual([]));
       plain("rest --method get --url /subscriptions?api-version=2022-12-01", (printed) => expect(printed.value).toHaveLength(1));
     });
 
@@ -146,6 +160,20 @@ export function azSuite(wanted: string): void {
       plain(`postgres flexible-server parameter show -g ${GROUP} --server-name ${SERVER} --name work_mem`, (printed) =>
         expect(printed).toMatchObject({ value: "8192", source: "user-override" }),
       );
+      for (const [value, stored] of [
+        ["OFF", "off"],
+        ["ON", "on"],
+      ]) {
+        plain(
+          `postgres flexible-server parameter set -g ${GROUP} --server-name ${SERVER} --name require_secure_transport --value ${value}`,
+          (printed) => expect(printed.value).toBe(stored),
+        );
+      }
+      plain(
+        `postgres flexible-server parameter set -g ${GROUP} --server-name ${SERVER} --name azure.extensions --value PGCRYPTO,UUID-OSSP`,
+        (printed) => expect(printed.value).toBe("PGCRYPTO,UUID-OSSP"),
+      );
+      plain(`postgres flexible-server wait -g ${GROUP} -n ${SERVER} --exists`);
       plain(`postgres flexible-server update -g ${GROUP} -n ${SERVER} --tags team=shop`, (printed) =>
         expect(printed.tags).toEqual({ team: "shop" }),
       );
@@ -201,6 +229,46 @@ export function azSuite(wanted: string): void {
         expect(printed.appCommandLine).toBe("python main.py"),
       );
       plain(`webapp config show -g ${GROUP} -n ${SITE}`, (printed) => expect(printed.linuxFxVersion).toBe("PYTHON|3.12"));
+      plain(`webapp config set -g ${GROUP} -n ${SITE} --always-on true --ftps-state Disabled --min-tls-version 1.2`, (printed) => {
+        expect(printed).toMatchObject({ alwaysOn: true, ftpsState: "Disabled", minTlsVersion: "1.2" });
+        expect(printed.appCommandLine).toBe("python main.py"); // what az sends as null stays
+      });
+      test("az webapp config appsettings set --settings @file, with a setting of the slot", async ({ cli }) => {
+        const rows = [
+          { name: "FROM_FILE", value: "1", slotSetting: false },
+          { name: "STICKY", value: "2", slotSetting: true },
+        ];
+        writeFileSync(join(cli.home, "settings.json"), JSON.stringify(rows));
+        await az.json(`webapp config appsettings set -g ${GROUP} -n ${SITE} --settings @settings.json`);
+        expect(await az.json(`webapp config appsettings list -g ${GROUP} -n ${SITE}`)).toEqual(expect.arrayContaining(rows));
+      });
+      plain(`webapp cors add -g ${GROUP} -n ${SITE} --allowed-origins https://shop.example`, (printed) =>
+        expect(printed.allowedOrigins).toEqual(["https://shop.example"]),
+      );
+      plain(`webapp config access-restriction show -g ${GROUP} -n ${SITE}`, (printed) =>
+        expect(printed.ipSecurityRestrictions).toHaveLength(1),
+      );
+      plain(`webapp traffic-routing show -g ${GROUP} -n ${SITE}`, (printed) => expect(printed).toEqual([]));
+      plain(`webapp vnet-integration list -g ${GROUP} -n ${SITE}`, (printed) => expect(printed).toEqual([]));
+      plain(`webapp auth show -g ${GROUP} -n ${SITE}`, (printed) => expect(printed.enabled).toBe(false));
+      plain(`identity create -g ${GROUP} -n shop-identity`, (printed) => expect(printed.clientId).toMatch(/^[0-9a-f-]{36}$/));
+      plain(`identity list -g ${GROUP}`, (printed) => expect(printed).toHaveLength(1));
+      ok(
+        "webapp identity assign --identities (of its own and user-assigned)",
+        () =>
+          `webapp identity assign -g ${GROUP} -n ${SITE} --identities [system] ${groupId()}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/shop-identity`,
+        (printed) => {
+          expect(printed.type).toMatch(/SystemAssigned, ?UserAssigned/);
+          expect(Object.keys(printed.userAssignedIdentities)).toHaveLength(1);
+        },
+      );
+      ok(
+        "webapp identity remove --identities",
+        () =>
+          `webapp identity remove -g ${GROUP} -n ${SITE} --identities ${groupId()}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/shop-identity`,
+        (printed) => expect(printed.type).toBe("SystemAssigned"),
+      );
+      plain(`identity delete -g ${GROUP} -n shop-identity`);
       plain(`webapp log config -g ${GROUP} -n ${SITE} --docker-container-logging filesystem`, (printed) =>
         expect(printed.httpLogs.fileSystem.enabled).toBe(true),
       );
@@ -221,6 +289,11 @@ export function azSuite(wanted: string): void {
       });
       plain(`webapp list-instances -g ${GROUP} -n ${SITE}`, (printed) => expect(printed).toHaveLength(1));
       plain(`webapp deploy -g ${GROUP} -n ${SITE} --src-path x.zip --type zip --async true`);
+      test("az webapp deploy --type static: one file beside the others", async ({ cli }) => {
+        writeFileSync(join(cli.home, "a.css"), "a {}");
+        const { code, stderr } = await az(`webapp deploy -g ${GROUP} -n ${SITE} --src-path a.css --type static --target-path assets/a.css`);
+        expect(code, stderr).toBe(0);
+      });
       plain(`webapp deployment source config-zip -g ${GROUP} -n ${SITE} --src x.zip`);
       plain(`webapp log deployment list -g ${GROUP} -n ${SITE}`, (printed) => expect(printed.length).toBeGreaterThan(1));
       plain(`webapp log deployment show -g ${GROUP} -n ${SITE}`);
@@ -335,6 +408,22 @@ export function azSuite(wanted: string): void {
         () =>
           `postgres flexible-server create -g ${GROUP} -n another-db-x --location eastus --tier Burstable --sku-name Standard_X1 --public-access None --yes`,
         /(Incorrect|Invalid) value for --sku-name/,
+      );
+      fails(
+        "postgres flexible-server create, a region that is not there",
+        () =>
+          `postgres flexible-server create -g ${GROUP} -n another-db-x --location nowhere --tier Burstable --sku-name Standard_B1ms --public-access None --yes`,
+        /nowhere/,
+      );
+      fails(
+        "appservice plan create, a region that is not there",
+        () => `appservice plan create -g ${GROUP} -n another-plan --is-linux --sku B1 --location nowhere`,
+        /provided location 'nowhere' is not available for resource type 'Microsoft\.Web\/serverfarms'/,
+      );
+      fails(
+        "postgres flexible-server restore: local Azure says that it cannot",
+        () => `postgres flexible-server restore -g ${GROUP} -n restored-db-x --source-server ${SERVER} --yes`,
+        /NotImplementedByLocalAzure/,
       );
       fails(
         "webapp create, a runtime that is not there",

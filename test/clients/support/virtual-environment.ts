@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 /** Kept between runs: two azure-cli take two minutes to install. */
-const cache = resolve(import.meta.dirname, "../../../node_modules/.cache/passwordless-pg");
+export const cache = resolve(import.meta.dirname, "../../../node_modules/.cache/passwordless-pg");
 
 /** The folder of programs of a Python virtual environment with these packages; made when it is not there yet. */
 export async function virtualEnvironment(name: string, packages: readonly string[]): Promise<string> {
