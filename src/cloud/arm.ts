@@ -70,6 +70,9 @@ function isPage({ headers }: PipelineResponse): boolean {
   return /^text\/html/i.test(headers.get("content-type") ?? "");
 }
 
+/** Where an operation's state is asked: not found there means not known there yet, and the SDKs take a 404 for the operation's failure. */
+const STATUS_MONITOR = /\/(azureAsyncOperation|operationStatuses)\//i;
+
 /** An answer that breaks off in its middle: the SDKs try again only what breaks before it. Every ARM call of ours may be made twice. */
 function brokenOff(error: unknown): never {
   if (error instanceof RestError && error.code === "PARSE_ERROR") error.code = "ECONNRESET";
@@ -92,6 +95,7 @@ function watchPolicy({ signal, credential, environment }: Omit<CloudContext, "su
         response = await send();
       }
       if (isPage(response)) response.status = 502;
+      if (response.status === 404 && STATUS_MONITOR.test(request.url)) response.status = 503;
       note(response);
       refuseLongPause(response);
       return response;

@@ -133,6 +133,7 @@ const SERVER_DEADLINE_MS = 30 * MINUTE_MS;
 const CHILD_DEADLINE_MS = 10 * MINUTE_MS;
 /** How long after its own create a server may still be unknown to the writes of its children. */
 const NEW_SERVER_MS = 5 * MINUTE_MS;
+const NOT_KNOWN_PAUSE_MS = 3_000;
 
 const POSTGRES_PORT = 5432;
 
@@ -275,6 +276,20 @@ export function postgresServers(arm: Arm): PostgresServers {
     });
   };
 
+  /** A server that was just made is not known everywhere in Azure for a while: not found means not yet. */
+  const onceKnown = async <T>(group: string, server: string, work: () => Promise<T>): Promise<T> => {
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        const isNew = clock.now() - (createdAt.get(keyOf(group, server)) ?? -NEW_SERVER_MS) < NEW_SERVER_MS;
+        const isUnknown = ["ResourceNotFound", "ParentResourceNotFound"].includes(azureCodeOf(error) ?? "");
+        if (!isNew || !isUnknown) throw error;
+      }
+      await pause(clock, signal, NOT_KNOWN_PAUSE_MS);
+    }
+  };
+
   /** One write, in the server's queue: parallel writes to one server, children included, answer ServerIsBusy. */
   const write = <T>(
     what: string,
@@ -283,18 +298,9 @@ export function postgresServers(arm: Arm): PostgresServers {
     limits: Pick<OperationLimits, "deadlineMs">,
   ): Promise<T> => {
     const start = async (): Promise<Poller<T>> => fromSimplePoller(await begin(await client()));
-    return oneWriteAtATime(keyOf(group, server), async () => {
-      for (;;) {
-        try {
-          return await arm.operate(what, start, { ...limits, beforeRetry: stillRunning(group, server) });
-        } catch (error) {
-          const isNew = clock.now() - (createdAt.get(keyOf(group, server)) ?? -NEW_SERVER_MS) < NEW_SERVER_MS;
-          const isUnknown = ["ResourceNotFound", "ParentResourceNotFound"].includes(azureCodeOf(error) ?? "");
-          if (!isNew || !isUnknown) throw error;
-        }
-        await pause(clock, signal, 5_000);
-      }
-    });
+    return oneWriteAtATime(keyOf(group, server), () =>
+      onceKnown(group, server, () => arm.operate(what, start, { ...limits, beforeRetry: stillRunning(group, server) })),
+    );
   };
 
   const writeServer = <T>(
@@ -366,8 +372,10 @@ export function postgresServers(arm: Arm): PostgresServers {
       }),
 
     listAdministrators: (group, server) =>
-      arm.call(`list the administrators of the server ${server}`, async () =>
-        collect((await client()).administratorsMicrosoftEntra.listByServer(group, server), toAdministrator),
+      onceKnown(group, server, () =>
+        arm.call(`list the administrators of the server ${server}`, async () =>
+          collect((await client()).administratorsMicrosoftEntra.listByServer(group, server), toAdministrator),
+        ),
       ),
     putAdministrator: async (group, server, { objectId, name, type, tenantId }) => {
       const parameters = { principalName: name, principalType: type, tenantId };
@@ -383,8 +391,10 @@ export function postgresServers(arm: Arm): PostgresServers {
       ),
 
     listFirewallRules: (group, server) =>
-      arm.call(`list the firewall rules of the server ${server}`, async () =>
-        collect((await client()).firewallRules.listByServer(group, server), toFirewallRule),
+      onceKnown(group, server, () =>
+        arm.call(`list the firewall rules of the server ${server}`, async () =>
+          collect((await client()).firewallRules.listByServer(group, server), toFirewallRule),
+        ),
       ),
     putFirewallRule: async (group, server, { name, start, end }) => {
       const rule = { startIpAddress: start, endIpAddress: end };
