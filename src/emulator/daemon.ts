@@ -16,6 +16,8 @@ await run(JSON.parse(await text(process.stdin)) as DaemonOptions);
 
 /** Local Azure as a process of its own: greets on standard output when ready, ends on SIGTERM, SIGINT or the control API. */
 async function run(options: DaemonOptions): Promise<void> {
+  // Not the caller's: what apps load must be writable by no one else, and PostgreSQL, under an account of its own, must be able to read its programs.
+  process.umask(0o022);
   prepareHome(options.homeFolder);
   const files = homeFiles(options.homeFolder);
   if ((statSync(files.log, { throwIfNoEntry: false })?.size ?? 0) > LOG_BYTES) renameSync(files.log, `${files.log}.1`);
