@@ -40,7 +40,7 @@ const isAfterUpload = ({ host, path }: Call): boolean =>
   (host.startsWith("scm:") && /zipdeploy|deployments\//.test(path)) || /deploymentStatus/.test(path);
 
 /** Somebody writes the app's settings, as they are: the SCM site and the app start anew, and a build under way ends (as in Azure). */
-async function restartSite({ emulator, group, names }: Scene): Promise<void> {
+export async function restartSite({ emulator, group, names }: Scene): Promise<void> {
   const settings = `${group}/providers/Microsoft.Web/sites/${names.sites[0]}/config/appsettings`;
   const { body } = await emulator.arm("POST", `${settings}/list?api-version=2025-05-01`);
   await emulator.arm("PUT", `${settings}?api-version=2025-05-01`, { properties: body.properties });
