@@ -1,10 +1,12 @@
 import { appendFileSync } from "node:fs";
-import { type Interruption, interrupt, takeReference, type Verdict } from "./interrupt.ts";
+import { type Interruption, interrupt, type Reference, takeReference, type Verdict } from "./interrupt.ts";
 import { openScenes, type Scene, type SceneKind } from "./scene.ts";
 
 /** `PPG_MATRIX_EVERY=7` takes every seventh point of every project, 1 all. `PPG_MATRIX_LOG` names a file that gets each verdict at once. */
 const wanted = process.env.PPG_MATRIX_EVERY;
 const logFile = process.env.PPG_MATRIX_LOG;
+
+type Points = Reference["points"]["up"];
 
 /**
  * Every point, or every n-th, of `up` and `down` of one project: killed before and after the call, and stopped by Ctrl-C at it.
@@ -16,8 +18,12 @@ export async function tryEveryPoint(kind: SceneKind, usually = 1): Promise<reado
   const scenes = await openScenes(kind);
   try {
     const [first] = scenes as [Scene];
+    // How often it polls differs: what the first, slow run came by and a second one did not is no point of its own.
+    const slow = await takeReference(first);
     const reference = await takeReference(first);
-    const points = everyPoint(reference.points).filter((_, index) => index % every === 0);
+    const points = everyPoint({ up: common("up", slow, reference), down: common("down", slow, reference) }).filter(
+      (_, index) => index % every === 0,
+    );
     const verdicts: Verdict[] = [];
     await Promise.all(
       scenes.map(async (scene) => {
@@ -39,7 +45,12 @@ export async function tryEveryPoint(kind: SceneKind, usually = 1): Promise<reado
   }
 }
 
-function everyPoint(points: Awaited<ReturnType<typeof takeReference>>["points"]): Interruption[] {
+function common(command: "up" | "down", one: Reference, other: Reference): Points {
+  const known = new Set(one.points[command].map((point) => JSON.stringify(point)));
+  return other.points[command].filter((point) => known.has(JSON.stringify(point)));
+}
+
+function everyPoint(points: Readonly<Record<"up" | "down", Points>>): Interruption[] {
   return (["up", "down"] as const).flatMap((command) => [
     ...points[command].map((at) => ({ command, signal: "SIGKILL", at }) as const),
     ...points[command].filter(({ phase }) => phase === "arrived").map((at) => ({ command, signal: "SIGINT", at }) as const),

@@ -4,7 +4,7 @@ import { type Ended, isOfClient, nameOf, type Scene } from "./scene.ts";
 import { type Snapshot, takeSnapshot } from "./snapshot.ts";
 
 /** A point on the way of a run: of all calls of this name the first, second, … A number in the run would be another call each time. */
-export interface Point {
+interface Point {
   readonly phase: TrafficPoint["phase"];
   readonly name: string;
   /** From 0. */
