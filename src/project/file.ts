@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { createReadStream, existsSync } from "node:fs";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { KnownError } from "../base/errors.ts";
 
@@ -59,7 +59,7 @@ export async function findProject(directory: string, config?: string): Promise<F
       throw new KnownError("project/missing", `project file ${path} does not exist`, { hint: "check the path given with --config" });
     return { path, folder, content: undefined };
   }
-  const bytes = await readFile(path).catch((cause: unknown) => {
+  const bytes = await readBounded(path).catch((cause: unknown) => {
     const isFolder = (cause as NodeJS.ErrnoException).code === "EISDIR";
     throw new KnownError("project/invalid", isFolder ? `${path} is a folder, not a project file` : `project file ${path} cannot be read`, {
       cause,
@@ -67,6 +67,21 @@ export async function findProject(directory: string, config?: string): Promise<F
     });
   });
   return { path, folder, content: parseProject(path, bytes) };
+}
+
+/** Far above what a project with a hundred apps takes. */
+const MAX_BYTES = 4 * 1024 * 1024;
+
+/** Not the file's size is asked but its bytes: a device or a pipe tells none. */
+async function readBounded(path: string): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of createReadStream(path) as AsyncIterable<Buffer>) {
+    size += part.length;
+    if (size > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES / 1024 / 1024} MB`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
 }
 
 /** Throws `project/invalid`. A byte order mark, as some editors write it, is no mistake. */

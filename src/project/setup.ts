@@ -126,7 +126,7 @@ function appSetup(
   context: { folder: string; suffix: string; detected: Readonly<Record<string, DetectedApp>> },
   problems: string[],
 ): AppSetup {
-  const detected = context.detected[key] ?? {};
+  const detected = member(context.detected, key) ?? {};
   const runtime = part.runtime ?? detected.runtime;
   if (!runtime) {
     problems.push(`apps.${key}.runtime: nothing in ${part.path ?? "."} ${NO_APP}; set it, for example "python|3.12" or "node|22-lts"`);
@@ -172,7 +172,7 @@ export function withNames(file: ProjectFile, setup: Setup, environment?: string)
 
 function withEnvironment(file: ProjectFile, environment: string | undefined, problems: string[]): ProjectFile {
   if (!environment) return file;
-  const own = file.environments?.[environment];
+  const own = member(file.environments, environment);
   if (!own) {
     problems.push(
       `environments.${environment}: is not in the file (there are: ${Object.keys(file.environments ?? {}).join(", ") || "none"})`,
@@ -181,9 +181,14 @@ function withEnvironment(file: ProjectFile, environment: string | undefined, pro
   }
   // An environment shares nothing that is globally unique with the others: their names count for themselves only.
   const appKeys = new Set([...Object.keys(file.apps ?? { api: {} }), ...Object.keys(own.apps ?? {})]);
-  const apps = [...appKeys].map((key) => [key, { ...without(file.apps?.[key] ?? {}, "name"), ...own.apps?.[key] }] as const);
+  const apps = [...appKeys].map((key) => [key, { ...without(member(file.apps, key) ?? {}, "name"), ...member(own.apps, key) }] as const);
   const { resourceGroup: _shared, ...rest } = file;
   return { ...rest, ...own, server: { ...without(file.server ?? {}, "name"), ...own.server }, apps: Object.fromEntries(apps) };
+}
+
+/** Only what the object itself holds: `constructor` may be a name, too. */
+function member<T>(all: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
+  return all && Object.hasOwn(all, name) ? all[name] : undefined;
 }
 
 function without<T extends object, K extends keyof T>(value: T, key: K): Omit<T, K> {
@@ -237,6 +242,10 @@ function planTier(sku: string): string {
   return sku.includes("mv") ? `PremiumMV${version}` : `PremiumV${version}`;
 }
 
+/** What is shown of all problems, and of one. */
+const SHOWN_PROBLEMS = 50;
+const SHOWN_LENGTH = 300;
+
 function describeSchemaError(error: ErrorObject): string {
   const where = error.instancePath.slice(1).replaceAll("/", ".") || "the file";
   const { params } = error as { params: Record<string, unknown> };
@@ -249,7 +258,11 @@ function describeSchemaError(error: ErrorObject): string {
 }
 
 function invalid(problems: readonly string[]): KnownError {
-  const list = problems.map((problem) => `  - ${problem}`).join("\n");
+  const shown = problems
+    .slice(0, SHOWN_PROBLEMS)
+    .map((problem) => (problem.length > SHOWN_LENGTH ? `${problem.slice(0, SHOWN_LENGTH)}…` : problem).replaceAll("\n", " "));
+  const more = problems.length > SHOWN_PROBLEMS ? [`and ${problems.length - SHOWN_PROBLEMS} more`] : [];
+  const list = [...shown, ...more].map((problem) => `  - ${problem}`).join("\n");
   return new KnownError("project/invalid", `the project file has ${problems.length} problem${problems.length === 1 ? "" : "s"}:\n${list}`, {
     hint: problems.some((problem) => problem.includes(NO_APP))
       ? "name the folder of your app, or begin with one of ours: `passwordless-pg init --template fastapi`"
