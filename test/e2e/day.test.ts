@@ -10,7 +10,7 @@ interface UpBody {
   readonly database: string;
   readonly apps: Record<string, { readonly name: string; readonly url: string; readonly role: string; readonly principalId: string }>;
   readonly steps: readonly { readonly name: string; readonly outcome: string }[];
-  readonly checks: readonly { readonly name: string; readonly ok: boolean }[];
+  readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[];
 }
 
 interface Status {
@@ -98,6 +98,23 @@ describe.sequential("a person's day with the FastAPI template", () => {
     expect(environments.length).toBeGreaterThan(0);
     for (const environment of environments) expect(environment).not.toMatch(/passw(or)?d=|PGPASSWORD|eyJ[\w-]{10,}\./i);
     expect(readFileSync(join(project.folder, "passwordless-pg.json"), "utf8")).not.toMatch(/"password|secret|eyJ/i);
+  });
+
+  test("a role broken after the app had started: verify says so at once, init repairs it", async ({ cli }) => {
+    const administrator = project.body?.checks.find(({ name }) => name === "caller is Entra administrator")?.detail.split(" ")[0] ?? "";
+    const token = await cli.run(["token", "--local", project.folder]);
+    await execute(cli, administrator, token.stdout.trim(), `ALTER ROLE "${api().role}" NOLOGIN`);
+    const broken = await cli.run(["verify", "--local", "--json", project.folder]);
+    expect(broken.code, broken.stderr).toBe(8);
+    const { checks } = JSON.parse(broken.stdout) as Pick<UpBody, "checks">;
+    expect(checks.find(({ name }) => name === "api: app signs in with its token")).toMatchObject({
+      ok: false,
+      detail: expect.stringContaining("503"),
+    });
+    const repaired = await cli.run(["init", "--local", "--yes", "--json", project.folder]);
+    expect(repaired.code, repaired.stderr).toBe(0);
+    const proved = await cli.run(["verify", "--local", "--json", project.folder]);
+    expect(proved.code, proved.stdout).toBe(0);
   });
 
   test("a second init changes nothing and a second deploy uploads nothing", async ({ cli }) => {
@@ -202,15 +219,22 @@ async function journal(cli: TestCli): Promise<{ n: number; method: string; path:
 
 /** The role that PostgreSQL says we are, or its refusal. */
 async function login(cli: TestCli, user: string, password: string): Promise<string> {
+  try {
+    return await execute(cli, user, password, "SELECT current_user");
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Runs one statement in the project's database; answers with `current_user` when it names it. */
+async function execute(cli: TestCli, user: string, password: string, statement: string): Promise<string> {
   const { host, port } = project.body?.server ?? { host: "", port: 0 };
   const ca = readFileSync((await status(cli)).caFile, "utf8");
   const client = new pg.Client({ host, port, user, password, database: project.body?.database ?? "", ssl: { ca } });
   try {
     await client.connect();
-    const { rows } = await client.query<{ current_user: string }>("SELECT current_user");
+    const { rows } = await client.query<{ current_user: string }>(statement);
     return rows[0]?.current_user ?? "";
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
   } finally {
     await client.end();
   }
