@@ -209,7 +209,9 @@ export function openArm(context: CloudContext): Arm {
   const request: Arm["request"] = async (method, target, body, headers = {}) => {
     const url = new URL(target, environment.resourceManager);
     if (url.origin !== new URL(environment.resourceManager).origin) {
-      throw new KnownError("azure/failed", `Azure sent a polling address on another host (${url.origin}): not followed`);
+      throw new KnownError("azure/failed", `Azure sent a polling address on another host (${url.origin}): not followed`, {
+        hint: "does a proxy rewrite Azure's answers? Otherwise run the same command again",
+      });
     }
     const response = await pipeline.sendRequest(
       client,
@@ -239,7 +241,10 @@ export function openArm(context: CloudContext): Arm {
     for (;;) {
       const { body } = await request("GET", `${path}?api-version=2021-04-01`);
       if ((body as { registrationState?: string } | undefined)?.registrationState === "Registered") return;
-      if (clock.now() > until) throw new KnownError("azure/timeout", `the resource provider ${namespace} is still not registered`);
+      if (clock.now() > until)
+        throw new KnownError("azure/timeout", `the resource provider ${namespace} is still not registered`, {
+          hint: `run the command again when \`az provider show --namespace ${namespace}\` says Registered`,
+        });
       context.onProgress?.(`registering the resource provider ${namespace}`);
       await pause(clock, signal, 5_000);
     }

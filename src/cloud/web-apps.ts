@@ -364,7 +364,10 @@ export function webApps(arm: Arm): WebApps {
     for (;;) {
       const site = await get(group, name);
       if (site) return site;
-      if (clock.now() > until) throw new KnownError("azure/timeout", `the web app ${name} was created but Azure does not show it yet`);
+      if (clock.now() > until)
+        throw new KnownError("azure/timeout", `the web app ${name} was created but Azure does not show it yet`, {
+          hint: "run the same command again in a minute: it goes on from there",
+        });
       await pause(clock, signal, 2_000);
     }
   };
