@@ -55,6 +55,61 @@ describe("the mistakes of a newcomer", () => {
     expect(run.stderr).toMatch(/is not JSON/);
   });
 
+  test.for<[string, string | Buffer, RegExp]>([
+    ["is empty", "", /is empty[\s\S]*remove it and run/],
+    ["is null", "null", /the file: must be object/],
+    ["is UTF-16", Buffer.from("\uFEFF{}", "utf16le"), /is UTF-16[\s\S]*UTF-8/],
+    ["has comments", '{ // mine\n"name":"shop"}', /is not JSON[\s\S]*comments/],
+    ["begins with a byte order mark, as some editors write it", '\uFEFF{"name":"shop","locatoin":"x"}', /has 1 problem[\s\S]*locatoin/],
+  ])("a project file that %s", async ([_what, content, words], { cli }) => {
+    const folder = cli.folder();
+    writeFileSync(join(folder, "passwordless-pg.json"), content);
+    const run = await cli.run(["plan", "--local", folder]);
+    expect([run.code, run.stderr]).toEqual([2, expect.stringMatching(words)]);
+    expect(run.stderr).toMatch(/\n {2}→ /);
+    expect(run.stderr).not.toMatch(noStack);
+  });
+
+  test("a folder where the project file should be", async ({ cli }) => {
+    const folder = cli.folder();
+    mkdirSync(join(folder, "passwordless-pg.json"));
+    const run = await cli.run(["plan", "--local", folder]);
+    expect([run.code, run.stderr]).toEqual([2, expect.stringMatching(/is a folder, not a project file[\s\S]*→/)]);
+  });
+
+  test.for<[string, string]>([
+    ["a file", "file"],
+    ["below a file", "file/home"],
+    ["where the system makes no folders", "/proc/nowhere"],
+  ])("a home for local Azure that is %s: said at once, with the way out", { timeout: 30_000 }, async ([_what, home], { cli }) => {
+    const folder = cli.folder();
+    writeFileSync(join(folder, "file"), "");
+    for (const args of [
+      ["local", "start"],
+      ["plan", "--local"],
+    ]) {
+      if (args[0] === "plan")
+        writeFileSync(join(folder, "passwordless-pg.json"), '{"name":"shop","apps":{"api":{"runtime":"python|3.12"}}}');
+      const run = await cli.run(args, { environment: { PASSWORDLESS_PG_HOME: home }, cwd: folder });
+      expect([args, run.code, run.stderr]).toEqual([args, 1, expect.stringMatching(/cannot live in[\s\S]*→ set PASSWORDLESS_PG_HOME/)]);
+      expect(run.stderr).not.toMatch(noStack);
+    }
+  });
+
+  test("an empty PASSWORDLESS_PG_HOME is none: the caller's folder is left alone", async ({ cli }) => {
+    const folder = cli.folder();
+    const run = await cli.run(["local", "status", "--json"], { environment: { PASSWORDLESS_PG_HOME: "", HOME: folder }, cwd: folder });
+    expect(JSON.parse(run.stdout)).toEqual({ running: false, home: join(folder, ".passwordless-pg") });
+  });
+
+  test("a template into a place that takes no files", async ({ cli }) => {
+    const folder = cli.folder();
+    writeFileSync(join(folder, "file"), "");
+    const run = await cli.run(["init", "--local", "--yes", "--template", "fastapi", "file/new"], { cwd: folder });
+    expect([run.code, run.stderr]).toEqual([2, expect.stringMatching(/cannot be laid into .*file\/new[\s\S]*→/)]);
+    expect(run.stderr).not.toMatch(noStack);
+  });
+
   test("an empty folder has no app to deploy", async ({ cli }) => {
     const run = await cli.run(["up", "--local", "--yes", cli.folder()]);
     expect(run.code).toBe(2);
