@@ -123,7 +123,9 @@ function refusalTexts(refusal: TokenRefusal, audience: string, { tenantId }: End
 }
 
 function unauthorized({ authority, tenantId }: Endpoints, code: string, message: string): ArmError {
-  const challenge = `Bearer authorization_uri="${authority}/${tenantId}", error="invalid_token", error_description="${message}"`;
+  // The audience in it is the token's own word; a header takes ASCII and no line break.
+  const words = message.slice(0, 1_000).replace(/[^ -~]|"/g, "?");
+  const challenge = `Bearer authorization_uri="${authority}/${tenantId}", error="invalid_token", error_description="${words}"`;
   return armFront(401, code, message, { headers: { "www-authenticate": challenge } });
 }
 
