@@ -2,7 +2,7 @@ import { normalizeLocation } from "../base/resource-id.ts";
 import type { Arm } from "./arm.ts";
 
 /** A user-assigned managed identity. Made anew under its name it is another one: other principal, other client ID. */
-export interface UserIdentity {
+interface UserIdentity {
   readonly id: string;
   readonly name: string;
   /** Normalised, `eastus`. */

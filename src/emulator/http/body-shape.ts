@@ -1,7 +1,7 @@
 import { type ArmError, armFront } from "./arm-error.ts";
 
 /** JSON type of a member; `null` and absence are every type. `scalar` is what can be written as text: text, number, true or false. */
-export type MemberType = "text" | "number" | "flag" | "scalar" | "object" | "list";
+type MemberType = "text" | "number" | "flag" | "scalar" | "object" | "list";
 
 /** Types by path: `properties.siteConfig.appSettings.*.name`; `*` is every member of an object or list. What is not named may be anything. */
 export type BodyShape = Readonly<Record<string, MemberType>>;

@@ -44,7 +44,7 @@ interface Certificate {
  * What a watch wants instead of the usual: the connection broken; its end with this last word; at `CONNECT` another certificate, or none (no TLS);
  * at `SQL` a statement that PostgreSQL itself ends with this error, so that connection and transaction are left as after any other error.
  */
-export type Intervention =
+type Intervention =
   | { readonly kind: "drop" }
   | { readonly kind: "dismiss"; readonly refusal: Refusal }
   | { readonly kind: "tls"; readonly certificate: Certificate | undefined }
