@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createRouter, type Route } from "../../src/emulator/http/router.ts";
 import { type ScmContext, scmRoutes } from "../../src/emulator/services/scm/routes.ts";
@@ -50,9 +50,11 @@ Source of an operation's shape: *recorded* (real traffic), *specification* (azur
 Used by: foreign clients that the suite saw calling it.
 `;
 
+/** Newest first: a client that was left out this time has an older list of operations. */
 function readObserved(): readonly Observed[] {
-  const files = existsSync(observedFolder) ? readdirSync(observedFolder) : [];
-  return files.map((file) => JSON.parse(readFileSync(join(observedFolder, file), "utf8")) as Observed);
+  const files = (existsSync(observedFolder) ? readdirSync(observedFolder) : []).map((file) => join(observedFolder, file));
+  const newestFirst = files.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+  return newestFirst.map((file) => JSON.parse(readFileSync(file, "utf8")) as Observed);
 }
 
 /** The operations as the last run's local Azure listed them. */
