@@ -295,11 +295,14 @@ function rowChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
   const { clock, cloud, marker, signal } = context;
   const hint = "`passwordless-pg logs tail` shows what the app says";
   /** Else no container of the app can sign in, the next one neither; what keeps us from looking is told by the checks of identity and role. */
-  const isLabelled = async (): Promise<boolean> => {
-    const look = Promise.all([site(), facts.identity(app.name), facts.principal(app.role)]);
+  const canSignIn = async (): Promise<boolean> => {
+    const look = Promise.all([site(), facts.identity(app.name), facts.principal(app.role), facts.access(app.role)]);
     return look.then(
-      ([web, identity, principal]) =>
-        identityVerdict(web, identity).ok && principal?.objectId.toLowerCase() === web.principalId?.toLowerCase(),
+      ([web, identity, principal, access]) =>
+        identityVerdict(web, identity).ok &&
+        principal?.objectId.toLowerCase() === web.principalId?.toLowerCase() &&
+        access.connect &&
+        access.barredBy.length === 0,
       () => false,
     );
   };
@@ -315,7 +318,7 @@ function rowChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
     };
     for (;;) {
       const found = await look();
-      if (found.isFine || !found.isThere || clock.now() >= (web.changedAt ?? 0) + restartingMs || !(await isLabelled())) return found;
+      if (found.isFine || !found.isThere || clock.now() >= (web.changedAt ?? 0) + restartingMs || !(await canSignIn())) return found;
       await clock.sleep(1_000, signal);
     }
   });

@@ -104,8 +104,11 @@ describe.sequential("a person's day with the FastAPI template", () => {
     const administrator = project.body?.checks.find(({ name }) => name === "caller is Entra administrator")?.detail.split(" ")[0] ?? "";
     const token = await cli.run(["token", "--local", project.folder]);
     await execute(cli, administrator, token.stdout.trim(), `ALTER ROLE "${api().role}" NOLOGIN`);
+    const startedAt = Date.now();
     const broken = await cli.run(["verify", "--local", "--json", project.folder]);
     expect(broken.code, broken.stderr).toBe(8);
+    // Not the minute that an app which was just changed gets to come up: the database itself says why it cannot.
+    expect(Date.now() - startedAt).toBeLessThan(40_000);
     const { checks } = JSON.parse(broken.stdout) as Pick<UpBody, "checks">;
     expect(checks.find(({ name }) => name === "api: app signs in with its token")).toMatchObject({
       ok: false,
