@@ -1,6 +1,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { gateway } from "./gateway.ts";
+import { load } from "./load.ts";
 import { logTail } from "./log-tail.ts";
 import { packing } from "./packing.ts";
 import { bin, cli, control, inPairs, journal, line, median, plainApp, root, run, work } from "./tools.ts";
@@ -152,7 +153,7 @@ async function template(): Promise<void> {
 }
 
 try {
-  const all = { startUp, installedSize, localStart, noOpInit, longestPath, unchangedDeploy, packing, logTail, template, gateway };
+  const all = { startUp, installedSize, localStart, noOpInit, longestPath, unchangedDeploy, packing, logTail, template, gateway, load };
   const asked = process.argv.slice(2);
   for (const [name, measure] of Object.entries(all)) if (asked.length === 0 || asked.includes(name)) await measure();
 } finally {
