@@ -67,6 +67,25 @@ const GRANTS = `
                                                     WHEN 'T' THEN 'TYPES' ELSE 'SCHEMAS' END) AS rights) later, source
    WHERE a.grantee = source.oid AND d.defaclrole <> source.oid`;
 
+/** What the role's own later objects in this database give to others, as statements that let another role's later objects give the same. */
+const LATER_GIFTS = `
+  SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s GRANT %s ON %s TO %s%s', $2::text,
+                CASE WHEN n.nspname IS NULL THEN '' ELSE format(' IN SCHEMA %I', n.nspname) END, a.privilege_type,
+                CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS' WHEN 'T' THEN 'TYPES' ELSE 'SCHEMAS' END,
+                CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE format('%I', pg_get_userbyid(a.grantee)) END,
+                CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS giving
+    FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace CROSS JOIN LATERAL aclexplode(d.defaclacl) a
+   WHERE d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = $1) AND a.grantee <> d.defaclrole`;
+
+/**
+ * Lets the later objects of `to` serve others as those of `from` do: `DROP OWNED` forgets it. Within a transaction, after `passGrants`, as a
+ * member of both.
+ */
+export async function passLaterGifts(session: SqlSession, from: string, to: string): Promise<void> {
+  const { rows } = await session.query(LATER_GIFTS, [from, to]);
+  for (const { giving } of rows) await run(session, String(giving));
+}
+
 /**
  * Takes from `from` what others have granted it in this database and gives it to `to`, when there is one. As each owner, since `DROP OWNED`
  * leaves what the session's own roles did not grant. Within a transaction. Answers with the statements that were refused, because their object

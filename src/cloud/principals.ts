@@ -3,7 +3,7 @@ import type { TokenCredential } from "@azure/core-auth";
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { accessToken } from "./credential.ts";
-import { asMemberOf, passGrants, run } from "./database-grants.ts";
+import { asMemberOf, passGrants, passLaterGifts, run } from "./database-grants.ts";
 import type { Environment } from "./environment.ts";
 import { pause } from "./operations.ts";
 import { connectSql, quoteIdentifier, type SqlResult, type SqlSession, sqlStateOf } from "./sql.ts";
@@ -628,7 +628,7 @@ export function principals({ environment, credential, signal, clock, onProgress 
     });
   };
 
-  /** In every database: what `from` owns goes to `to`, and what others have granted it too when it `keepsGrants`. */
+  /** In every database: what `from` owns goes to `to`, and when it `keepsGrants` what others have granted it and what its later tables give others. */
   const handOver = async (
     server: DatabaseServer,
     login: string,
@@ -642,6 +642,7 @@ export function principals({ environment, credential, signal, clock, onProgress 
             asMemberOf(session, to, async () => {
               for (const lost of await passGrants(session, from, keepsGrants ? to : undefined))
                 onProgress?.(`${database}: not passed on to ${to}: ${lost}`);
+              if (keepsGrants) await passLaterGifts(session, from, to);
               await run(session, `REASSIGN OWNED BY ${quoteIdentifier(from)} TO ${quoteIdentifier(to)}`);
               await run(session, `DROP OWNED BY ${quoteIdentifier(from)}`);
             }),

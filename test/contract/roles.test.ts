@@ -216,6 +216,34 @@ describe.sequential("roles of the apps, probed on the real server", () => {
     }
   });
 
+  test("a level changed in the project file is one difference in the plan, and exact after init, up and down", async ({ emulator }) => {
+    const databases = databasesOf(emulator, await (shared as Promise<TestProject>));
+    for (const [access, insert, create] of [
+      ["read", "42501", "42501"],
+      ["write", "done", "42501"],
+      ["owner", "done", "done"],
+      ["write", "done", "42501"],
+    ] as const) {
+      const project = await openTestProject(emulator, {
+        ...threeApps,
+        apps: { ...threeApps.apps, worker: { ...threeApps.apps.worker, access } },
+      });
+      const changes = (await project.plan()).steps.filter(({ change }) => change.kind !== "keep").map(({ step }) => step.name);
+      const role = roleOf(project, "worker");
+      expect(changes).toEqual(["database access worker"]);
+      expect(failuresOf(await project.init())).toEqual([]);
+      const login = { role, principal: await identityOf(project, "worker"), database: "shop" };
+      const found = await databases.as(login, async (session) => [
+        await attempt(session, "INSERT INTO things (name) VALUES ('level')"),
+        await attempt(session, "CREATE TABLE IF NOT EXISTS by_worker (id int)"),
+      ]);
+      expect(found, access).toEqual([insert, create]);
+      expect((await project.plan()).steps.filter(({ change }) => change.kind !== "keep")).toEqual([]);
+      await project.door.close();
+    }
+    await databases.run("shop", "DROP TABLE by_worker");
+  });
+
   test("tables of a stranger are named, not silently left out", async ({ emulator }) => {
     const project = await (shared as Promise<TestProject>);
     await asSuperuser(emulator, "shop", "CREATE TABLE strange (id int)");
@@ -257,6 +285,8 @@ describe.sequential("roles of the apps, probed on the real server", () => {
     expect(failuresOf(await project.init())).toEqual([]);
     const after = await identityOf(project, "api");
     expect(after).not.toBe(before);
+    // What it makes later serves the other apps as before: nothing is left to a second run.
+    expect((await project.plan()).steps.filter(({ change }) => change.kind !== "keep")).toEqual([]);
     await databases.run("other", "CREATE TABLE apart.later (id int)");
     const found = await databases.as({ role, principal: after, database: "other" }, async (session) => [
       await attempt(session, "SELECT * FROM foreign_things"),
