@@ -21,7 +21,13 @@ async function run(options: DaemonOptions): Promise<void> {
   prepareHome(options.homeFolder);
   const files = homeFiles(options.homeFolder);
   if ((statSync(files.log, { throwIfNoEntry: false })?.size ?? 0) > LOG_BYTES) renameSync(files.log, `${files.log}.1`);
-  const log = (line: string): void => appendFileSync(files.log, `${new Date().toISOString()} ${line}\n`, { mode: 0o600 });
+  const log = (line: string): void => {
+    try {
+      appendFileSync(files.log, `${new Date().toISOString()} ${line}\n`, { mode: 0o600 });
+    } catch {
+      // A full disk: what it is told of must still reach whoever started us.
+    }
+  };
   const logBug = (error: unknown): void => log(`bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   // A bug in one request must not take down the databases and apps of the others.
   process.on("uncaughtException", logBug);
