@@ -7,6 +7,7 @@ import fc from "fast-check";
 import { test as base, describe, expect, onTestFinished } from "vitest";
 import { openCertificates } from "../../src/emulator/http/certificates.ts";
 import { type EdgeLimits, type Incoming, listen } from "../../src/emulator/http/listener.ts";
+import { openFront } from "../../src/emulator/machines/app-front.ts";
 import { audiences } from "../../src/emulator/platform.ts";
 import { fileTest as emulatorTest, type TestEmulator } from "../support/emulator.ts";
 import { deepJson, runs } from "../support/fuzz.ts";
@@ -115,6 +116,31 @@ describe("a connection that takes its time", () => {
       socket.write("x");
     }
     expect((await end).said).toMatch(/^HTTP\/1\.1 200 OK.*\r\n\r\n(?:2\r\n)?10/s);
+  });
+});
+
+describe("the front end of an app", () => {
+  base("ends a request whose headers never end, over http and https, and serves the next", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "ppg-front-"));
+    const { issue, caPem } = openCertificates(folder, { ca: join(folder, "ca"), bundle: join(folder, "bundle") } as never);
+    const watch = { arrived: async () => undefined, done: async () => undefined };
+    const front = await openFront(async () => "stopped", issue(["localhost"]), watch, undefined, 500);
+    onTestFinished(async () => {
+      await front.close();
+      rmSync(folder, { recursive: true });
+    });
+    const slow = [plain(front.port), await secured(front.port, caPem)];
+    for (const socket of slow) socket.write("GET / HTTP/1.1\r\nHost: localhost\r\nX: ");
+    const drip = setInterval(() => slow.map((socket) => socket.writable && socket.write("a")), 50);
+    try {
+      for (const { said } of await Promise.all(slow.map(ending))) expect(said).not.toContain("200");
+    } finally {
+      clearInterval(drip);
+    }
+    const next = plain(front.port);
+    const end = ending(next);
+    next.write("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    expect((await end).said).toMatch(/^HTTP\/1\.1 403/);
   });
 });
 

@@ -23,6 +23,8 @@ export interface AppFront {
 
 const TLS_HANDSHAKE = 0x16;
 const PEEK_MS = 120_000;
+/** For a TLS handshake, and for a request's headers. Node's own clock for them runs in listening servers only. */
+const HEADERS_MS = 60_000;
 /** Real front ends cut a request after 230 s. */
 const REQUEST_MS = 230_000;
 
@@ -35,15 +37,29 @@ export async function openFront(
   tls: { readonly key: string; readonly cert: string },
   watch: FrontWatch,
   port?: number,
+  headersMs = HEADERS_MS,
 ): Promise<AppFront> {
   // A connection for each request: a kept one can be closed by the app at the very moment it is used again.
   const agent = new http.Agent({ keepAlive: false });
+  const alarms = new WeakMap<Duplex, NodeJS.Timeout>();
+  const awaitHeaders = (socket: Duplex): void => {
+    clearTimeout(alarms.get(socket));
+    const alarm = setTimeout(() => socket.destroy(), headersMs);
+    alarms.set(socket, alarm);
+    socket.once("close", () => clearTimeout(alarm));
+  };
   const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => {
+    const { socket } = request;
+    clearTimeout(alarms.get(socket));
+    response.once("close", () => socket.destroyed || awaitHeaders(socket));
     serveRequest(request, response, pick, agent, watch).catch(() => response.destroy()); // the client went away
   };
   const plain = http.createServer({ requestTimeout: 0 }, answer);
-  const secure = https.createServer({ ...tls, requestTimeout: 0, minVersion: "TLSv1.2" }, answer);
+  const secure = https.createServer({ ...tls, requestTimeout: 0, minVersion: "TLSv1.2", handshakeTimeout: headersMs }, answer);
+  plain.on("connection", awaitHeaders);
+  secure.on("secureConnection", awaitHeaders);
   const upgrade = (request: http.IncomingMessage, socket: Duplex, head: Buffer): void => {
+    clearTimeout(alarms.get(socket));
     void pick().then((target) => {
       if (typeof target !== "object") socket.destroy();
       else tunnel(request, socket, head, target.port);
