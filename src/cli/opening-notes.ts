@@ -21,7 +21,7 @@ export function openingNotes(project: string): OpeningNotes {
   return {
     add: (opening) =>
       quietly(() => {
-        mkdirSync(folder, { recursive: true, mode: 0o700 });
+        quietly(() => mkdirSync(folder, { mode: 0o700 }), undefined); // it may be there
         if (isOurs()) writeFileSync(fileOf(opening.name), JSON.stringify({ ...opening, pid: process.pid }), { mode: 0o600 });
       }, undefined),
     remove: (name) =>

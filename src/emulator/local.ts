@@ -171,7 +171,7 @@ async function endProcess(stamp: ProcessStamp): Promise<void> {
 /** Ends the apps and the PostgreSQL servers of a daemon that was killed. The daemon itself must be gone. */
 async function sweepLeftovers(home: string): Promise<void> {
   const files = homeFiles(home);
-  if (readText(files.state) !== undefined) sweepProcesses(createStore(files.state), "");
+  sweepApps(files.state);
   const servers = join(homeFolders(home).postgres, "servers");
   for (const data of namesIn(servers).map((name) => join(servers, name, "data"))) {
     const pid = Number.parseInt(readText(join(data, "postmaster.pid")) ?? "", 10);
@@ -182,6 +182,15 @@ async function sweepLeftovers(home: string): Promise<void> {
     if (!(await isGone(() => serves(pid, data), STOP_MS / 3))) {
       throw new KnownError("local/failed", `The PostgreSQL process ${pid} of local Azure does not end.`);
     }
+  }
+}
+
+/** A store that cannot be read names no processes: it must not stop `local reset`, which is the way out of it. */
+function sweepApps(stateFile: string): void {
+  try {
+    if (readText(stateFile) !== undefined) sweepProcesses(createStore(stateFile), "");
+  } catch (error) {
+    if (!(error instanceof KnownError)) throw error;
   }
 }
 

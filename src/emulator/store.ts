@@ -1,4 +1,5 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { KnownError } from "../base/errors.ts";
 
 /** Documents of one kind, by key. Keys are compared without case (ARM IDs are); values are plain JSON and are copied in and out. */
 export interface Collection<T> {
@@ -17,7 +18,13 @@ export interface Store {
 
 type Document = Record<string, Record<string, unknown>>;
 
-/** A store in one JSON file, replaced as a whole (write beside, rename). Without `file` it lives in memory only. */
+/** Goes up when what an older program kept could be misread. */
+const format = 2;
+
+/**
+ * A store in one JSON file, replaced as a whole (write beside, rename). Without `file` it lives in memory only.
+ * Throws KnownError `local/failed` when the file is no store, or one of another format.
+ */
 export function createStore(file?: string): Store {
   const data: Document = file ? load(file) : {};
   let isDirty = false;
@@ -52,7 +59,7 @@ export function createStore(file?: string): Store {
     commit: () => {
       if (!isDirty || !file) return;
       const beside = `${file}.${process.pid}.tmp`;
-      writeFileSync(beside, JSON.stringify(data), { mode: 0o600 });
+      writeFileSync(beside, JSON.stringify({ format, data }), { mode: 0o600 });
       renameSync(beside, file);
       isDirty = false;
     },
@@ -60,10 +67,26 @@ export function createStore(file?: string): Store {
 }
 
 function load(file: string): Document {
+  const text = readIfThere(file);
+  if (text === undefined) return {};
+  const hint = "run `passwordless-pg local reset`, which forgets what it holds, or set PASSWORDLESS_PG_HOME to another folder";
+  let kept: { format?: unknown; data?: Document };
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as Document;
+    kept = JSON.parse(text) as typeof kept;
+  } catch (cause) {
+    throw new KnownError("local/failed", `${file} is not readable as the state of local Azure`, { cause, hint });
+  }
+  if (kept?.format !== format || typeof kept.data !== "object") {
+    throw new KnownError("local/failed", `${file} was written by another version of local Azure`, { hint });
+  }
+  return kept.data;
+}
+
+function readIfThere(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return {};
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
 }

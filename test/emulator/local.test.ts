@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -113,3 +113,19 @@ test("a start that is cancelled half-way leaves no daemon", async ({ home }) => 
   await refused;
   expect((await localStatus(home)).running).toBe(false);
 });
+
+test.for(['{"web/sites":{}}', '{"format":1,"data":{}}', '{"format":', "null", ""])(
+  "a state that is not of this version is told, not misread, and reset is the way out: %j",
+  async (text, { home }) => {
+    await startLocal(home, options());
+    await stopLocal(home);
+    writeFileSync(join(home, "state.json"), text);
+    await expect(startLocal(home, options())).rejects.toMatchObject({
+      code: "local/failed",
+      message: expect.stringContaining("state.json"),
+      hint: expect.stringContaining("local reset"),
+    });
+    await resetLocal(home);
+    expect(await startLocal(home, options())).toMatchObject({ running: true, home });
+  },
+);
