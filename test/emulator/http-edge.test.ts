@@ -119,17 +119,40 @@ describe("a connection that takes its time", () => {
   });
 });
 
+async function openStoppedFront(headersMs: number): Promise<{ readonly port: number; readonly ca: string }> {
+  const folder = mkdtempSync(join(tmpdir(), "ppg-front-"));
+  const { issue, caPem } = openCertificates(folder, { ca: join(folder, "ca"), bundle: join(folder, "bundle") } as never);
+  const watch = { arrived: async () => undefined, done: async () => undefined };
+  const front = await openFront(async () => "stopped", issue(["localhost"]), watch, undefined, headersMs);
+  onTestFinished(async () => {
+    await front.close();
+    rmSync(folder, { recursive: true });
+  });
+  return { port: front.port, ca: caPem };
+}
+
 describe("the front end of an app", () => {
+  base("serves many requests on one connection and keeps nothing of each", async () => {
+    const { port, ca } = await openStoppedFront(5_000);
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", onWarning);
+    onTestFinished(() => void process.off("warning", onWarning));
+    for (const socket of [plain(port), await secured(port, ca)]) {
+      const answers: string[] = [];
+      socket.on("data", (chunk: Buffer) => answers.push(chunk.toString("latin1")));
+      for (let round = 1; round <= 15; round += 1) {
+        socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        await expect.poll(() => answers.join("").split("HTTP/1.1 403").length - 1, { interval: 5 }).toBe(round);
+      }
+      socket.destroy();
+    }
+    expect(warnings).toEqual([]); // of listeners that pile up on a socket
+  });
+
   base("ends a request whose headers never end, over http and https, and serves the next", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "ppg-front-"));
-    const { issue, caPem } = openCertificates(folder, { ca: join(folder, "ca"), bundle: join(folder, "bundle") } as never);
-    const watch = { arrived: async () => undefined, done: async () => undefined };
-    const front = await openFront(async () => "stopped", issue(["localhost"]), watch, undefined, 500);
-    onTestFinished(async () => {
-      await front.close();
-      rmSync(folder, { recursive: true });
-    });
-    const slow = [plain(front.port), await secured(front.port, caPem)];
+    const front = await openStoppedFront(500);
+    const slow = [plain(front.port), await secured(front.port, front.ca)];
     for (const socket of slow) socket.write("GET / HTTP/1.1\r\nHost: localhost\r\nX: ");
     const drip = setInterval(() => slow.map((socket) => socket.writable && socket.write("a")), 50);
     try {

@@ -44,9 +44,14 @@ export async function openFront(
   const alarms = new WeakMap<Duplex, NodeJS.Timeout>();
   const awaitHeaders = (socket: Duplex): void => {
     clearTimeout(alarms.get(socket));
-    const alarm = setTimeout(() => socket.destroy(), headersMs);
-    alarms.set(socket, alarm);
-    socket.once("close", () => clearTimeout(alarm));
+    alarms.set(
+      socket,
+      setTimeout(() => socket.destroy(), headersMs),
+    );
+  };
+  const welcome = (socket: Duplex): void => {
+    awaitHeaders(socket);
+    socket.once("close", () => clearTimeout(alarms.get(socket)));
   };
   const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => {
     const { socket } = request;
@@ -56,8 +61,8 @@ export async function openFront(
   };
   const plain = http.createServer({ requestTimeout: 0 }, answer);
   const secure = https.createServer({ ...tls, requestTimeout: 0, minVersion: "TLSv1.2", handshakeTimeout: headersMs }, answer);
-  plain.on("connection", awaitHeaders);
-  secure.on("secureConnection", awaitHeaders);
+  plain.on("connection", welcome);
+  secure.on("secureConnection", welcome);
   const upgrade = (request: http.IncomingMessage, socket: Duplex, head: Buffer): void => {
     clearTimeout(alarms.get(socket));
     void pick().then((target) => {
