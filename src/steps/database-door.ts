@@ -61,7 +61,7 @@ export function createDatabaseDoor(context: DoorContext): DatabaseDoor {
   /** Openings that a killed run has noted: they may be there, in the making, or never have been asked for. */
   let adopted: Set<string> | undefined;
 
-  /** What a killed run has borrowed is given back by this one. Azure may not show it yet, but it takes a DELETE only after the PUT has ended. */
+  /** This run gives back what a killed one has borrowed. Azure may not show it yet, but takes a DELETE only when the PUT has ended (inferred). */
   const adopt = (): void => {
     if (adopted) return;
     const left = notes.abandoned().filter(({ name }) => name.startsWith(mark(context)));

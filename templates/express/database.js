@@ -78,7 +78,7 @@ export async function withConnection(work) {
 /** Signs in now, on a connection of its own: one of the pool was made before, and works on when its role is broken since. */
 async function signIn() {
   checkSettings();
-  const client = new pg.Client(target);
+  const client = new pg.Client({ ...target, query_timeout: 10_000 }); // the next check would wait for one that never ends
   client.on("error", () => {}); // a connection that breaks shows in its query
   try {
     await client.connect();
