@@ -5,6 +5,9 @@ const SECRET_NAME =
 /** A value that is no `$(command)`, as our own hints have it. */
 const VALUE = String.raw`[^\s"'\\,;&<>$][^\s"\\,;&<>]*`;
 
+/** `"password": "value"`, also in JSON within JSON. */
+const MEMBER = new RegExp(String.raw`((?:${SECRET_NAME})\\?["']\s*:\s*\\?["'])[^"'\\]+`, "gi");
+
 const PATTERNS: readonly (readonly [pattern: RegExp, instead: string])[] = [
   [/(authorization\\?["']?\s*[:=]\s*\\?["']?)(?:bearer|basic|negotiate)\s+[^\s"'\\,;]+/gi, "$1<secret>"],
   // A JWT, also one that was cut off in its middle.
@@ -17,7 +20,7 @@ const PATTERNS: readonly (readonly [pattern: RegExp, instead: string])[] = [
   [new RegExp(String.raw`((?:${SECRET_NAME})\s*=\s*)${VALUE}`, "gi"), "$1<secret>"],
   // A quoted value may hold what ends a bare one.
   [new RegExp(String.raw`((?:${SECRET_NAME})\s*=\s*)(\\?["'])(?!\$)[^"'\\]+`, "gi"), "$1$2<secret>"],
-  [new RegExp(String.raw`((?:${SECRET_NAME})\\?["']\s*:\s*\\?["'])[^"'\\]+`, "gi"), "$1<secret>"],
+  [MEMBER, "$1<secret>"],
 ];
 
 /** Takes out of any words what may be a token or a password: JWTs, authorization headers, passwords in URLs, connection strings and JSON. */
@@ -25,4 +28,14 @@ export function redact(words: string): string {
   let clean = words;
   for (const [pattern, instead] of PATTERNS) clean = clean.replace(pattern, instead);
   return clean;
+}
+
+/** The same for JSON text, which stays JSON: each string in it is cleaned by itself. */
+export function redactJson(json: string): string {
+  const clean = json.replace(/"[^"\\]*(?:\\.[^"\\]*)*"/g, (text) => {
+    const words = String(JSON.parse(text));
+    const cleanWords = redact(words);
+    return cleanWords === words ? text : JSON.stringify(cleanWords);
+  });
+  return clean.replace(MEMBER, "$1<secret>");
 }

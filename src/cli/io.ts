@@ -2,7 +2,7 @@ import { createInterface } from "node:readline/promises";
 import type { Readable } from "node:stream";
 import { KnownError } from "../base/errors.ts";
 import { escapeControls } from "../base/json.ts";
-import { redact } from "../base/secrets.ts";
+import { redact, redactJson } from "../base/secrets.ts";
 
 /** Options that every command knows. */
 export interface GlobalOptions {
@@ -114,7 +114,7 @@ export function createIo(
         context.interrupts.areHeld = false;
       }
     },
-    result: (text) => void streams.stdout.write(`${printable(redact(text))}\n`),
+    result: (text) => void streams.stdout.write(`${printable(isJson ? redactJson(text) : redact(text))}\n`),
     verbatim: (text) => {
       if (gathered === "") process.nextTick(writeGathered);
       gathered += `${printable(text)}\n`;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { redact } from "../../src/base/secrets.ts";
+import { redact, redactJson } from "../../src/base/secrets.ts";
 
 const jwt = ["eyJhbGciOiJSUzI1NiJ9", "eyJvaWQiOiJjYW5hcnkifQ", "c2lnbmVkLWNhbmFyeQ"].join(".");
 
@@ -38,9 +38,20 @@ test.each([
   expect(redact(words)).toBe(words);
 });
 
+test.each([
+  ["a string that ends where a value would begin", { a: "set password=", b: ["x"] }, { a: "set password=", b: ["x"] }],
+  ["a key that was cut off", { a: "-----BEGIN PRIVATE KEY-----\nMII", b: "x" }, { a: "<private key>", b: "x" }],
+  ["words with quotes", { a: 'password="can ary" is bad', b: 1 }, { a: 'password="<secret>" is bad', b: 1 }],
+  ["a refusal's own JSON", { a: '{"password":"can ary"}', b: 1 }, { a: '{"password":"<secret>"}', b: 1 }],
+  ["a member", { client_secret: "can ary", b: 1 }, { client_secret: "<secret>", b: 1 }],
+])("JSON stays JSON: %s", (_what, value, clean) => {
+  expect(JSON.parse(redactJson(JSON.stringify(value)))).toEqual(clean);
+  expect(JSON.parse(redactJson(JSON.stringify(value, undefined, 2)))).toEqual(clean);
+});
+
 test("a megabyte of anything takes no time", () => {
   const startedAt = performance.now();
   for (const piece of ["a.", "eyJ", "password ", "://", "a:", "bearer ", "-----BEGIN ", "x@", "&sig"])
-    redact(piece.repeat(1_000_000 / piece.length));
+    for (const clean of [redact, redactJson]) clean(JSON.stringify(piece.repeat(1_000_000 / piece.length)));
   expect(performance.now() - startedAt).toBeLessThan(5_000);
 });
