@@ -89,7 +89,7 @@ export interface Principals {
   find(server: DatabaseServer, login: string, role: string): Promise<DatabasePrincipal | undefined>;
   /** Every role that Entra knows. */
   list(server: DatabaseServer, login: string): Promise<DatabasePrincipal[]>;
-  /** Roles that may sign in and that Entra does not know: with a password, while the server takes passwords. Azure's own are left out. */
+  /** Roles that may sign in and that Entra does not know: with a password, while the server takes passwords. Azure's own (`azure_…`, superusers) are left out. */
   passwordRoles(server: DatabaseServer, login: string): Promise<string[]>;
   /** Does the server let the caller in under this role name? `false` only when it refuses the login itself. */
   canSignIn(server: DatabaseServer, login: string): Promise<boolean>;
@@ -669,7 +669,7 @@ export function principals({ environment, credential, signal, clock, onProgress 
       inDatabase(server, login, HOME_DATABASE, async (session) => {
         const known = new Set(toPrincipals(await session.query("SELECT * FROM pgaadauth_list_principals(false)")).map(({ role }) => role));
         const { rows } = await session.query(
-          "SELECT rolname::text AS name FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND rolname !~ '^(azure|pg_)' ORDER BY 1",
+          "SELECT rolname::text AS name FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND rolname !~ '^(azure_|pg_)' ORDER BY 1",
         );
         return rows.map(({ name }) => String(name)).filter((name) => !known.has(name));
       }),

@@ -101,7 +101,11 @@ describe.sequential("a group that others filled", () => {
     const project = await openTestProject(emulator, file);
     const { cloud } = project;
     const server = await cloud.postgresServers.get(group, "their-db");
-    await databasesOf(emulator, project).run("postgres", "CREATE ROLE legacy LOGIN PASSWORD 'tr0ub4dor'");
+    await databasesOf(emulator, project).run(
+      "postgres",
+      "CREATE ROLE legacy LOGIN PASSWORD 'tr0ub4dor'",
+      "CREATE ROLE azureuser LOGIN PASSWORD 'tr0ub4dor'",
+    );
     const id = `${emulator.subscription}/resourceGroups/${group}/providers`;
     const body = {
       properties: { authConfig: { passwordAuth: "Enabled" }, administratorLogin: "boss", administratorLoginPassword: "Tr0ub4dor&3" },
@@ -124,13 +128,13 @@ describe.sequential("a group that others filled", () => {
     expect(found.map(({ name, detail }) => `${name} | ${detail}`)).toEqual([
       "firewall is narrow | the server is open to the internet: all 0.0.0.0-255.255.255.255",
       "api: settings hold no secret | settings of api hold secrets: OLD_PASSWORD",
-      "password authentication is off | password authentication is turned off; this ends the logins of web app their-old-app (PGPASSWORD), role boss, role legacy",
+      "password authentication is off | password authentication is turned off; this ends the logins of web app their-old-app (PGPASSWORD), role azureuser, role boss, role legacy",
     ]);
     expect(JSON.stringify(found)).not.toContain("tr0ub4dor");
     expect(planned.steps.filter(({ change }) => change.kind === "blocked")).toEqual([]);
     await cloud.postgresServers.deleteFirewallRule(group, "their-db", "all");
     await cloud.webApps.putSettings(group, "their-api", settings);
-    await databasesOf(emulator, project).run("postgres", "DROP ROLE legacy");
+    await databasesOf(emulator, project).run("postgres", "DROP ROLE legacy, azureuser");
     await project.init();
   });
 
