@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import { parseResourceId, resourceGroupId, resourceId } from "../base/resource-id.ts";
 import type { Cloud } from "../cloud/cloud.ts";
+import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import type { WebAppConfig } from "../cloud/web-apps.ts";
 import type { AnyStep, Step } from "../engine/step.ts";
@@ -15,7 +16,7 @@ import { databaseAccess } from "./database-access.ts";
 import { type DatabaseDoor, findLeftovers } from "./database-door.ts";
 import { databasePrincipal } from "./database-principal.ts";
 import { deployment } from "./deployment.ts";
-import { entraAdministrator } from "./entra-administrator.ts";
+import { administratorOf, entraAdministrator } from "./entra-administrator.ts";
 import { firewallForAddresses, firewallForAzureServices } from "./firewall.ts";
 import { guestOf } from "./guest.ts";
 import { logSettings } from "./log-settings.ts";
@@ -46,16 +47,14 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
   const location = setup.location;
 
   const groupStep = resourceGroup({ name: group, location, tags }, cloud.resourceGroups);
+  const canSignIn = (at: PostgresServer, login: string) => door.through(at, () => cloud.principals.canSignIn(at, login));
   const { tenantId, objectId } = cloud.caller;
-  const desiredServer = { ...setup.server, location, tenantId, tags, guest: guestOf(setup, objectId) };
+  const guest = guestOf(setup, objectId, async (at, administrators) => {
+    return (await administratorOf(cloud.caller, administrators, (login) => canSignIn(at, login))) !== undefined;
+  });
+  const desiredServer = { ...setup.server, location, tenantId, tags, guest };
   const server = postgresServer(desiredServer, cloud.postgresServers, { group: groupStep });
-  const administrator = entraAdministrator(
-    cloud.caller,
-    group,
-    cloud.postgresServers,
-    (at, login) => door.through(at, () => cloud.principals.canSignIn(at, login)),
-    { server },
-  );
+  const administrator = entraAdministrator(cloud.caller, group, cloud.postgresServers, canSignIn, { server });
   const databaseStep = database(setup.database, group, cloud.postgresServers, { server });
   const identityIds = new Map(setup.apps.map((app) => [app.key, identityIdOf(setup, cloud.subscriptionId, app)]));
   const identities = identitySteps(setup, context, groupStep);

@@ -1,4 +1,4 @@
-import type { FirewallRule, PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
+import type { Administrator, FirewallRule, PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
 import { guestTagPrefix, ownerTag, type Setup } from "../project/setup.ts";
 import { azureServicesRule } from "./firewall.ts";
 
@@ -11,17 +11,26 @@ export interface Guest {
   readonly tag: string;
   readonly owner: string;
   readonly database: string;
+  /** Object ID of the caller. */
   readonly administratorId: string;
+  /** Does one of these let the caller in, itself or a group? Else the project is going to add the caller. */
+  isLetIn(server: PostgresServer, administrators: readonly Administrator[]): Promise<boolean>;
   /** The rule the project wants by name; those for single addresses are not noted, they would not fit into a tag. */
   readonly rule: FirewallRule | undefined;
 }
 
-export function guestOf(setup: Setup, administratorId: string): Guest {
+/** Name of the tag. */
+export function guestTag({ name }: Pick<Setup, "name">): string {
+  return `${guestTagPrefix}${name}`;
+}
+
+export function guestOf(setup: Setup, administratorId: string, isLetIn: Guest["isLetIn"]): Guest {
   return {
-    tag: `${guestTagPrefix}${setup.name}`,
+    tag: guestTag(setup),
     owner: setup.owner,
     database: setup.database,
     administratorId,
+    isLetIn,
     rule: setup.server.firewall === "azure-services" ? azureServicesRule : undefined,
   };
 }
@@ -33,19 +42,19 @@ export function isUnannounced({ tag, owner }: Guest, { tags }: PostgresServer): 
 
 /** Value of the tag: what is not there now, and so will be the project's. Azure takes 256 characters. */
 export async function announcement(
-  { database, administratorId, rule }: Guest,
+  { database, administratorId, isLetIn, rule }: Guest,
   group: string,
-  { name }: PostgresServer,
+  server: PostgresServer,
   servers: PostgresServers,
 ): Promise<string> {
+  const { name } = server;
   const [found, administrators, rules] = await Promise.all([
     servers.getDatabase(group, name, database),
     servers.listAdministrators(group, name),
     servers.listFirewallRules(group, name),
   ]);
-  const isAdministrator = administrators.some(({ objectId }) => objectId.toLowerCase() === administratorId.toLowerCase());
   const words = [
-    !isAdministrator && `administrator=${administratorId}`,
+    !(await isLetIn(server, administrators)) && `administrator=${administratorId}`,
     rule && !rules.some(({ start, end }) => start === rule.start && end === rule.end) && `rule=${rule.name}`,
     !found && `database=${encodeURIComponent(database)}`,
   ].filter((word) => typeof word === "string");
@@ -69,7 +78,7 @@ function decoded(name: string): string {
 }
 
 /** Names of the other projects that have said that they work on this server. */
-export function otherGuests({ tag }: Pick<Guest, "tag">, tags: Readonly<Record<string, string>>): string[] {
+export function otherGuests(tag: string, tags: Readonly<Record<string, string>>): string[] {
   return Object.keys(tags)
     .filter((name) => name.startsWith(guestTagPrefix) && name !== tag)
     .map((name) => name.slice(guestTagPrefix.length));

@@ -5,7 +5,7 @@ import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import { ownerTag, type Setup } from "../project/setup.ts";
 import type { DatabaseDoor } from "./database-door.ts";
 import { administratorLogin } from "./entra-administrator.ts";
-import { type Guest, guestOf, madeBy, otherGuests } from "./guest.ts";
+import { guestTag, madeBy, otherGuests } from "./guest.ts";
 
 const serverType = "microsoft.dbforpostgresql/flexibleservers";
 const identityType = "microsoft.managedidentity/userassignedidentities";
@@ -33,8 +33,8 @@ export async function planRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor
   const server = resources.find(
     (one) => one.type.toLowerCase() === serverType && one.name.toLowerCase() === setup.server.name.toLowerCase(),
   );
-  const guest = guestOf(setup, cloud.caller.objectId);
-  const guests = server ? otherGuests(guest, server.tags) : [];
+  const tag = guestTag(setup);
+  const guests = server ? otherGuests(tag, server.tags) : [];
   const isServerOurs = server !== undefined && isOurs(server.tags);
   const serverGoes = isServerOurs && guests.length === 0;
   if (isServerOurs && !serverGoes) kept.push(`flexible server ${server.name} (also in use by the project ${guests.join(", ")})`);
@@ -97,10 +97,10 @@ export async function planRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor
       remove: () => cloud.managedIdentities.delete(identity.id),
     });
   }
-  if (server && !isServerOurs && server.tags[guest.tag] !== undefined) {
+  if (server && !isServerOurs && server.tags[tag] !== undefined) {
     const before = setup.apps.filter(({ name: app }) => !has("Microsoft.Web/sites", app)).map(({ role }) => role);
     if (before.length > 0) kept.push(`database role ${before.join(", ")} (this project did not create the web app)`);
-    const found = await guestRemovals({ setup, cloud, door, guest, isAlone: guests.length === 0 }, server.tags[guest.tag]);
+    const found = await guestRemovals({ setup, cloud, door, tag, isAlone: guests.length === 0 }, server.tags[tag]);
     removals.push(...found.removals);
     kept.push(...found.kept);
   }
@@ -118,7 +118,8 @@ interface GuestContext {
   readonly setup: Setup;
   readonly cloud: Cloud;
   readonly door: DatabaseDoor;
-  readonly guest: Guest;
+  /** Name of the project's note. */
+  readonly tag: string;
   /** No other project of this tool says that it works on the server. */
   readonly isAlone: boolean;
 }
@@ -128,7 +129,7 @@ async function guestRemovals(
   context: GuestContext,
   note: string | undefined,
 ): Promise<{ readonly removals: readonly Removal[]; readonly kept: readonly string[] }> {
-  const { setup, cloud, guest, isAlone } = context;
+  const { setup, cloud, tag, isAlone } = context;
   const { resourceGroup: group } = setup;
   const server = await cloud.postgresServers.get(group, setup.server.name);
   if (!server) return { removals: [], kept: [] };
@@ -172,10 +173,10 @@ async function guestRemovals(
     });
   }
   removals.push({
-    what: `tag ${guest.tag}`,
+    what: `tag ${tag}`,
     why: `this project's note on the server ${name}`,
     remove: async () => {
-      const { [guest.tag]: _note, ...tags } = (await cloud.postgresServers.get(group, name))?.tags ?? {};
+      const { [tag]: _note, ...tags } = (await cloud.postgresServers.get(group, name))?.tags ?? {};
       await tolerant(cloud.postgresServers.update(group, name, { tags }).then(() => {}));
     },
   });

@@ -157,16 +157,17 @@ describe.sequential("a group that others filled", () => {
     ).toEqual(["flexible server updated state: Stopped → Ready"]);
   });
 
+  const onTwo = (name: string) => ({
+    name,
+    resourceGroup: "rg-two",
+    server: { name: "two-db" },
+    apps: { api: { name: `${name}-api`, runtime: "python|3.12" } },
+  });
+
   test("a second project on the server is a guest: its down leaves the server, and the first one's waits for it", async ({ emulator }) => {
-    const project = (name: string) => ({
-      name,
-      resourceGroup: "rg-two",
-      server: { name: "two-db" },
-      apps: { api: { name: `${name}-api`, runtime: "python|3.12" } },
-    });
-    const first = await openTestProject(emulator, project("first"));
+    const first = await openTestProject(emulator, onTwo("first"));
     await first.init();
-    const second = await openTestProject(emulator, project("second"));
+    const second = await openTestProject(emulator, onTwo("second"));
     await second.init();
     const down = async ({ setup, cloud, door }: TestProject) => planRemoval(setup, cloud, door);
     const { removals } = await down(second);
@@ -198,6 +199,25 @@ describe.sequential("a group that others filled", () => {
     await second.door.close();
     expect((await down(second)).removals).toEqual([]);
     expect((await down(first)).removals.map(({ what }) => what)).toEqual(["resource group rg-two"]);
+  });
+
+  test("a guest who is administrator through a group takes no administrator away that somebody adds later", async ({ emulator }) => {
+    const { directory } = emulator.platform;
+    const user = directory.list().find(({ type }) => type === "User");
+    const team = directory.list().find(({ type }) => type === "Group");
+    if (!user || !team) throw new Error("the directory has no user or group");
+    const { cloud } = await openTestProject(emulator, onTwo("first"));
+    const { tenantId } = emulator.endpoints;
+    const add = (objectId: string, name: string, type: "Group" | "User") =>
+      cloud.postgresServers.putAdministrator("rg-two", "two-db", { objectId, name, type, tenantId });
+    await add(team.objectId, team.displayName, "Group");
+    const third = await openTestProject(emulator, onTwo("third"), { caller: user.objectId });
+    await third.init();
+    expect((await cloud.postgresServers.get("rg-two", "two-db"))?.tags["passwordless-pg-third"]).toBe("made database=third");
+    await add(user.objectId, user.userPrincipalName ?? "", "User");
+    const { removals } = await planRemoval(third.setup, third.cloud, third.door);
+    await third.door.close();
+    expect(removals.map(({ what }) => what).slice(-2)).toEqual(["database third", "tag passwordless-pg-third"]);
   });
 
   test("down leaves the server as it was before the project came", async ({ emulator }) => {
