@@ -11,8 +11,8 @@ const test = base.extend<{ scene: Scene }>({
 });
 
 /** Stops a run in words at the first call of this name. */
-async function stopAt(scene: Scene, command: string, name: RegExp): Promise<{ code: number | null; stderr: string }> {
-  const run = scene.runInWords(command);
+async function stopAt(scene: Scene, command: string | readonly string[], name: RegExp): Promise<{ code: number | null; stderr: string }> {
+  const run = scene.runInWords(...[command].flat());
   let isDone = false;
   scene.onPoint(async (point) => {
     if (isDone || !name.test(nameOf(point))) return undefined;
@@ -43,6 +43,25 @@ test("Ctrl-C before anything was written: says that nothing was changed", async 
     expect(code, stderr).toBe(130);
     expect(stderr).toMatch(/✗ stopped by SIGINT; nothing was changed\n/);
   }
+});
+
+test("Ctrl-C in deploy and in doctor --fix: what is not finished, and the command that goes on", async ({ scene }) => {
+  const up = await scene.run("up").ended;
+  expect(up.code, up.stderr).toBe(0);
+  const deploy = await stopAt(scene, ["deploy", "--force"], /GET .*\/api\/deployments/);
+  expect(deploy.code, deploy.stderr).toBe(130);
+  expect(deploy.stderr).toMatch(/✗ stopped by SIGINT; nothing is undone\n {2}not finished, Azure may go on with it: deployment api\n/);
+  expect(deploy.stderr).toMatch(/→ run `passwordless-pg deploy` again to go on$/m);
+
+  const site = `${scene.group}/providers/Microsoft.Web/sites/shop-api-t3st/config/web?api-version=2025-05-01`;
+  const changed = await scene.emulator.arm("PATCH", site, { properties: { ftpsState: "AllAllowed" } });
+  expect(changed.status, changed.text).toBe(200);
+  const fix = await stopAt(scene, ["doctor", "--fix"], /(PATCH|PUT) .*config\/web/);
+  expect(fix.code, fix.stderr).toBe(130);
+  expect(fix.stderr).toMatch(/(not finished, Azure may go on with it|changed, and stays so): web app configuration api/);
+  expect(fix.stderr).toMatch(/→ run `passwordless-pg doctor --fix` again to go on$/m);
+  const again = await scene.run("doctor", "--fix").ended;
+  expect(JSON.parse(again.stdout)).toMatchObject({ ok: true });
 });
 
 test("a down that ends early lists what went, what is still there and what is not ours", async ({ scene }) => {

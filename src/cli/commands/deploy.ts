@@ -6,6 +6,7 @@ import type { GlobalOptions, Io } from "../io.ts";
 import { createProgressView, type ProgressView } from "../output/progress.ts";
 import { packApp } from "../pack-app.ts";
 import { chooseApp, openProject, type Session, withChangingSession } from "../session.ts";
+import { endStopped } from "../stopped.ts";
 
 interface DeployOptions {
   readonly app?: string;
@@ -29,8 +30,16 @@ export async function deploy(io: Io, options: DeployOptions & GlobalOptions, dir
   try {
     return await withChangingSession(io, options, project, "deploy", async (session) => {
       const results: Deployed[] = [];
-      for (const app of apps)
-        results.push(await deployOne(io, session, app, packages.get(app.key) as Package, options.force === true, view));
+      const begun: string[] = [];
+      try {
+        for (const app of apps)
+          results.push(await deployOne(io, session, app, packages.get(app.key) as Package, options.force === true, view, begun));
+      } catch (error) {
+        view.close();
+        const done = results.filter(({ outcome }) => outcome === "deployed").length;
+        const doings = { made: [], changed: begun.slice(0, done), unfinished: begun.slice(done) };
+        return endStopped(error, { io, session, command: "deploy", doings });
+      }
       view.close();
       if (io.isJson) {
         const [only, ...others] = results;
@@ -54,6 +63,8 @@ async function deployOne(
   packed: Package,
   isForced: boolean,
   view: ProgressView,
+  /** Gets the deployment's name as soon as Azure is asked to change anything. */
+  begun: string[],
 ): Promise<Deployed> {
   const { cloud, setup, clock } = session;
   const group = setup.resourceGroup;
@@ -67,6 +78,7 @@ async function deployOne(
   }
   const startedAt = clock.now();
   view.begin(name, "deploying");
+  begun.push(name);
   const deployed = await deployPackage(
     { key: app.key, package: async () => packed, health: app.health },
     {

@@ -1,7 +1,7 @@
 import { exitCodeOf } from "../../base/errors.ts";
 import { apply } from "../../engine/apply.ts";
 import { plan } from "../../engine/plan.ts";
-import type { StepReport } from "../../engine/report.ts";
+import { isComplete, type Report, type StepReport } from "../../engine/report.ts";
 import { allSteps } from "../../steps/all.ts";
 import { doctor as examine, repairBeside, safePart } from "../../steps/doctor.ts";
 import type { Check } from "../../steps/verify.ts";
@@ -11,6 +11,7 @@ import { createProgressView } from "../output/progress.ts";
 import { paint } from "../output/style.ts";
 import { packApp } from "../pack-app.ts";
 import { openProject, type Session, withChangingSession, withSession } from "../session.ts";
+import { doingsOf, endStopped } from "../stopped.ts";
 
 /** Finds what is wrong along the chain; `--fix` runs the safe part of what `init` would do, then looks again. */
 export async function doctor(io: Io, options: { readonly fix?: boolean } & GlobalOptions, directory: string): Promise<number> {
@@ -18,9 +19,10 @@ export async function doctor(io: Io, options: { readonly fix?: boolean } & Globa
   const view = createProgressView(io);
   try {
     const work = async (session: Session): Promise<number> => {
+      const { clock } = session;
       const look = (): Promise<Check[]> => {
         view.begin("doctor", "looking at every link of the chain");
-        const { cloud, door, clock, setup } = session;
+        const { cloud, door, setup } = session;
         return examine({
           cloud,
           door,
@@ -31,10 +33,28 @@ export async function doctor(io: Io, options: { readonly fix?: boolean } & Globa
         }).finally(() => view.forget("doctor"));
       };
       let checks = await look();
-      let repairs: readonly StepReport[] = [];
+      const repairs: StepReport[] = [];
       if (options.fix && checks.some(({ ok }) => !ok)) {
-        repairs = await repair(io, session, view.onProgress);
-        checks = await look();
+        let beside: readonly string[] = [];
+        let report: Report | undefined;
+        try {
+          const startedAt = clock.now();
+          beside = await repairBeside(session.setup, session.cloud);
+          repairs.push(...beside.map((name): StepReport => ({ name, outcome: "updated", ms: Math.round(clock.now() - startedAt) })));
+          report = await repair(io, session, view.onProgress);
+          if (!isComplete(report)) io.signal.throwIfAborted();
+          repairs.push(...report.steps.filter(({ outcome }) => outcome !== "kept"));
+          checks = await look();
+        } catch (error) {
+          view.close();
+          const doings = doingsOf(report);
+          return endStopped(error, {
+            io,
+            session,
+            command: "doctor --fix",
+            doings: { ...doings, changed: [...beside, ...doings.changed] },
+          });
+        }
       }
       view.close();
       show(io, options, checks, repairs);
@@ -53,14 +73,9 @@ async function repair(
   io: Io,
   { cloud, door, clock, setup }: Session,
   onProgress: NonNullable<Parameters<typeof apply>[1]["onProgress"]>,
-): Promise<readonly StepReport[]> {
-  const startedAt = clock.now();
-  const beside = (await repairBeside(setup, cloud)).map(
-    (name): StepReport => ({ name, outcome: "updated", ms: Math.round(clock.now() - startedAt) }),
-  );
+): Promise<Report> {
   const planned = await plan(allSteps(setup, { cloud, door, clock, signal: io.signal }));
-  const report = await apply(safePart(planned), { clock, signal: io.signal, onProgress });
-  return [...beside, ...report.steps.filter(({ outcome }) => outcome !== "kept")];
+  return apply(safePart(planned), { clock, signal: io.signal, onProgress });
 }
 
 function show(io: Io, options: GlobalOptions & { readonly fix?: boolean }, checks: readonly Check[], repairs: readonly StepReport[]): void {
