@@ -52,8 +52,8 @@ function note(response: PipelineResponse): void {
 const LONGEST_RETRY_AFTER_MS = 5 * 60_000;
 const LONG_PAUSE = "RetryAfterTooLong";
 
-/** The SDKs sit out any Retry-After in silence, an hour too: a longer one ends the call at once and is told instead. */
-function refuseLongPause(response: PipelineResponse): void {
+/** The SDKs sit out any Retry-After in silence, an hour too: a longer one ends the call at once and is told instead. Throws `azure/busy`. */
+export function refuseLongPause(response: PipelineResponse): void {
   if (response.status !== 429 && response.status !== 503) return;
   const pauseMs = retryAfterMs(response.headers.get("retry-after")) ?? 0;
   if (pauseMs <= LONGEST_RETRY_AFTER_MS) return;
@@ -63,6 +63,11 @@ function refuseLongPause(response: PipelineResponse): void {
     hint: `run the same command again in ${minutes} minutes`,
     cause: failureError({ status: response.status, code: LONG_PAUSE, message }),
   });
+}
+
+/** Asked to wait longer than is waited for: to try again now would only be refused again. */
+export function isLongPause(error: unknown): boolean {
+  return azureCodeOf(error) === LONG_PAUSE;
 }
 
 /** A proxy's page, whatever its status says: to the SDKs, which would take it for an empty resource, a bad gateway. */
@@ -284,7 +289,7 @@ export function openArm(context: CloudContext): Arm {
         try {
           return await once();
         } catch (error) {
-          if (!(error instanceof KnownError) || error.code !== "azure/busy" || azureCodeOf(error) === LONG_PAUSE) throw error;
+          if (!(error instanceof KnownError) || error.code !== "azure/busy" || isLongPause(error)) throw error;
           context.onProgress?.(`${what}: busy, next try in ${pauseMs / 1000} s`);
         }
         await pause(clock, signal, pauseMs);

@@ -10,7 +10,7 @@ import {
   type PipelineResponse,
 } from "@azure/core-rest-pipeline";
 import { KnownError } from "../base/errors.ts";
-import { retryAfterMs, USER_AGENT } from "./arm.ts";
+import { refuseLongPause, retryAfterMs, USER_AGENT } from "./arm.ts";
 import type { CloudContext } from "./connection.ts";
 import { accessToken } from "./credential.ts";
 import { cancelled, failureError, translate, withoutSecrets } from "./errors.ts";
@@ -81,8 +81,6 @@ const RESTART_PAUSE_MS = 2_000;
 const BROKEN_ANSWER_MS = 20_000;
 const WARM_UP_DEADLINE_MS = 5 * 60_000;
 const UPLOAD_TRIES = 3;
-/** A longer Retry-After is told instead of sat out. */
-const LONGEST_PAUSE_MS = 5 * 60_000;
 /** An upload that meets a running deployment waits this long for its end. */
 const BUSY_DEADLINE_MS = 15 * 60_000;
 
@@ -253,6 +251,7 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
     );
     const cookie = /ARRAffinity=[0-9a-f]+/i.exec(response.headers.get("set-cookie") ?? "")?.[0];
     if (cookie) affinity = cookie;
+    refuseLongPause(response);
     return response;
   };
 
@@ -392,7 +391,6 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
         // The front end gives up before Kudu does: sending again would only meet a lock.
         const started = await startedSince(before);
         if (started) return { deploymentId: started.id };
-        if (pauseMs > LONGEST_PAUSE_MS) throw trouble;
         await pause(clock, signal, pauseMs);
       }
       throw trouble;

@@ -1,5 +1,6 @@
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
+import { isLongPause } from "../cloud/arm.ts";
 import { pollInterval } from "../cloud/operations.ts";
 import type { Deployment, DeploymentLogEntry, ScmSite } from "../cloud/scm-site.ts";
 import type { SiteClient } from "../cloud/site-client.ts";
@@ -151,6 +152,7 @@ async function upload(scm: ScmSite, packed: Package, context: DeploymentContext)
       if (
         !(error instanceof KnownError) ||
         (error.code !== "azure/busy" && error.code !== "azure/conflict") ||
+        isLongPause(error) ||
         context.clock.now() > deadline
       )
         throw error;

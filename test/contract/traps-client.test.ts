@@ -367,6 +367,16 @@ describe("deployment", () => {
     expect(seen("POST", "/api/zipdeploy")).toHaveLength(1);
   });
 
+  it("tells of an hour's Retry-After at once: the package is sent no second time", async () => {
+    const ending = run(
+      say("GET", `${KUDU}/latest`, 200, others),
+      say("POST", "/api/zipdeploy", 429, "Too many requests", { "Retry-After": "3600" }),
+      say("GET", "/api/isdeploying", 200, { value: "False", msg: "" }),
+    );
+    await expect(ending).rejects.toMatchObject({ code: "azure/busy", hint: expect.stringContaining("60 minutes") });
+    expect(seen("POST", "/api/zipdeploy")).toHaveLength(1);
+  });
+
   it("waits for a running deployment before it sends again", async () => {
     await run(
       say("GET", `${KUDU}/latest`, 200, others),
