@@ -497,8 +497,8 @@ const batches: readonly {
     what: "tokens of another tenant",
     spoil: async ({ arm, server, project: { cloud }, group }) =>
       setTenant("99999999-9999-4999-8999-999999999999", { arm, server, cloud, group }),
-    found: ["server trusts the tenant of the caller"],
-    byHand: ["server trusts the tenant of the caller"],
+    found: ["caller signs in to PostgreSQL", "server trusts the tenant of the caller"],
+    byHand: ["caller signs in to PostgreSQL", "server trusts the tenant of the caller"],
     mend: async ({ arm, server, project: { cloud }, group }) => setTenant(cloud.caller.tenantId, { arm, server, cloud, group }),
   },
   {

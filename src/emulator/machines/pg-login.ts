@@ -17,6 +17,8 @@ export interface LoginRole {
 export interface LoginPolicy {
   readonly activeDirectoryAuth: boolean;
   readonly passwordAuth: boolean;
+  /** `authConfig.tenantId`: the one whose tokens the server takes. */
+  readonly tenantId: string;
 }
 
 export interface Refusal {
@@ -42,6 +44,7 @@ export async function judgeLogin(
   if (!policy.activeDirectoryAuth) return wrongPassword;
   const checked = tokens.verify(password, audiences.postgres);
   if ("refusal" in checked) return { sqlState: "28000", message: REFUSALS[checked.refusal] };
+  if (checked.claims.tid !== policy.tenantId) return { sqlState: "28000", message: REFUSALS.tenant };
   const message = mismatch(user, role, checked.claims, directory);
   return message ? { sqlState: "28000", message } : undefined;
 }

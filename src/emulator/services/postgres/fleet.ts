@@ -75,7 +75,11 @@ export function createFleet(platform: Platform, servers: Collection<FlexibleServ
     isPublic: () => servers.get(serverId)?.publicNetworkAccess === "Enabled",
     judge: async (user: string, password: string) => {
       const { auth } = row(serverId);
-      const policy = { activeDirectoryAuth: auth.activeDirectoryAuth === "Enabled", passwordAuth: auth.passwordAuth === "Enabled" };
+      const policy = {
+        activeDirectoryAuth: auth.activeDirectoryAuth === "Enabled",
+        passwordAuth: auth.passwordAuth === "Enabled",
+        tenantId: auth.tenantId,
+      };
       return judgeLogin(user, password, await findRole(machine, user), policy, tokens, directory);
     },
     watch: () => watchOf(platform, `postgres:${row(serverId).name}`, row(serverId).address ?? "localhost"),
