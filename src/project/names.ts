@@ -44,6 +44,15 @@ export const checkIdentity: NameRule = (identity) => {
   return isIdentity && name.test(own) && more.length === 0 ? undefined : "is not the resource ID of a user-assigned identity";
 };
 
+/**
+ * App settings of the project file: those that say where the database is and who the app is are this tool's, the connector's or the platform's.
+ * `DB_PORT` (a pool's) and `AZURE_CLIENT_ID` (an identity for something else) may be chosen.
+ */
+export const checkSettingName: NameRule = (name) =>
+  /^(DB_(HOST|NAME|USER|CLIENT_ID)|AZURE_POSTGRESQL_\w+|(IDENTITY|MSI)_(ENDPOINT|HEADER|SECRET))$/i.test(name)
+    ? "is set for you; the app would look for its database or its token elsewhere"
+    : undefined;
+
 /** Folder name → project name: `My Shop!` → `my-shop`; `app` when nothing is left. */
 export function projectNameFrom(text: string): string {
   const name = text

@@ -3,7 +3,15 @@ import type { ErrorObject } from "ajv";
 import { KnownError } from "../base/errors.ts";
 import { parseResourceId } from "../base/resource-id.ts";
 import type { AccessLevel, AppPart, ProjectFile } from "./file.ts";
-import { checkDatabaseName, checkIdentity, checkResourceGroupName, checkServerName, checkSiteName, linkerNameFrom } from "./names.ts";
+import {
+  checkDatabaseName,
+  checkIdentity,
+  checkResourceGroupName,
+  checkServerName,
+  checkSettingName,
+  checkSiteName,
+  linkerNameFrom,
+} from "./names.ts";
 
 /** Everything wanted, as plain data: defaults taken, names derived and checked. */
 export interface Setup {
@@ -110,6 +118,7 @@ export function createSetup(
   for (const app of apps) {
     check(`apps.${app.key}.name "${app.name}"`, checkSiteName(app.name));
     if (app.identity !== undefined) check(`apps.${app.key}.identity "${app.identity}"`, checkIdentity(app.identity));
+    for (const name of Object.keys(app.settings)) check(`apps.${app.key}.settings.${name}`, checkSettingName(name));
   }
   problems.push(...unequalSharers(apps, resourceGroup));
   for (const name of duplicatesOf(apps.map((app) => app.name.toLowerCase()))) problems.push(`apps: two apps are named "${name}"`);

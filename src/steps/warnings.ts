@@ -23,10 +23,14 @@ export async function warningsOf(context: WarningContext, { steps }: Plan): Prom
   const observed = new Map(steps.map((entry) => [entry.step.name, entry.observed]));
   const server = observed.get("flexible server") as PostgresServer | undefined;
   const wide = ((observed.get("firewall") as Firewall | undefined)?.rules ?? []).filter(isWide);
-  const secrets = context.setup.apps.flatMap(({ key }): Warning[] => {
-    const names = secretNames((observed.get(`app settings ${key}`) as Record<string, string> | undefined) ?? {});
+  const secrets = context.setup.apps.flatMap(({ key, settings }): Warning[] => {
+    const present = observed.get(`app settings ${key}`) as Record<string, string> | undefined;
+    const names = secretNames({ ...present, ...settings });
     if (names.length === 0) return [];
-    const hint = "remove that setting when the app no longer needs it: it signs in with its identity";
+    const hint =
+      secretNames(settings).length > 0
+        ? "take it out of the project file, which others read: the app signs in with its identity; other secrets belong into a key vault"
+        : "remove that setting when the app no longer needs it: it signs in with its identity";
     return [{ name: `${key}: settings hold no secret`, detail: `settings of ${key} hold secrets: ${names.join(", ")}`, hint }];
   });
   const open: Warning[] =

@@ -71,7 +71,12 @@ describe.sequential("a group that others filled", () => {
     expect(said["App Service plan api"]).toBeUndefined();
     expect(said["resource group"]).toBeUndefined();
     expect(Object.values(said).filter((words) => words.startsWith("blocked"))).toEqual([]);
-    expect(await warningsOf(project, await project.plan())).toEqual([]);
+    const plan = await project.plan();
+    expect(await warningsOf(project, plan)).toEqual([]);
+    const apps = project.setup.apps.map((app) => ({ ...app, settings: { SHOP_PASSWORD: "tr0ub4dor" } }));
+    const [warning, ...rest] = await warningsOf({ ...project, setup: { ...project.setup, apps } }, plan);
+    expect([warning?.detail, rest]).toEqual(["settings of api hold secrets: SHOP_PASSWORD", []]);
+    expect(warning?.hint).toMatch(/out of the project file/);
     await project.door.close();
   });
 

@@ -49,6 +49,19 @@ describe("createSetup", () => {
     expect(problemsOf(of("read"))).toMatch(/api \("owner"\) and worker \("read"\) share an identity/);
   });
 
+  test("settings that say where the database is or who the app is are not the file's to set", () => {
+    const problems = problemsOf({
+      name: "shop",
+      apps: { api: { settings: { DB_HOST: "elsewhere", azure_postgresql_host: "elsewhere", IDENTITY_ENDPOINT: "http://elsewhere/" } } },
+    });
+    for (const name of ["DB_HOST", "azure_postgresql_host", "IDENTITY_ENDPOINT"]) {
+      expect(problems).toContain(`apps.api.settings.${name}: is set for you`);
+    }
+    expect(problemsOf({ name: "shop", apps: { api: { settings: { DB_PORT: "6432", AZURE_CLIENT_ID: "another", DB_HOSTS: "x" } } } })).toBe(
+      "",
+    );
+  });
+
   test("only a name is needed; everything else has a default", () => {
     expect(setupOf({ name: "orders" })).toEqual({
       name: "orders",
