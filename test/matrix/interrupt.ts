@@ -208,7 +208,8 @@ function firstDifference(expected: unknown, found: unknown, path = ""): string {
   return `${path} expected ${JSON.stringify(expected)?.slice(0, 200)}, found ${JSON.stringify(found)?.slice(0, 200)}`;
 }
 
-/** The end of what it said, without the progress. */
+/** What it said went wrong, and the end of what it said, without the progress. */
 export function wordsOf({ stdout, stderr }: Pick<Ended, "stdout" | "stderr">): string {
-  return `${stderr.slice(-600)} ${stdout.slice(-1500)}`.replace(/\s+/g, " ");
+  const wrong = stderr.split("\n").filter((line) => line.includes("✗"));
+  return `${wrong.join(" ").slice(0, 1000)} … ${stderr.slice(-600)} ${stdout.slice(-1500)}`.replace(/\s+/g, " ");
 }
