@@ -1,4 +1,5 @@
 import { isSameId } from "../base/resource-id.ts";
+import type { SiteResponse } from "../cloud/site-client.ts";
 import type { WebAppConfig } from "../cloud/web-apps.ts";
 import type { AppSetup } from "../project/setup.ts";
 import { identityVerdict } from "./app-identity.ts";
@@ -7,7 +8,7 @@ import { deployedOn } from "./deployment.ts";
 import type { Condition, DoctorContext, MoreFacts } from "./doctor-facts.ts";
 import { secretNames } from "./looks-secret.ts";
 import { authTypeOf } from "./service-connection.ts";
-import { absent, asJson, oneLine } from "./verify.ts";
+import { absent, asJson, once, oneLine } from "./verify.ts";
 
 const fix = "run `passwordless-pg doctor --fix`";
 const init = "run `passwordless-pg init`";
@@ -217,19 +218,37 @@ function settingConditions(facts: MoreFacts, app: AppSetup, define: Define): Con
   ];
 }
 
-function codeConditions({ cloud, packageHash }: DoctorContext, facts: MoreFacts, app: AppSetup, define: Define): Condition[] {
+/** So long a web app may take to start, and its container of before may answer in its place (inferred; Azure says neither). */
+const startingMs = 30_000;
+
+function codeConditions(context: DoctorContext, facts: MoreFacts, app: AppSetup, define: Define): Condition[] {
+  const { cloud, clock, packageHash, signal } = context;
   const client = async () => {
     const site = await facts.site(app.name);
     return site.state === "Running" ? cloud.site(site) : absent("a running web app");
   };
   const isPlaceholder = async (): Promise<boolean> => {
     await client();
-    return /Your web app is running and waiting for your content/i.test((await facts.home(app.name)).body);
+    return /Your web app is running and waiting for your content/i.test((await home()).body);
   };
+  const settled = async (ask: () => Promise<SiteResponse>, isWell: (response: SiteResponse) => boolean): Promise<SiteResponse> => {
+    const until = clock.now() + (context.areRestarting ? startingMs : 0);
+    for (;;) {
+      const response = await ask();
+      if (isWell(response) || clock.now() >= until) return response;
+      await clock.sleep(500, signal);
+    }
+  };
+  const home = once(async () => {
+    const asked = await client();
+    return settled(
+      () => asked.get("/"),
+      ({ status }) => status < 500,
+    );
+  });
   return [
     define("app answers", "it crashed at its start, or does not listen on PORT", deploy, async () => {
-      await client();
-      const { status } = await facts.home(app.name);
+      const { status } = await home();
       return [status < 500, `/ HTTP ${status}`];
     }),
     define("code is there", "App Service's placeholder page is served with 200", deploy, async () => [
@@ -238,8 +257,11 @@ function codeConditions({ cloud, packageHash }: DoctorContext, facts: MoreFacts,
     ]),
     define("health path answers", "App Service takes the instance out and restarts it", deploy, async () => {
       if (!app.health || (await isPlaceholder())) return undefined;
-      const { status } = await (await client()).get(app.health);
-      return [status >= 200 && status < 300, `${app.health} HTTP ${status}`];
+      const asked = await client();
+      const isWell = ({ status }: SiteResponse): boolean => status >= 200 && status < 300;
+      const response = await settled(() => asked.get(app.health), isWell);
+      const { status } = response;
+      return [isWell(response), `${app.health} HTTP ${status}`];
     }),
     define("deployed package is that of the folder", "what runs is older than the code here", "run `passwordless-pg deploy`", async () => {
       if (!packageHash) return undefined;
@@ -256,10 +278,15 @@ function codeConditions({ cloud, packageHash }: DoctorContext, facts: MoreFacts,
       "`passwordless-pg logs tail` shows what the app says",
       async () => {
         if (await isPlaceholder()) return undefined;
-        const response = await (await client()).get("/healthz/database", { timeoutMs: 60_000 });
-        if (response.status === 404 || response.status === 405) return undefined;
-        const { user } = asJson(response.body);
-        return [response.status === 200 && user === app.role, `HTTP ${response.status} ${oneLine(response.body)}`];
+        const asked = await client();
+        const isAbsent = ({ status }: SiteResponse): boolean => status === 404 || status === 405;
+        const isFine = ({ status, body }: SiteResponse): boolean => status === 200 && asJson(body).user === app.role;
+        const response = await settled(
+          () => asked.get("/healthz/database", { timeoutMs: 60_000 }),
+          (found) => isAbsent(found) || isFine(found),
+        );
+        if (isAbsent(response)) return undefined;
+        return [isFine(response), `HTTP ${response.status} ${oneLine(response.body)}`];
       },
     ),
   ];

@@ -5,6 +5,8 @@ import { absent, gather, keyed, once, type VerifyContext } from "./verify.ts";
 
 export interface DoctorContext extends Omit<VerifyContext, "marker"> {
   readonly clock: Clock;
+  /** The web apps were changed a moment ago and start anew: one that does not answer well yet is asked again for half a minute. */
+  readonly areRestarting?: boolean;
   /** SHA-256 of the package the app's folder makes; without it "package" is not looked at. */
   packageHash?(app: AppSetup): Promise<string>;
 }
@@ -68,7 +70,6 @@ export function gatherMore(context: DoctorContext) {
     ),
     logs: keyed(async (name) => (await cloud.webApps.getLogs(group, (await facts.site(name)).name)) ?? absent(`log settings of ${name}`)),
     linkers: keyed(async (name) => cloud.linkers.list((await facts.site(name)).id)),
-    home: keyed(async (name) => cloud.site(await facts.site(name)).get("/")),
   };
 }
 

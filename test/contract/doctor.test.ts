@@ -30,9 +30,9 @@ const always = ["api: code is there", "api: deployed package is that of the fold
 
 let shared: Promise<TestProject> | undefined;
 
-async function examine({ cloud, setup, door }: TestProject): Promise<Check[]> {
+async function examine({ cloud, setup, door }: TestProject, more: { readonly areRestarting?: boolean } = {}): Promise<Check[]> {
   try {
-    return await doctor({ cloud, setup, door, clock: systemClock, signal: never, packageHash: async () => "0".repeat(64) });
+    return await doctor({ cloud, setup, door, clock: systemClock, signal: never, packageHash: async () => "0".repeat(64), ...more });
   } finally {
     await door.close();
   }
@@ -54,8 +54,9 @@ const namesOf = (checks: readonly Check[]): string[] =>
 
 /** What `doctor --fix` does. */
 async function fix(project: TestProject): Promise<void> {
-  await repairBeside(project.setup, project.cloud);
-  const report = await apply(safePart(await project.plan()), { clock: systemClock, signal: never });
+  const beside = await repairBeside(project.setup, project.cloud, systemClock);
+  expect(beside.filter(({ outcome }) => outcome === "failed")).toEqual([]);
+  const report = await apply(safePart(await project.plan(), project.setup), { clock: systemClock, signal: never });
   await project.door.close();
   expect(report.steps.filter(({ outcome }) => outcome === "failed").map(({ name, reason }) => `${name}: ${reason}`)).toEqual([]);
 }
@@ -564,6 +565,18 @@ describe.sequential("doctor finds what is wrong, and --fix repairs what is safe"
     ).toEqual(always);
     expect(checks.length).toBeGreaterThanOrEqual(60);
     expect(new Set(checks.map(({ name }) => name)).size).toBe(checks.length);
+  });
+
+  test("an app that a repair restarted is asked until it answers", async ({ emulator }) => {
+    const project = await (shared as Promise<TestProject>);
+    const starting = { host: "site:*", path: "/", times: 1, action: { kind: "status", status: 503, body: {} } } as const;
+    emulator.faults.add(starting);
+    expect(wrong(await examine(project))).toContain("api: app answers");
+    emulator.faults.add(starting);
+    const checks = await examine(project, { areRestarting: true });
+    expect(emulator.faults.list().map(({ caught }) => caught)).toEqual([1, 1]);
+    emulator.faults.clear();
+    expect(wrong(checks)).toEqual([]);
   });
 
   test.for(batches)("$what", async ({ spoil, found, byHand = [], mend }, { emulator }) => {

@@ -19,41 +19,34 @@ export async function doctor(io: Io, options: { readonly fix?: boolean } & Globa
   const view = createProgressView(io);
   try {
     const work = async (session: Session): Promise<number> => {
-      const { clock } = session;
-      const look = (): Promise<Check[]> => {
+      const look = (areRestarting: boolean): Promise<Check[]> => {
         view.begin("doctor", "looking at every link of the chain");
-        const { cloud, door, setup } = session;
+        const { cloud, door, clock, setup } = session;
         return examine({
           cloud,
           door,
           clock,
           setup,
+          areRestarting,
           signal: io.signal,
           packageHash: async (app) => (await packApp(io, app)).sha256,
         }).finally(() => view.forget("doctor"));
       };
-      let checks = await look();
+      let checks = await look(false);
       const repairs: StepReport[] = [];
       if (options.fix && checks.some(({ ok }) => !ok)) {
-        let beside: readonly string[] = [];
+        let beside: readonly StepReport[] = [];
         let report: Report | undefined;
         try {
-          const startedAt = clock.now();
-          beside = await repairBeside(session.setup, session.cloud);
-          repairs.push(...beside.map((name): StepReport => ({ name, outcome: "updated", ms: Math.round(clock.now() - startedAt) })));
+          beside = await repairBeside(session.setup, session.cloud, session.clock);
           report = await repair(io, session, view.onProgress);
           if (!isComplete(report)) io.signal.throwIfAborted();
-          repairs.push(...report.steps.filter(({ outcome }) => outcome !== "kept"));
-          checks = await look();
+          repairs.push(...beside, ...report.steps.filter(({ outcome }) => outcome !== "kept"));
+          checks = await look(repairs.some(({ outcome }) => outcome === "updated"));
         } catch (error) {
           view.close();
-          const doings = doingsOf(report);
-          return endStopped(error, {
-            io,
-            session,
-            command: "doctor --fix",
-            doings: { ...doings, changed: [...beside, ...doings.changed] },
-          });
+          const all = { observed: new Map(), ...report, steps: [...beside, ...(report?.steps ?? [])] };
+          return endStopped(error, { io, session, command: "doctor --fix", doings: doingsOf(all) });
         }
       }
       view.close();
@@ -75,7 +68,7 @@ async function repair(
   onProgress: NonNullable<Parameters<typeof apply>[1]["onProgress"]>,
 ): Promise<Report> {
   const planned = await plan(allSteps(setup, { cloud, door, clock, signal: io.signal }));
-  return apply(safePart(planned), { clock, signal: io.signal, onProgress });
+  return apply(safePart(planned, setup), { clock, signal: io.signal, onProgress });
 }
 
 function show(io: Io, options: GlobalOptions & { readonly fix?: boolean }, checks: readonly Check[], repairs: readonly StepReport[]): void {
