@@ -76,7 +76,7 @@ function load(file: string): Document {
   } catch (cause) {
     throw new KnownError("local/failed", `${file} is not readable as the state of local Azure`, { cause, hint });
   }
-  if (kept?.format !== format || typeof kept.data !== "object") {
+  if (kept?.format !== format || typeof kept.data !== "object" || kept.data === null) {
     throw new KnownError("local/failed", `${file} was written by another version of local Azure`, { hint });
   }
   return kept.data;

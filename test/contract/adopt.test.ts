@@ -1,5 +1,7 @@
 import { describe, expect } from "vitest";
-import { describe as describeChange } from "../../src/engine/apply.ts";
+import { systemClock } from "../../src/base/clock.ts";
+import { apply, describe as describeChange } from "../../src/engine/apply.ts";
+import { repairBeside, safePart } from "../../src/steps/doctor.ts";
 import { planRemoval } from "../../src/steps/removal.ts";
 import { warningsOf } from "../../src/steps/warnings.ts";
 import { databasesOf } from "../support/databases.ts";
@@ -137,6 +139,14 @@ describe.sequential("a group that others filled", () => {
     ]);
     expect(JSON.stringify(found)).not.toContain("tr0ub4dor");
     expect(planned.steps.filter(({ change }) => change.kind === "blocked")).toEqual([]);
+    // What `doctor --fix` does unasked locks nobody out of a server that is not the project's, and refuses none of its clients.
+    await cloud.postgresServers.setParameter(group, "their-db", "require_secure_transport", "off");
+    expect(await repairBeside(project.setup, cloud, systemClock)).toEqual([]);
+    expect((await cloud.postgresServers.getParameter(group, "their-db", "require_secure_transport"))?.value).toBe("off");
+    const fixed = await apply(safePart(planned, project.setup), { clock: systemClock, signal: new AbortController().signal });
+    expect(fixed.steps.find(({ name }) => name === "flexible server")).toMatchObject({ outcome: "kept" });
+    expect((await cloud.postgresServers.get(group, "their-db"))?.passwordAuth).toBe(true);
+    await cloud.postgresServers.setParameter(group, "their-db", "require_secure_transport", "on");
     await cloud.postgresServers.deleteFirewallRule(group, "their-db", "all");
     await cloud.webApps.putSettings(group, "their-api", settings);
     await databasesOf(emulator, project).run("postgres", "DROP ROLE legacy, azureuser");
