@@ -86,7 +86,7 @@ export function createAppLog(folder: (kind: LogKind) => string, clock: Clock): A
       partial.delete(machine);
       if (waiting) append(machine, "default_docker", stamped(Buffer.concat(waiting).toString("utf8")));
     },
-    write: (machine, kind, ...lines) => append(machine, kind, lines.map((line) => stamp() + line).join("\n") + "\n"),
+    write: (machine, kind, ...lines) => append(machine, kind, `${lines.map((line) => stamp() + line).join("\n")}\n`),
     onAppend: (listener) => {
       listeners.add(listener);
       return () => void listeners.delete(listener);
