@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import { KnownError } from "../base/errors.ts";
 import { escapeControls } from "../base/json.ts";
 import { redact, redactJson } from "../base/secrets.ts";
+import { withSameOptions } from "./output/next-command.ts";
 
 /** Options that every command knows. */
 export interface GlobalOptions {
@@ -87,6 +88,7 @@ export function createIo(
     }
   };
   const printable = (text: string): string => (isJson ? escapeControls(text) : text);
+  const words = (text: string): string => withSameOptions(redact(text), options);
   // Log lines come by the hundred: a system call for each was a fifth of the tail's time.
   let gathered = "";
   const writeGathered = (): void => {
@@ -114,13 +116,13 @@ export function createIo(
         context.interrupts.areHeld = false;
       }
     },
-    result: (text) => void streams.stdout.write(`${printable(isJson ? redactJson(text) : redact(text))}\n`),
+    result: (text) => void streams.stdout.write(`${printable(isJson ? redactJson(text, words) : words(text))}\n`),
     verbatim: (text) => {
       if (gathered === "") process.nextTick(writeGathered);
       gathered += `${printable(text)}\n`;
     },
-    note: (text) => void (isQuiet || streams.stderr.write(`${redact(text)}\n`)),
-    complain: (text) => void streams.stderr.write(`${redact(text)}\n`),
+    note: (text) => void (isQuiet || streams.stderr.write(`${words(text)}\n`)),
+    complain: (text) => void streams.stderr.write(`${words(text)}\n`),
     confirm: async (text, flag) => {
       if (!isInteractive) throw new KnownError("usage/invalid", `nobody can answer "${text}" here`, { hint: `add ${flag}` });
       return /^y(es)?$/i.test((await question(`${text} [y/N] `))?.trim() ?? "");

@@ -33,7 +33,9 @@ test("Ctrl-C in words: what was made, what Azure may go on with, the opening, ho
   expect(words).toMatch(/^ {2}made, and stays: resource group rg-shop, flexible server shop-db-t3st, .*database shop/m);
   expect(words).toMatch(/^ {2}not finished, Azure may go on with it: .*database access api/m);
   expect(words).toMatch(/^ {2}the opening in the firewall was closed$/m);
-  expect(words).toMatch(/^ {2}→ run `passwordless-pg up` again to go on; `passwordless-pg down` removes what this project made$/m);
+  expect(words).toMatch(
+    /^ {2}→ run `passwordless-pg up --local` again to go on; `passwordless-pg down --local` removes what this project made$/m,
+  );
   expect(words.trimEnd().split("\n").length).toBeLessThan(10);
 });
 
@@ -51,7 +53,7 @@ test("Ctrl-C in deploy and in doctor --fix: what is not finished, and the comman
   const deploy = await stopAt(scene, ["deploy", "--force"], /GET .*\/api\/deployments/);
   expect(deploy.code, deploy.stderr).toBe(130);
   expect(deploy.stderr).toMatch(/✗ stopped by SIGINT; nothing is undone\n {2}not finished, Azure may go on with it: deployment api\n/);
-  expect(deploy.stderr).toMatch(/→ run `passwordless-pg deploy` again to go on$/m);
+  expect(deploy.stderr).toMatch(/→ run `passwordless-pg deploy --local` again to go on$/m);
 
   const site = `${scene.group}/providers/Microsoft.Web/sites/shop-api-t3st/config/web?api-version=2025-05-01`;
   const changed = await scene.emulator.arm("PATCH", site, { properties: { ftpsState: "AllAllowed" } });
@@ -59,7 +61,7 @@ test("Ctrl-C in deploy and in doctor --fix: what is not finished, and the comman
   const fix = await stopAt(scene, ["doctor", "--fix"], /(PATCH|PUT) .*config\/web/);
   expect(fix.code, fix.stderr).toBe(130);
   expect(fix.stderr).toMatch(/(not finished, Azure may go on with it|changed, and stays so): web app configuration api/);
-  expect(fix.stderr).toMatch(/→ run `passwordless-pg doctor --fix` again to go on$/m);
+  expect(fix.stderr).toMatch(/→ run `passwordless-pg doctor --fix --local` again to go on$/m);
   const again = await scene.run("doctor", "--fix").ended;
   expect(JSON.parse(again.stdout)).toMatchObject({ ok: true });
 });
@@ -93,7 +95,7 @@ test("a down that ends early lists what went, what is still there and what is no
   const words = stopped.stderr.slice(stopped.stderr.indexOf("✗ stopped by SIGINT"));
   expect(words).toMatch(/^✗ stopped by SIGINT; removed: App Service plan shop-api-t3st-plan\n/);
   expect(words).toMatch(/not finished, Azure may go on with it: flexible server shop-db-t3st/);
-  expect(words).toMatch(/→ run `passwordless-pg down` again to go on/);
+  expect(words).toMatch(/→ run `passwordless-pg down --local` again to go on/);
   const last = await scene.run("down").ended;
   expect(last.code, last.stderr).toBe(0);
 });

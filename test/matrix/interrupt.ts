@@ -153,7 +153,7 @@ function stopProblems(scene: Scene, command: "up" | "down", ended: Ended, msToEn
   const said = answerOf(stdout);
   if (said?.error?.code !== "cancelled") return [...problems, `no JSON says that it was stopped: ${wordsOf({ stdout, stderr })}`];
   const { message = "", hint = "" } = said.error;
-  if (!/run (the same command|`passwordless-pg \w+`) again/.test(hint)) problems.push(`it does not say how to go on: ${hint}`);
+  if (!/run (the same command|`passwordless-pg [^`]+`) again/.test(hint)) problems.push(`it does not say how to go on: ${hint}`);
   if (!/^stopped by SIG\w+[:;] /.test(message)) problems.push(`it does not say what stays: ${message}`);
   if (command === "up") {
     for (const made of said.steps?.filter(({ outcome }) => outcome === "created") ?? [])

@@ -28,7 +28,7 @@ export async function init(io: Io, options: NewProjectFlags & GlobalOptions, dir
         return endStopped(error, { io, session, command: "init", doings: doingsOf(report), ...(body ? { body } : {}) });
       }
       if (io.isJson) io.result(JSON.stringify(resultBody(session.setup, session.cloud, report), undefined, 2));
-      else if (code === 0) io.result(`${session.setup.resourceGroup} is as ${project.found.path} asks.\nNext: passwordless-pg deploy`);
+      else if (code === 0) io.result(`${session.setup.resourceGroup} is as ${project.found.path} asks.\nNext: \`passwordless-pg deploy\``);
       return code;
     });
   } finally {
