@@ -1,6 +1,6 @@
 import { exitCodeOf, KnownError } from "../base/errors.ts";
 import { apply } from "../engine/apply.ts";
-import { changesOf, type Plan, plan } from "../engine/plan.ts";
+import { blockedOf, changesOf, type Plan, plan } from "../engine/plan.ts";
 import { failuresOf, isComplete, type Report } from "../engine/report.ts";
 import type { AnyStep } from "../engine/step.ts";
 import { warningsOf } from "../steps/warnings.ts";
@@ -22,7 +22,7 @@ export async function converge(
   const planned = await look(steps, view);
   const warnings = await warningsOf(session, planned);
   for (const line of warningLines(warnings, paint(io.hasColor))) io.note(line);
-  if (changesOf(planned) > 0 && !options.yes) {
+  if (changesOf(planned) + blockedOf(planned) > 0 && !options.yes) {
     view.close();
     io.note(planLines(planned, session.setup, paint(io.hasColor)).join("\n"));
     if (!(await io.confirm("Apply this plan?", "--yes"))) return undefined;
@@ -49,13 +49,13 @@ export function showFailures(io: Io, report: Report): number {
   if (failures.length === 0) return isComplete(report) ? 0 : io.signal.aborted ? 130 : 1;
   const { red, dim } = paint(io.hasColor);
   const bugs: unknown[] = [];
-  for (const { name, error } of failures) {
+  for (const { name, error, reason } of failures) {
     if (!(error instanceof KnownError)) {
       bugs.push(error);
       continue;
     }
     if (io.isJson) continue;
-    io.complain(`${red("✗")} ${name}: ${safeText(error.message, 8000)}`);
+    io.complain(`${red("✗")} ${name}: ${safeText(reason ?? error.message, 8000)}`);
     const cause = causeText(error);
     if (cause) io.complain(`  ${dim(safeText(cause))}`);
     if (error.hint) io.complain(`  → ${safeText(error.hint)}`);

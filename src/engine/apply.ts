@@ -56,7 +56,7 @@ async function applyOne(
       const wanted = { ...current, change: withoutFields(current.change, leaves) };
       return await converge(step, wanted, values, leaves, run, took);
     } catch (error) {
-      return ended(run, step, "failed", took(), { reason: reasonOf(error), error });
+      return ended(run, step, "failed", took(), { reason: reasonOf(step, error), error });
     }
   });
 }
@@ -76,7 +76,7 @@ async function converge(
   took: () => number,
 ): Promise<Result> {
   if (change.kind === "keep") return ended(run, step, "kept", took(), {}, observed);
-  if (change.kind === "blocked") throw new KnownError("step/blocked", `${step.name}: ${change.reason}`, { hint: change.hint });
+  if (change.kind === "blocked") throw refusal(step.name, change);
   run.onProgress?.({ kind: "begins", name: step.name, does: change.kind });
   await step.apply(change, values, observed);
   const after: unknown = await step.read(values);
@@ -87,6 +87,11 @@ async function converge(
     });
   }
   return ended(run, step, change.kind === "create" ? "created" : "updated", took(), reasonFor(change), after);
+}
+
+/** What a blocked step fails with; its message says the step's name first, as it may be shown alone. */
+export function refusal(step: string, { code = "step/blocked", reason, hint }: Extract<Change, { readonly kind: "blocked" }>): KnownError {
+  return new KnownError(code, `${step}: ${reason}`, { hint });
 }
 
 /** A change that leaves these fields as they are. */
@@ -113,8 +118,10 @@ function show(value: unknown): string {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** Without the step's name, which stands beside it. */
+function reasonOf(step: AnyStep, error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.startsWith(`${step.name}: `) ? message.slice(step.name.length + 2) : message;
 }
 
 function ended(

@@ -17,9 +17,14 @@ export interface Plan {
   readonly steps: readonly PlannedStep[];
 }
 
-/** The number of steps that are not `keep`. */
+/** The number of steps that would change something. */
 export function changesOf(plan: Plan): number {
-  return plan.steps.filter(({ change }) => change.kind !== "keep").length;
+  return plan.steps.filter(({ change }) => change.kind === "create" || change.kind === "update").length;
+}
+
+/** The number of steps that cannot be made true, those that need such a one with them. */
+export function blockedOf(plan: Plan): number {
+  return plan.steps.filter(({ change }) => change.kind === "blocked").length;
 }
 
 /**

@@ -1,3 +1,5 @@
+import type { ErrorCode } from "../base/errors.ts";
+
 /** One field that is not as wanted. Values are shown to the person, so they must never be secrets. */
 export interface Difference {
   readonly field: string;
@@ -10,7 +12,8 @@ export type Change =
   | { readonly kind: "keep" }
   | { readonly kind: "create"; readonly reason?: string }
   | { readonly kind: "update"; readonly differences: readonly Difference[]; readonly reason?: string }
-  | { readonly kind: "blocked"; readonly reason: string; readonly hint?: string };
+  /** `code`: of the failure that it ends in, "step/blocked" when left out. */
+  | { readonly kind: "blocked"; readonly reason: string; readonly hint?: string; readonly code?: ErrorCode };
 
 // biome-ignore lint/suspicious/noExplicitAny: the one place where a step of any value is meant; `Values` gives the type back.
 export type AnyStep = Step<any, any>;

@@ -7,6 +7,7 @@ import { settingsOf } from "./app-settings.ts";
 import { deployedOn } from "./deployment.ts";
 import type { Condition, DoctorContext, MoreFacts } from "./doctor-facts.ts";
 import { secretNames } from "./looks-secret.ts";
+import { missingIdentityHint } from "./managed-identity.ts";
 import { authTypeOf } from "./service-connection.ts";
 import { absent, asJson, once, oneLine } from "./verify.ts";
 
@@ -58,10 +59,17 @@ function siteConditions({ cloud, setup }: DoctorContext, facts: MoreFacts, app: 
       const { state } = await site();
       return [state === "Running", state];
     }),
-    define("managed identity is on", "the app gets no token", fix, async () => {
-      const { ok, detail } = identityVerdict(await site(), await facts.identity(app.name));
-      return [ok, detail];
-    }),
+    {
+      ...define("managed identity is on", "the app gets no token", fix, async () => undefined),
+      look: async () => {
+        const identity = await facts.identity(app.name);
+        // Not for `--fix` or `init` to make; told also before there is a web app.
+        if (identity && !identity.principalId && app.identity === identity.id) {
+          return { ok: false, detail: `there is no user-assigned identity ${identity.id}`, hint: missingIdentityHint };
+        }
+        return identityVerdict(await site(), identity);
+      },
+    },
     define("HTTPS only", "the app also answers in clear text", fix, async () => {
       const { httpsOnly } = await site();
       return [httpsOnly, `httpsOnly ${httpsOnly}`];

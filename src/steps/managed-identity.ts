@@ -13,6 +13,10 @@ interface DesiredIdentity {
   readonly tags: Readonly<Record<string, string>>;
 }
 
+/** For an identity that the project file names by its resource ID: such a one is never made. */
+export const missingIdentityHint =
+  "correct its resource ID in the project file, or give a name alone: then it is created in the project's resource group";
+
 /** A user-assigned identity that apps sign in with. Read also while it is absent, so that the rest of the plan can be told. */
 export const managedIdentity = (desired: DesiredIdentity, identities: ManagedIdentities, needs: { readonly group?: Step<ResourceGroup> }) =>
   defineStep<ChosenIdentity, typeof needs>({
@@ -25,7 +29,8 @@ export const managedIdentity = (desired: DesiredIdentity, identities: ManagedIde
       return {
         kind: "blocked",
         reason: `there is no user-assigned identity ${desired.id}`,
-        hint: "correct its resource ID in the project file, or give a name alone: then it is created in the project's resource group",
+        hint: missingIdentityHint,
+        code: "azure/not-found",
       };
     },
     apply: async () => {

@@ -1,6 +1,6 @@
-import { KnownError } from "../base/errors.ts";
 import { isInTransition, type PostgresServer, type PostgresServerChange, type PostgresServers } from "../cloud/postgres-servers.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
+import { refusal } from "../engine/apply.ts";
 import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
 import { announcement, type Guest, isUnannounced } from "./guest.ts";
 
@@ -36,7 +36,7 @@ export const postgresServer = (desired: DesiredServer, servers: PostgresServers,
       if (!observed) return void (await servers.create(group.name, desired.name, desired));
       // What was planned counts: the caller may have left something out. Only a server that was not there then is planned now.
       const change = planned.kind === "create" ? planServer(observed, desired) : planned;
-      if (change.kind === "blocked") throw new KnownError("step/blocked", `flexible server: ${change.reason}`, { hint: change.hint });
+      if (change.kind === "blocked") throw refusal("flexible server", change);
       if (observed.state === "Stopped") await servers.start(group.name, desired.name);
       const differences = change.kind === "update" ? change.differences : [];
       const isNoted = !differences.some(({ field }) => field === tagField(desired));

@@ -294,7 +294,14 @@ describe.sequential("an app with a user-assigned identity", () => {
       kind: "blocked",
       hint: expect.stringMatching(/resource ID/),
     });
-    expect(failed(await project.init()).join("\n")).toMatch(/there is no user-assigned identity .*platform-id/);
+    const report = await project.init();
+    expect(failed(report)[0]).toBe(`managed identity rg-platform/platform-id: there is no user-assigned identity ${id}`);
+    expect(report.steps.find(({ error }) => error)?.error).toMatchObject({ code: "azure/not-found" });
+    const { setup, cloud, door } = project;
+    const checks = await doctor({ setup, cloud, door, clock, signal: never });
+    await door.close();
+    const named = checks.find(({ name }) => name === "api: managed identity is on");
+    expect(named).toMatchObject({ ok: false, hint: expect.stringMatching(/^correct its resource ID/) });
     const made = await project.cloud.managedIdentities.put(id, { location: "westus", tags: { owner: "platform" } });
     expect(failed(await project.init())).toEqual([]);
     expect(await labelOf(project)).toBe(made.principalId);

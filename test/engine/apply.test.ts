@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { KnownError } from "../../src/base/errors.ts";
 import { apply } from "../../src/engine/apply.ts";
-import { changesOf, plan } from "../../src/engine/plan.ts";
+import { blockedOf, changesOf, plan } from "../../src/engine/plan.ts";
 import { type AnyStep, decide, defineStep, type Needs } from "../../src/engine/step.ts";
 
 interface Thing {
@@ -153,7 +153,19 @@ describe("apply", () => {
       { plan: () => ({ kind: "blocked", reason: "cannot shrink", hint: "set 64" }) },
     );
     const report = await apply(await plan([blocked]), run());
-    expect(report.steps[0]?.error).toMatchObject({ code: "step/blocked", hint: "set 64" });
+    // The message says its step, as it may stand alone; the report's reason does not, as it stands beside it.
+    expect(report.steps[0]?.error).toMatchObject({ code: "step/blocked", message: "one: cannot shrink", hint: "set 64" });
+    expect(report.steps[0]?.reason).toBe("cannot shrink");
+  });
+
+  test("blocked steps are no changes, and may say what kind of failure they are", async () => {
+    const world = new Map([["one", "x"]]);
+    const refuse = { plan: () => ({ kind: "blocked", reason: "there is none", code: "azure/not-found" }) as const };
+    const blocked = thing(world, [], "one", "y", {}, refuse);
+    const planned = await plan([blocked, thing(world, [], "two", "y", { blocked }), thing(world, [], "three", "z")]);
+    expect([changesOf(planned), blockedOf(planned)]).toEqual([1, 2]);
+    const report = await apply(planned, run());
+    expect(report.steps[0]?.error).toMatchObject({ code: "azure/not-found" });
   });
 
   test("after Ctrl-C nothing new begins", async () => {

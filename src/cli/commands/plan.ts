@@ -1,4 +1,4 @@
-import { changesOf } from "../../engine/plan.ts";
+import { blockedOf, changesOf } from "../../engine/plan.ts";
 import { allSteps } from "../../steps/all.ts";
 import { warningsOf } from "../../steps/warnings.ts";
 import { look } from "../converge.ts";
@@ -8,7 +8,7 @@ import { createProgressView } from "../output/progress.ts";
 import { paint } from "../output/style.ts";
 import { openProject, withSession } from "../session.ts";
 
-/** Exit code 3 when something would change. */
+/** Exit code 3 when something would change, or would have to. */
 const changesExitCode = 3;
 
 export async function plan(io: Io, options: GlobalOptions, directory: string): Promise<number> {
@@ -22,7 +22,7 @@ export async function plan(io: Io, options: GlobalOptions, directory: string): P
       const colors = paint(io.hasColor);
       const lines = [...planLines(planned, setup, colors), ...warningLines(warnings, colors)];
       io.result(io.isJson ? JSON.stringify(planBody(planned, setup, warnings), undefined, 2) : lines.join("\n"));
-      return changesOf(planned) === 0 ? 0 : changesExitCode;
+      return changesOf(planned) + blockedOf(planned) === 0 ? 0 : changesExitCode;
     });
   } finally {
     view.close();

@@ -1,6 +1,6 @@
 import { monthlyPrice } from "../../advice/prices.ts";
 import { describe } from "../../engine/apply.ts";
-import { changesOf, type Plan } from "../../engine/plan.ts";
+import { blockedOf, changesOf, type Plan } from "../../engine/plan.ts";
 import type { Warning } from "../../engine/report.ts";
 import type { Change } from "../../engine/step.ts";
 import type { Setup } from "../../project/setup.ts";
@@ -23,11 +23,17 @@ export function planLines(planned: Plan, setup: Setup, colors: Paint): string[] 
     return [change.kind === "keep" ? head : `${head}  ${colors.dim(safeText(describe(change), 400))}`];
   });
   const changes = changesOf(planned);
+  const blocked = blockedOf(planned);
   const price = monthlyPrice(setup);
   return [
     ...lines,
     "",
-    changes === 0 ? "Nothing to change." : `${changes} of ${planned.steps.length} steps would change something.`,
+    changes === 0 && blocked > 0
+      ? "Nothing would change."
+      : changes === 0
+        ? "Nothing to change."
+        : `${changes} of ${planned.steps.length} steps would change something.`,
+    ...(blocked === 0 ? [] : [`${blocked} of ${planned.steps.length} steps ${blocked === 1 ? "is" : "are"} blocked.`]),
     ...(price ? [colors.dim(`About ${price.dollars.toFixed(2)} USD a month (${price.basis}).`)] : []),
   ];
 }
@@ -43,6 +49,7 @@ export function planBody(planned: Plan, setup: Setup, warnings: readonly Warning
   return {
     ok: planned.steps.every(({ change }) => change.kind !== "blocked"),
     changes: changesOf(planned),
+    blocked: blockedOf(planned),
     steps: planned.steps.map(({ step, change }) => ({
       name: step.name,
       change: change.kind,
