@@ -5,6 +5,7 @@ import { KnownError } from "../base/errors.ts";
 import { accessToken } from "./credential.ts";
 import { asMemberOf, passGrants, passLaterGifts, run } from "./database-grants.ts";
 import type { Environment } from "./environment.ts";
+import { type ExtraGrants, readExtraGrants } from "./extra-grants.ts";
 import { pause } from "./operations.ts";
 import { connectSql, quoteIdentifier, type SqlResult, type SqlSession, sqlStateOf } from "./sql.ts";
 
@@ -82,6 +83,8 @@ export interface DatabaseAccess {
   /** Search paths without schema public, another role, read-only transactions. What the role has itself overrides what its database has. */
   readonly misleadBy: readonly MisleadingSetting[];
   readonly canReplicate: boolean;
+  /** What somebody granted the role by name and no level gives, seen from its database: for level `owner`, and for the levels below. */
+  readonly extraGrants: { readonly owner: ExtraGrants; readonly below: ExtraGrants };
 }
 
 /** Entra roles inside PostgreSQL. `login` is the role name of the administrator who is signed in; each call opens its own connections. */
@@ -164,6 +167,13 @@ export function accessDifferences(access: DatabaseAccess, level: AccessLevel): s
     [level === "write" && access.someDefaultPrivileges.tables.includes("TRUNCATE"), "may truncate tables made later"],
   ];
   return [...lacking, ...excessive].filter(([isSo]) => isSo).map(([, words]) => words);
+}
+
+/**
+ * What the role was granted by name beyond the level. No difference of access: it may be wanted, so nothing takes it unasked.
+ */
+export function extraGrantsOf({ extraGrants }: DatabaseAccess, level: AccessLevel): ExtraGrants {
+  return level === "owner" ? extraGrants.owner : extraGrants.below;
 }
 
 /** Where the `pgaadauth_*` functions live, and only there. */
@@ -458,7 +468,7 @@ function misleadingOf(role: string, settings: readonly { readonly setting: strin
   );
 }
 
-function toAccess(row: Readonly<Record<string, unknown>>): DatabaseAccess {
+function toAccess(row: Readonly<Record<string, unknown>>): Omit<DatabaseAccess, "extraGrants"> {
   const is = (column: string): boolean => row[column] === true;
   const count = (column: string): number => Number(row[column] ?? 0);
   const words = (column: string): string[] => (Array.isArray(row[column]) ? row[column].map(String) : []);
@@ -716,7 +726,7 @@ export function principals({ environment, credential, signal, clock, onProgress 
       inDatabase(server, login, database, async (session) => {
         const { rows } = await session.query(ACCESS, [role]);
         if (!rows[0]) throw new KnownError("database/failed", `there is no role ${role} on ${server.host}`);
-        return toAccess(rows[0]);
+        return { ...toAccess(rows[0]), extraGrants: await readExtraGrants(session, role) };
       }),
     grant: async (server, login, database, role, level) => {
       checkRoleName(role);

@@ -260,6 +260,15 @@ export function quoteIdentifier(name: string): string {
   return `"${withoutZero(name).replaceAll('"', '""')}"`;
 }
 
+/** The same for statements that a person reads and copies: control and direction characters are written as escapes (`U&"\+00001b"`). */
+export function printableIdentifier(name: string): string {
+  const quoted = quoteIdentifier(name);
+  const hidden = /[\p{C}\u2028\u2029]/gu;
+  if (!hidden.test(quoted)) return quoted;
+  const escaped = (sign: string): string => `\\+${(sign.codePointAt(0) ?? 0).toString(16).padStart(6, "0")}`;
+  return `U&${quoted.replaceAll("\\", "\\\\").replace(hidden, escaped)}`;
+}
+
 /** `'text'`, for the few places where a parameter is not possible; an escape string when it holds a backslash. */
 export function quoteLiteral(text: string): string {
   const doubled = withoutZero(text).replaceAll("'", "''");

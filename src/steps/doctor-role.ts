@@ -1,4 +1,5 @@
-import { accessDifferences } from "../cloud/principals.ts";
+import { extraGrantHint, extraGrantWords } from "../cloud/extra-grants.ts";
+import { accessDifferences, extraGrantsOf } from "../cloud/principals.ts";
 import type { AppSetup } from "../project/setup.ts";
 import type { Condition, DoctorContext, MoreFacts } from "./doctor-facts.ts";
 import { absent } from "./verify.ts";
@@ -29,13 +30,16 @@ const kinds: readonly (readonly [name: string, meaning: string, pattern: RegExp]
 /** The database role of one app and its rights, as the database itself says them. */
 export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: AppSetup): Condition[] {
   const principal = async () => (await facts.principal(app.role)) ?? absent(`role ${app.role}`);
-  const define = (name: string, meaning: string, hint: string, look: () => Promise<readonly [boolean, string] | undefined>): Condition => ({
+  type Found = readonly [ok: boolean, detail: string, hint?: string];
+  const define = (name: string, meaning: string, hint: string, look: () => Promise<Found | undefined>): Condition => ({
     name: `${app.key}: ${name}`,
     meaning,
     hint,
     look: async () => {
       const found = await look();
-      return found && { ok: found[0], detail: found[1] };
+      if (!found) return undefined;
+      const [ok, detail, exact] = found;
+      return { ok, detail, ...(exact === undefined ? {} : { hint: exact }) };
     },
   });
   const differences = async (): Promise<string[]> => accessDifferences(await facts.access(app.role), app.access);
@@ -117,6 +121,17 @@ export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: 
       async () => {
         const found = (await differences()).filter((words) => !isKnown(words));
         return [found.length === 0, found.join("; ") || `access "${app.access}"`];
+      },
+    ),
+    define(
+      "role was granted nothing beyond its level",
+      "somebody gave it more by name: an error or a break-in in the app reaches that too",
+      "run `passwordless-pg connect` and REVOKE it, unless it is wanted",
+      async () => {
+        const extra = extraGrantsOf(await facts.access(app.role), app.access);
+        if (extra.total === 0)
+          return [true, `looked at database ${setup.database}, at what all databases share, and for traces in the others`];
+        return [false, extraGrantWords(extra), extraGrantHint(extra)];
       },
     ),
     define(

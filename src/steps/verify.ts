@@ -1,7 +1,8 @@
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import type { Cloud } from "../cloud/cloud.ts";
-import { accessDifferences } from "../cloud/principals.ts";
+import { extraGrantHint, extraGrantWords } from "../cloud/extra-grants.ts";
+import { accessDifferences, extraGrantsOf } from "../cloud/principals.ts";
 import type { SiteResponse } from "../cloud/site-client.ts";
 import type { WebApp } from "../cloud/web-apps.ts";
 import type { AppSetup, Setup } from "../project/setup.ts";
@@ -268,10 +269,13 @@ function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
     named(`access is exactly "${app.access}"`, async () => {
       const access = await facts.access(app.role);
       const differences = accessDifferences(access, app.access);
+      const extra = extraGrantsOf(access, app.access);
+      const found = [...differences, ...(extra.total > 0 ? [`also has ${extraGrantWords(extra)}`] : [])];
+      const hints = [...(differences.length > 0 ? [repair] : []), ...(extra.total > 0 ? [extraGrantHint(extra)] : [])];
       return verdict(
-        differences.length === 0,
-        differences.length === 0 ? `on ${access.tables.total} tables of ${setup.database}` : differences.join("; "),
-        repair,
+        found.length === 0,
+        found.length === 0 ? `on ${access.tables.total} tables of ${setup.database}` : found.join("; "),
+        hints.join("; "),
       );
     }),
     named("app answers", async () => {

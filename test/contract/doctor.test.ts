@@ -314,11 +314,13 @@ const batches: readonly {
       "api: later tables serve the role",
       "api: role may use schema public",
       "api: role owns nothing beyond schema public",
+      "api: role was granted nothing beyond its level",
       "api: tables belong to the role or the administrator",
     ],
     byHand: [
       "api: identity has one role",
       "api: role owns nothing beyond schema public",
+      "api: role was granted nothing beyond its level",
       "api: tables belong to the role or the administrator",
     ],
     mend: async ({ sql }) => {
