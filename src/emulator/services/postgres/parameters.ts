@@ -29,17 +29,10 @@ export function baseSettings(server: FlexibleServer, major: number): Record<stri
   };
 }
 
-/** Parameters that exist beside PostgreSQL's own. PgBouncer's others show up only while it is on. Recorded: the first two (2023-03-01-preview). */
+/** Parameters that exist beside PostgreSQL's own. PgBouncer's others show up only while it is on. Recorded, as the last two of the list: `require_secure_transport` and `pgbouncer.enabled` (2023-03-01-preview). */
 const SERVICE_PARAMETERS: readonly (Omit<Parameter, "value" | "source" | "isReadOnly" | "isConfigPendingRestart" | "isDynamicConfig"> & {
   readonly name: string;
 })[] = [
-  {
-    name: "require_secure_transport",
-    description: "Whether client connections to the server are required to use some form of secure transport.",
-    defaultValue: "on",
-    dataType: "Boolean",
-    allowedValues: "on,off",
-  },
   // Documented names; what they switch has no part here: every extension PostgreSQL has may be created, logs are not kept for download.
   {
     name: "azure.extensions",
@@ -69,6 +62,13 @@ const SERVICE_PARAMETERS: readonly (Omit<Parameter, "value" | "source" | "isRead
     defaultValue: "3",
     dataType: "Integer",
     allowedValues: "1-7",
+  },
+  {
+    name: "require_secure_transport",
+    description: "Whether client connections to the server are required to use some form of secure transport.",
+    defaultValue: "on",
+    dataType: "Boolean",
+    allowedValues: "on,off",
   },
   {
     name: "pgbouncer.enabled",
