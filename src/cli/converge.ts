@@ -3,6 +3,7 @@ import { apply } from "../engine/apply.ts";
 import { blockedOf, changesOf, type Plan, plan } from "../engine/plan.ts";
 import { failuresOf, isComplete, type Report } from "../engine/report.ts";
 import type { AnyStep } from "../engine/step.ts";
+import { refuseTaken } from "../steps/taken-names.ts";
 import { warningsOf } from "../steps/warnings.ts";
 import type { GlobalOptions, Io } from "./io.ts";
 import { causeText } from "./output/error.ts";
@@ -19,7 +20,7 @@ export async function converge(
   steps: readonly AnyStep[],
   view: ProgressView,
 ): Promise<Report | undefined> {
-  const planned = await look(steps, view);
+  const planned = await look(steps, view, session);
   const warnings = await warningsOf(session, planned);
   for (const line of warningLines(warnings, paint(io.hasColor))) io.note(line);
   if (changesOf(planned) + blockedOf(planned) > 0 && !options.yes) {
@@ -31,10 +32,10 @@ export async function converge(
 }
 
 /** The reading half alone. */
-export async function look(steps: readonly AnyStep[], view: ProgressView): Promise<Plan> {
+export async function look(steps: readonly AnyStep[], view: ProgressView, about: Pick<Session, "cloud" | "setup">): Promise<Plan> {
   view.begin("reading what is there", "read");
   try {
-    return await plan(steps);
+    return await refuseTaken(await plan(steps), about);
   } finally {
     view.forget("reading what is there");
   }

@@ -34,6 +34,8 @@ export interface ResourceGroups {
   put(name: string, desired: { readonly location: string; readonly tags: Tags }): Promise<ResourceGroup>;
   /** Everything in the group, of any provider. */
   resources(name: string): Promise<ResourceSummary[]>;
+  /** Those of this type and name anywhere in the subscription, as far as the caller may see; one of the last minutes may be missing. */
+  find(type: string, name: string): Promise<ResourceSummary[]>;
   /** Deletes the group with everything in it and waits for the end; absent already is fine. */
   delete(name: string): Promise<void>;
 }
@@ -42,6 +44,16 @@ const DELETE_DEADLINE_MS = 30 * 60_000;
 
 function toGroup(group: { id?: string; name?: string; location: string; tags?: Record<string, string> }): ResourceGroup {
   return { id: group.id ?? "", name: group.name ?? "", location: normalizeLocation(group.location), tags: group.tags ?? {} };
+}
+
+type WireResource = { id?: string; name?: string; type?: string; tags?: Record<string, string> };
+
+async function summaries(resources: AsyncIterable<WireResource>): Promise<ResourceSummary[]> {
+  const found: ResourceSummary[] = [];
+  for await (const { id, name, type, tags } of resources) {
+    found.push({ id: id ?? "", name: name ?? "", type: type ?? "", tags: tags ?? {} });
+  }
+  return found;
 }
 
 export function resourceGroups(arm: Arm): ResourceGroups {
@@ -63,12 +75,11 @@ export function resourceGroups(arm: Arm): ResourceGroups {
         toGroup(await (await client()).resourceGroups.createOrUpdate(name, { location, tags: { ...tags } })),
       ),
     resources: (name) =>
-      arm.call(`list the resources of ${name}`, async () => {
-        const found: ResourceSummary[] = [];
-        for await (const { id, name: resource, type, tags } of (await client()).resources.listByResourceGroup(name)) {
-          found.push({ id: id ?? "", name: resource ?? "", type: type ?? "", tags: tags ?? {} });
-        }
-        return found;
+      arm.call(`list the resources of ${name}`, async () => summaries((await client()).resources.listByResourceGroup(name))),
+    find: (type, name) =>
+      arm.call(`look for ${name}`, async () => {
+        const filter = `resourceType eq '${type}' and name eq '${name.replaceAll("'", "''")}'`;
+        return summaries((await client()).resources.list({ filter }));
       }),
     delete: async (name) => {
       const what = `delete the resource group ${name}`;

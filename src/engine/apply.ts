@@ -33,7 +33,7 @@ export async function apply(planned: Plan, run: Run): Promise<Report> {
 }
 
 async function applyOne(
-  { step, change, observed, isUnread, leaves = [] }: PlannedStep,
+  { step, change, observed, isUnread, isRefused, leaves = [] }: PlannedStep,
   results: ReadonlyMap<AnyStep, Promise<Result>>,
   lanes: Map<string, Promise<unknown>>,
   run: Run,
@@ -46,7 +46,7 @@ async function applyOne(
   if (run.signal.aborted) return ended(run, step, "skipped", 0, { reason: "cancelled" });
 
   const values = Object.fromEntries(needed.map(([name, need]) => [name, need.observed])) as Values<Needs>;
-  const hasNewNeeds = isUnread === true || needed.some(([, { report }]) => report.outcome !== "kept");
+  const hasNewNeeds = !isRefused && (isUnread === true || needed.some(([, { report }]) => report.outcome !== "kept"));
   if (change.kind === "keep" && !hasNewNeeds) return ended(run, step, "kept", 0, {}, observed);
   return inLane(step.lane, lanes, async () => {
     const startedAt = run.clock.now();

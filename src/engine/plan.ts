@@ -8,6 +8,8 @@ export interface PlannedStep {
   readonly observed: unknown;
   /** It could not be read before what it needs is put right (a stopped server has no roles to show): it is read then. */
   readonly isUnread?: true;
+  /** Blocked by something else than what it read (`refused`): reading it again would not tell. */
+  readonly isRefused?: true;
   /** Fields that stay as they are, now and after reading again. */
   readonly leaves?: readonly string[];
 }
@@ -25,6 +27,25 @@ export function changesOf(plan: Plan): number {
 /** The number of steps that cannot be made true, those that need such a one with them. */
 export function blockedOf(plan: Plan): number {
   return plan.steps.filter(({ change }) => change.kind === "blocked").length;
+}
+
+export type Refusal = Extract<Change, { readonly kind: "blocked" }>;
+
+/** The plan with these steps blocked, by name, and all that need them. */
+export function refused({ steps }: Plan, refusals: ReadonlyMap<string, Refusal>): Plan {
+  const blocked = new Set<AnyStep>();
+  return {
+    steps: steps.map((entry): PlannedStep => {
+      const { step } = entry;
+      const refusal = refusals.get(step.name);
+      const need = Object.values(step.needs as Needs).find((one) => blocked.has(one));
+      if (!refusal && !need) return entry;
+      blocked.add(step);
+      return refusal
+        ? { ...entry, change: refusal, isRefused: true }
+        : { ...entry, change: { kind: "blocked", reason: `${need?.name} is blocked` } };
+    }),
+  };
 }
 
 /**

@@ -9,6 +9,7 @@ import type { Condition, DoctorContext, MoreFacts } from "./doctor-facts.ts";
 import { secretNames } from "./looks-secret.ts";
 import { missingIdentityHint } from "./managed-identity.ts";
 import { authTypeOf } from "./service-connection.ts";
+import { takenBy, webAppName } from "./taken-names.ts";
 import { absent, asJson, once, oneLine } from "./verify.ts";
 
 const fix = "run `passwordless-pg doctor --fix`";
@@ -45,16 +46,19 @@ function siteConditions({ cloud, setup }: DoctorContext, facts: MoreFacts, app: 
       ...define("web app exists", "there is nothing that could run the app", init, async () => [true, (await site()).url]),
       isRoot: true,
     },
-    define(
-      "web app name is free",
-      "the web app cannot be created: names of web apps are shared by all of Azure",
-      `choose another "apps.${app.key}.name" in the project file`,
-      async () => {
+    {
+      ...define(
+        "web app name is free",
+        "the web app cannot be created: names of web apps are shared by all of Azure",
+        `choose another "apps.${app.key}.name" in the project file`,
+        async () => undefined,
+      ),
+      look: async () => {
         if (await cloud.webApps.get(setup.resourceGroup, app.name)) return undefined;
-        const { isFree, message, reason } = await cloud.webApps.checkName(app.name);
-        return [isFree, isFree ? app.name : `${app.name}: ${message ?? reason ?? "taken"}`];
+        const taken = await takenBy({ setup, cloud }, webAppName({ setup, cloud }, app));
+        return taken ? { ok: false, detail: taken.detail, hint: taken.hint } : { ok: true, detail: app.name };
       },
-    ),
+    },
     define("web app runs", "every request gets 403 Site Disabled", fix, async () => {
       const { state } = await site();
       return [state === "Running", state];

@@ -38,6 +38,7 @@ export function gatherMore(context: DoctorContext) {
     ...facts,
     principal: keyed(async (role) => open().then(() => facts.principal(role))),
     access: keyed(async (role) => open().then(() => facts.access(role))),
+    extraGrants: keyed(async (role) => open().then(() => facts.extraGrants(role))),
     administrator: once(async () => open().then(() => facts.administrator())),
     subscription: once(() => cloud.subscription.read()),
     rules: once(async () => cloud.postgresServers.listFirewallRules(group, (await facts.server()).name)),
@@ -69,6 +70,7 @@ export function gatherMore(context: DoctorContext) {
         (await cloud.webApps.getPublishingPolicies(group, (await facts.site(name)).name)) ?? absent(`publishing policies of ${name}`),
     ),
     logs: keyed(async (name) => (await cloud.webApps.getLogs(group, (await facts.site(name)).name)) ?? absent(`log settings of ${name}`)),
+    sites: once(async () => cloud.webApps.list(group)),
     linkers: keyed(async (name) => cloud.linkers.list((await facts.site(name)).id)),
   };
 }

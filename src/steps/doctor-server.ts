@@ -3,6 +3,8 @@ import { hinders } from "../cloud/principals.ts";
 import { quoteIdentifier } from "../cloud/sql.ts";
 import type { Condition, DoctorContext, MoreFacts } from "./doctor-facts.ts";
 import { covers, isWide, ruleWords } from "./firewall.ts";
+import { straysAmong, straysName, strayWords } from "./strays.ts";
+import { serverName, takenBy } from "./taken-names.ts";
 
 const fix = "run `passwordless-pg doctor --fix`";
 const init = "run `passwordless-pg init`";
@@ -96,8 +98,17 @@ function subscriptionConditions({ setup, cloud }: DoctorContext, facts: MoreFact
       hint: 'choose another "server.name" in the project file',
       look: async () => {
         if (await isServerThere()) return undefined;
-        const { isFree, message, reason } = await cloud.postgresServers.checkName(setup.location, setup.server.name);
-        return { ok: isFree, detail: isFree ? setup.server.name : `${setup.server.name}: ${message ?? reason ?? "taken"}` };
+        const taken = await takenBy({ setup, cloud }, serverName({ setup, cloud }));
+        return taken ? { ok: false, detail: taken.detail, hint: taken.hint } : { ok: true, detail: setup.server.name };
+      },
+    },
+    {
+      name: straysName,
+      meaning: "a web app that was renamed or taken out of the project file goes on running, costs, and may sign in to the database",
+      hint: "remove it, its App Service plan and its database role",
+      look: async () => {
+        const strays = straysAmong(await facts.sites(), setup);
+        return strays.length === 0 ? { ok: true, detail: "none" } : { ok: false, ...strayWords(strays, setup) };
       },
     },
     {

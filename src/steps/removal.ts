@@ -8,6 +8,8 @@ import { administratorLogin } from "./entra-administrator.ts";
 import { guestTag, madeBy, otherGuests } from "./guest.ts";
 
 const serverType = "microsoft.dbforpostgresql/flexibleservers";
+const siteType = "microsoft.web/sites";
+const planType = "microsoft.web/serverfarms";
 const identityType = "microsoft.managedidentity/userassignedidentities";
 
 /** One thing that `down` would take away. */
@@ -54,32 +56,33 @@ export async function planRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor
       (entry) =>
         entry.type.toLowerCase() === type.toLowerCase() && entry.name.toLowerCase() === resource.toLowerCase() && isOurs(entry.tags),
     );
+  const ours = (type: string): string[] =>
+    resources.filter((entry) => entry.type.toLowerCase() === type && isOurs(entry.tags)).map((entry) => entry.name);
   const removals: Removal[] = [];
-  for (const app of setup.apps) {
-    if (has("Microsoft.Web/sites", app.name)) {
-      // Before the web app: its tag is what says that the role is ours, also to a second run.
-      if (server && !serverGoes) removals.push(roleRemoval(setup, cloud, door, app.role));
-      removals.push({
-        what: `web app ${app.name}`,
-        why: "created by this project",
-        remove: () => tolerant(cloud.webApps.delete(name, app.name)),
-      });
+  // Those of the file first, then those it no longer names: the tag says that they are ours. A role has the name of its web app.
+  const inFile = setup.apps.filter((app) => has("Microsoft.Web/sites", app.name)).map((app) => app.name);
+  const left = ours(siteType).filter((site) => !inFile.some((one) => one.toLowerCase() === site.toLowerCase()));
+  for (const site of [...inFile, ...left]) {
+    // Before the web app: its tag is what says that the role is ours, also to a second run.
+    if (server && !serverGoes) removals.push(roleRemoval(setup, cloud, door, site));
+    removals.push({
+      what: `web app ${site}`,
+      why: inFile.includes(site) ? "created by this project" : "created by this project, no longer in its file",
+      remove: () => tolerant(cloud.webApps.delete(name, site)),
+    });
+  }
+  for (const plan of ours(planType)) {
+    const found = await cloud.webApps.getPlan(name, plan);
+    const others = (await cloud.webApps.list(name)).filter((site) => found && isSameId(site.planId, found.id) && !isOurs(site.tags));
+    if (others.length > 0) {
+      kept.push(`App Service plan ${plan} (it runs ${others.map((site) => site.name).join(", ")}, which this project did not create)`);
+      continue;
     }
-    if (has("Microsoft.Web/serverfarms", app.plan.name)) {
-      const plan = await cloud.webApps.getPlan(name, app.plan.name);
-      const others = (await cloud.webApps.list(name)).filter((site) => plan && isSameId(site.planId, plan.id) && !isOurs(site.tags));
-      if (others.length > 0) {
-        kept.push(
-          `App Service plan ${app.plan.name} (it runs ${others.map((site) => site.name).join(", ")}, which this project did not create)`,
-        );
-        continue;
-      }
-      removals.push({
-        what: `App Service plan ${app.plan.name}`,
-        why: "created by this project",
-        remove: () => tolerant(cloud.webApps.deletePlan(name, app.plan.name)),
-      });
-    }
+    removals.push({
+      what: `App Service plan ${plan}`,
+      why: "created by this project",
+      remove: () => tolerant(cloud.webApps.deletePlan(name, plan)),
+    });
   }
   for (const identity of resources.filter(({ type, tags }) => type.toLowerCase() === identityType && isOurs(tags))) {
     const users = (await cloud.webApps.list(name)).filter(
@@ -100,7 +103,7 @@ export async function planRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor
   if (server && !isServerOurs && server.tags[tag] !== undefined) {
     const before = setup.apps.filter(({ name: app }) => !has("Microsoft.Web/sites", app)).map(({ role }) => role);
     if (before.length > 0) kept.push(`database role ${before.join(", ")} (this project did not create the web app)`);
-    const found = await guestRemovals({ setup, cloud, door, tag, isAlone: guests.length === 0 }, server.tags[tag]);
+    const found = await guestRemovals({ setup, cloud, door, tag, isAlone: guests.length === 0, left }, server.tags[tag]);
     removals.push(...found.removals);
     kept.push(...found.kept);
   }
@@ -122,6 +125,8 @@ interface GuestContext {
   readonly tag: string;
   /** No other project of this tool says that it works on the server. */
   readonly isAlone: boolean;
+  /** Roles of web apps that the project made and that its file no longer names. */
+  readonly left: readonly string[];
 }
 
 /** What the project made on somebody else's server, by its note there. The note goes last: a second run goes on from it. */
@@ -184,11 +189,11 @@ async function guestRemovals(
 }
 
 /** Why the database must stay: tables of others are in it, or nobody could look. Empty: it holds nothing but the project's. */
-async function strangersIn({ setup, cloud, door }: GuestContext, server: PostgresServer, database: string): Promise<string> {
+async function strangersIn({ setup, cloud, door, left }: GuestContext, server: PostgresServer, database: string): Promise<string> {
   try {
     const login = await administratorLogin({ cloud, door, group: setup.resourceGroup }, server);
     const owners = await door.through(server, () => cloud.principals.owners(server, login, database));
-    const others = owners.filter((owner) => owner !== login && !setup.apps.some(({ role }) => role === owner));
+    const others = owners.filter((owner) => owner !== login && !setup.apps.some(({ role }) => role === owner) && !left.includes(owner));
     return others.length === 0 ? "" : `${others.join(", ")} has tables in it`;
   } catch (error) {
     if (!(error instanceof KnownError) || error.code === "cancelled") throw error;

@@ -1,6 +1,7 @@
 import { KnownError } from "../base/errors.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
+import type { WebApp } from "../cloud/web-apps.ts";
 import type { Plan } from "../engine/plan.ts";
 import type { Warning } from "../engine/report.ts";
 import type { Setup } from "../project/setup.ts";
@@ -8,6 +9,7 @@ import type { DatabaseDoor } from "./database-door.ts";
 import { administratorLogin } from "./entra-administrator.ts";
 import { type Firewall, isWide, ruleWords } from "./firewall.ts";
 import { secretNames } from "./looks-secret.ts";
+import { straysAmong, straysName, strayWords } from "./strays.ts";
 
 interface WarningContext {
   readonly setup: Setup;
@@ -17,7 +19,7 @@ interface WarningContext {
 
 /**
  * What the steps leave as it is although it makes the project less safe, and who is locked out by what they do. Looks at what the plan has
- * read; asks Azure and the database more only where password authentication is on. Throws only on Ctrl-C and bugs.
+ * read, and at the list of the group's web apps; asks more only where password authentication is on. Throws only on Ctrl-C and bugs.
  */
 export async function warningsOf(context: WarningContext, { steps }: Plan): Promise<Warning[]> {
   const observed = new Map(steps.map((entry) => [entry.step.name, entry.observed]));
@@ -43,12 +45,17 @@ export async function warningsOf(context: WarningContext, { steps }: Plan): Prom
             hint: "`passwordless-pg doctor` names the command that removes it",
           },
         ];
-  return [...open, ...secrets, ...(server?.passwordAuth && server.state === "Ready" ? await lockedOut(context, server) : [])];
+  const { setup, cloud } = context;
+  const sites = observed.get("resource group") === undefined ? [] : await orNothing(cloud.webApps.list(setup.resourceGroup));
+  const strays = straysAmong(sites, setup);
+  const left = strays.length === 0 ? [] : [{ name: straysName, ...strayWords(strays, setup) }];
+  const losers = server?.passwordAuth && server.state === "Ready" ? await lockedOut(context, server, sites) : [];
+  return [...open, ...secrets, ...left, ...losers];
 }
 
 /** Those who sign in with a password today, which `init` ends. */
-async function lockedOut(context: WarningContext, server: PostgresServer): Promise<Warning[]> {
-  const found = await Promise.all([webAppsWithPassword(context, server), rolesWithPassword(context, server)].map(orNothing));
+async function lockedOut(context: WarningContext, server: PostgresServer, sites: readonly WebApp[]): Promise<Warning[]> {
+  const found = await Promise.all([webAppsWithPassword(context, server, sites), rolesWithPassword(context, server)].map(orNothing));
   const users = found.flat();
   if (users.length === 0) return [];
   return [
@@ -61,9 +68,9 @@ async function lockedOut(context: WarningContext, server: PostgresServer): Promi
 }
 
 /** Other web apps of the group whose settings name this server and hold a secret. */
-async function webAppsWithPassword({ setup, cloud }: WarningContext, server: PostgresServer): Promise<string[]> {
+async function webAppsWithPassword({ setup, cloud }: WarningContext, server: PostgresServer, sites: readonly WebApp[]): Promise<string[]> {
   const { resourceGroup: group } = setup;
-  const others = (await cloud.webApps.list(group)).filter((site) => !setup.apps.some(({ name }) => name === site.name));
+  const others = sites.filter((site) => !setup.apps.some(({ name }) => name === site.name));
   const found = await Promise.all(
     others.map(async ({ name }) => {
       const settings = (await cloud.webApps.getSettings(group, name)) ?? {};
@@ -82,7 +89,7 @@ async function rolesWithPassword({ setup, cloud, door }: WarningContext, server:
 }
 
 /** A server that lets nobody in yet, or settings that may not be read: nothing is known, and the plan says the rest. */
-async function orNothing(looking: Promise<string[]>): Promise<string[]> {
+async function orNothing<T>(looking: Promise<T[]>): Promise<T[]> {
   try {
     return await looking;
   } catch (error) {

@@ -8,6 +8,7 @@ import { apply } from "../../src/engine/apply.ts";
 import { plan } from "../../src/engine/plan.ts";
 import { stepsNamed } from "../../src/steps/all.ts";
 import { conditionsOf, doctor, repairBeside, safePart } from "../../src/steps/doctor.ts";
+import { straysName } from "../../src/steps/strays.ts";
 import type { Check } from "../../src/steps/verify.ts";
 import { databasesOf } from "../support/databases.ts";
 import { startTestEmulator, type TestEmulator, fileTest as test } from "../support/emulator.ts";
@@ -420,6 +421,22 @@ const batches: readonly {
     found: ["TLS is required", "password authentication is off"],
   },
   {
+    what: "an app that the file no longer names",
+    spoil: async ({ emulator }) => {
+      const before = await openTestProject(emulator, { ...file, apps: { api: { ...file.apps.api, name: "shop-old" } } });
+      await before.init();
+    },
+    found: [straysName],
+    byHand: [straysName],
+    mend: async ({ project, arm, sql }) => {
+      const { detail, hint = "" } = (await examine(project)).find(({ name }) => name === straysName) ?? { detail: "" };
+      expect(detail).toMatch(/web app shop-old \(App Service plan shop-old-plan\) .* role shop-old may still sign in/);
+      expect(hint).toContain("`az webapp delete -g rg-shop -n shop-old`");
+      await arm("DELETE", `Microsoft.Web/sites/shop-old?${web}`);
+      await sql(...(hint.split("connect`: ")[1] ?? "").split(/(?<=;) ?/).filter((statement) => statement !== ""));
+    },
+  },
+  {
     what: "server stopped",
     spoil: ({ project: { cloud }, group, server }) => cloud.postgresServers.stop(group, server),
     found: ["server is ready"],
@@ -549,9 +566,12 @@ describe.sequential("doctor finds what is wrong, and --fix repairs what is safe"
     });
     await theirs.init();
     const ours = { ...file, server: { name: "taken-db" }, apps: { api: { ...file.apps.api, name: "taken-api" } } };
-    expect(wrong(await examine(await openTestProject(emulator, ours)))).toEqual(
-      expect.arrayContaining(["api: web app name is free", "server name is free"]),
-    );
+    const checks = await examine(await openTestProject(emulator, ours));
+    expect(wrong(checks)).toEqual(expect.arrayContaining(["api: web app name is free", "server name is free"]));
+    expect(checks.find(({ name }) => name === "server name is free")).toMatchObject({
+      detail: "flexible server taken-db is in the resource group rg-theirs of this subscription",
+      hint: expect.stringContaining('"resourceGroup": "rg-theirs"'),
+    });
   });
 
   test("after init all is well but for the code, which is not deployed", async () => {

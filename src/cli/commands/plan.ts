@@ -15,8 +15,9 @@ export async function plan(io: Io, options: GlobalOptions, directory: string): P
   const project = await openProject(io, directory, options, true);
   const view = createProgressView(io);
   try {
-    return await withSession(io, options, project, async ({ cloud, door, clock, setup }) => {
-      const planned = await look(allSteps(setup, { cloud: cloud.readOnly(), door, clock, signal: io.signal }), view);
+    return await withSession(io, options, project, async ({ cloud: all, door, clock, setup }) => {
+      const cloud = all.readOnly();
+      const planned = await look(allSteps(setup, { cloud, door, clock, signal: io.signal }), view, { cloud, setup });
       const warnings = await warningsOf({ setup, cloud, door }, planned);
       view.close();
       const colors = paint(io.hasColor);
