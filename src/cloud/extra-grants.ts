@@ -25,7 +25,7 @@ const PARAMETERS = `
  * databases (`pg_shdepend` knows of them; the names are seen only from within). Left out are rights of PUBLIC, what the role owns, and, unless
  * it may pass them on, the rights in schema public and on the database that the levels are made of: the differences of access speak of those.
  *
- * `spoken` are the words that are left out for every level, `owners` those for `owner` alone. One row an object, grantor and level.
+ * `spoken` are the words that are left out for every level, `owners` those for level `owner` ($2) alone. One row an object and grantor.
  */
 const extraGrants = (parameters: string): string => `
   WITH role AS (SELECT oid FROM pg_roles WHERE rolname = $1),
@@ -73,26 +73,25 @@ const extraGrants = (parameters: string): string => `
            CASE WHEN n.nspname = 'public' THEN '{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER,USAGE,EXECUTE}' ELSE '{}' END::text[], '{}'
       FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace${parameters}),
   granted AS (
-    SELECT is_owner, i.kind, i.names, i.arguments, a.is_grantable, h.is_spoken, pg_get_userbyid(a.grantor)::text AS grantor,
+    SELECT i.kind, i.names, i.arguments, a.is_grantable, h.is_spoken, pg_get_userbyid(a.grantor)::text AS grantor,
            NOT (a.grantor = (SELECT oid FROM pg_roles WHERE rolname = current_user)
                 OR (a.grantor = i.owner AND pg_has_role(current_user, i.owner, 'USAGE'))) AS is_of_another,
            array_agg(a.privilege_type::text ORDER BY a.privilege_type) AS words
-      FROM item i CROSS JOIN role CROSS JOIN LATERAL aclexplode(i.acl) a CROSS JOIN (VALUES (true), (false)) level (is_owner)
-      CROSS JOIN LATERAL (SELECT a.privilege_type = ANY (i.spoken) OR (is_owner AND a.privilege_type = ANY (i.owners)) AS is_spoken) h
+      FROM item i CROSS JOIN role CROSS JOIN LATERAL aclexplode(i.acl) a
+      CROSS JOIN LATERAL (SELECT a.privilege_type = ANY (i.spoken) OR ($2::boolean AND a.privilege_type = ANY (i.owners)) AS is_spoken) h
      WHERE a.grantee = role.oid AND i.owner <> role.oid AND (a.is_grantable OR NOT h.is_spoken)
-     GROUP BY is_owner, i.kind, i.names, i.arguments, a.is_grantable, h.is_spoken, a.grantor, i.owner
+     GROUP BY i.kind, i.names, i.arguments, a.is_grantable, h.is_spoken, a.grantor, i.owner
     UNION ALL
-    SELECT is_owner, 'ELSEWHERE', ARRAY[b.datname]::text[], count(DISTINCT (d.classid, d.objid))::text, false, false, '', false,
+    SELECT 'ELSEWHERE', ARRAY[b.datname]::text[], count(DISTINCT (d.classid, d.objid))::text, false, false, '', false,
            array_agg(DISTINCT d.classid::regclass::text ORDER BY d.classid::regclass::text)
-      FROM pg_shdepend d JOIN pg_database b ON b.oid = d.dbid CROSS JOIN role CROSS JOIN (VALUES (true), (false)) level (is_owner)
+      FROM pg_shdepend d JOIN pg_database b ON b.oid = d.dbid CROSS JOIN role
      WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = role.oid AND b.datname <> current_database()
        AND (d.deptype = 'a' OR (d.deptype = 'o' AND d.classid <> 'pg_default_acl'::regclass))
-     GROUP BY is_owner, b.datname),
+     GROUP BY b.datname),
   numbered AS (
-    SELECT *, count(*) OVER (PARTITION BY is_owner)::int AS total,
-           row_number() OVER (PARTITION BY is_owner ORDER BY kind = 'ELSEWHERE', kind, names, arguments, is_grantable, grantor) AS place FROM granted)
-  SELECT is_owner, kind, names, arguments, is_grantable, is_spoken, is_of_another, grantor, words, total
-    FROM numbered WHERE place <= 20 ORDER BY is_owner, place`;
+    SELECT *, count(*) OVER ()::int AS total,
+           row_number() OVER (ORDER BY kind = 'ELSEWHERE', kind, names, arguments, is_grantable, grantor) AS place FROM granted)
+  SELECT kind, names, arguments, is_grantable, is_spoken, is_of_another, grantor, words, total FROM numbered WHERE place <= 20 ORDER BY place`;
 
 const catalogueWords: Readonly<Record<string, string>> = {
   pg_class: "tables or sequences",
@@ -146,19 +145,12 @@ function toGrant(row: Readonly<Record<string, unknown>>, role: string): ExtraGra
 
 const printableText = (text: string): string => text.replace(/[\p{C}\u2028\u2029]/gu, "?");
 
-/** What the role was granted beyond its level, as seen from the session's database: for level `owner`, and for the levels below. */
-export async function readExtraGrants(
-  session: SqlSession,
-  role: string,
-): Promise<{ readonly owner: ExtraGrants; readonly below: ExtraGrants }> {
+/** What the role was granted by name beyond its level, as seen from the session's database. */
+export async function readExtraGrants(session: SqlSession, role: string, isOwner: boolean): Promise<ExtraGrants> {
   const { rows: versions } = await session.query("SELECT current_setting('server_version_num')::int AS version");
   const parameters = Number(versions[0]?.version) >= 150_000 ? PARAMETERS : NO_PARAMETERS;
-  const { rows } = await session.query(extraGrants(parameters), [role]);
-  const of = (isOwner: boolean): ExtraGrants => {
-    const mine = rows.filter((row) => row.is_owner === isOwner);
-    return { total: Number(mine[0]?.total ?? 0), first: mine.map((row) => toGrant(row, role)) };
-  };
-  return { owner: of(true), below: of(false) };
+  const { rows } = await session.query(extraGrants(parameters), [role, isOwner]);
+  return { total: Number(rows[0]?.total ?? 0), first: rows.map((row) => toGrant(row, role)) };
 }
 
 /** In words: `CREATE, USAGE on schema side; … and 3 more`. */

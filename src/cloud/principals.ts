@@ -83,8 +83,6 @@ export interface DatabaseAccess {
   /** Search paths without schema public, another role, read-only transactions. What the role has itself overrides what its database has. */
   readonly misleadBy: readonly MisleadingSetting[];
   readonly canReplicate: boolean;
-  /** What somebody granted the role by name and no level gives, seen from its database: for level `owner`, and for the levels below. */
-  readonly extraGrants: { readonly owner: ExtraGrants; readonly below: ExtraGrants };
 }
 
 /** Entra roles inside PostgreSQL. `login` is the role name of the administrator who is signed in; each call opens its own connections. */
@@ -109,6 +107,11 @@ export interface Principals {
     principal: { readonly role: string; readonly objectId: string; readonly databases: readonly string[] },
   ): Promise<DatabasePrincipal>;
   access(server: DatabaseServer, login: string, database: string, role: string): Promise<DatabaseAccess>;
+  /**
+   * What somebody granted the role by name and the level does not give, seen from the database. Beside `access`, since no plan reads it: such a
+   * right may be wanted, and nothing takes it unasked.
+   */
+  extraGrants(server: DatabaseServer, login: string, database: string, role: string, level: AccessLevel): Promise<ExtraGrants>;
   /** Makes the role's access exactly the level: gives what is missing, takes what is too much. */
   grant(server: DatabaseServer, login: string, database: string, role: string, level: AccessLevel): Promise<void>;
   /** Roles that own tables, views or sequences in the database; what belongs to an extension is left out. */
@@ -167,13 +170,6 @@ export function accessDifferences(access: DatabaseAccess, level: AccessLevel): s
     [level === "write" && access.someDefaultPrivileges.tables.includes("TRUNCATE"), "may truncate tables made later"],
   ];
   return [...lacking, ...excessive].filter(([isSo]) => isSo).map(([, words]) => words);
-}
-
-/**
- * What the role was granted by name beyond the level. No difference of access: it may be wanted, so nothing takes it unasked.
- */
-export function extraGrantsOf({ extraGrants }: DatabaseAccess, level: AccessLevel): ExtraGrants {
-  return level === "owner" ? extraGrants.owner : extraGrants.below;
 }
 
 /** Where the `pgaadauth_*` functions live, and only there. */
@@ -468,7 +464,7 @@ function misleadingOf(role: string, settings: readonly { readonly setting: strin
   );
 }
 
-function toAccess(row: Readonly<Record<string, unknown>>): Omit<DatabaseAccess, "extraGrants"> {
+function toAccess(row: Readonly<Record<string, unknown>>): DatabaseAccess {
   const is = (column: string): boolean => row[column] === true;
   const count = (column: string): number => Number(row[column] ?? 0);
   const words = (column: string): string[] => (Array.isArray(row[column]) ? row[column].map(String) : []);
@@ -726,8 +722,10 @@ export function principals({ environment, credential, signal, clock, onProgress 
       inDatabase(server, login, database, async (session) => {
         const { rows } = await session.query(ACCESS, [role]);
         if (!rows[0]) throw new KnownError("database/failed", `there is no role ${role} on ${server.host}`);
-        return { ...toAccess(rows[0]), extraGrants: await readExtraGrants(session, role) };
+        return toAccess(rows[0]);
       }),
+    extraGrants: (server, login, database, role, level) =>
+      inDatabase(server, login, database, (session) => readExtraGrants(session, role, level === "owner")),
     grant: async (server, login, database, role, level) => {
       checkRoleName(role);
       await inDatabase(server, login, database, (session) =>

@@ -1,5 +1,5 @@
 import { extraGrantHint, extraGrantWords } from "../cloud/extra-grants.ts";
-import { accessDifferences, extraGrantsOf } from "../cloud/principals.ts";
+import { accessDifferences } from "../cloud/principals.ts";
 import type { AppSetup } from "../project/setup.ts";
 import type { Condition, DoctorContext, MoreFacts } from "./doctor-facts.ts";
 import { absent } from "./verify.ts";
@@ -128,7 +128,7 @@ export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: 
       "somebody gave it more by name: an error or a break-in in the app reaches that too",
       "run `passwordless-pg connect` and REVOKE it, unless it is wanted",
       async () => {
-        const extra = extraGrantsOf(await facts.access(app.role), app.access);
+        const extra = await facts.extraGrants(app.role);
         if (extra.total === 0)
           return [true, `looked at database ${setup.database}, at what all databases share, and for traces in the others`];
         return [false, extraGrantWords(extra), extraGrantHint(extra)];

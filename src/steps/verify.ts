@@ -2,7 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import { extraGrantHint, extraGrantWords } from "../cloud/extra-grants.ts";
-import { accessDifferences, extraGrantsOf } from "../cloud/principals.ts";
+import { accessDifferences } from "../cloud/principals.ts";
 import type { SiteResponse } from "../cloud/site-client.ts";
 import type { WebApp } from "../cloud/web-apps.ts";
 import type { AppSetup, Setup } from "../project/setup.ts";
@@ -98,7 +98,13 @@ export function gather({ setup, cloud, door }: VerifyContext) {
     const [at, as] = await Promise.all([server(), login()]);
     return door.through(at, () => cloud.principals.access(at, as, setup.database, role));
   });
-  return { server, administrators, administrator, login, database, identity, site, settings, principal, access };
+  const extraGrants = keyed(async (role) => {
+    if (!(await principal(role))) return absent(`role ${role}`);
+    const [at, as] = await Promise.all([server(), login()]);
+    const level = setup.apps.find((app) => app.role === role)?.access ?? "read";
+    return door.through(at, () => cloud.principals.extraGrants(at, as, setup.database, role, level));
+  });
+  return { server, administrators, administrator, login, database, identity, site, settings, principal, access, extraGrants };
 }
 
 type Facts = ReturnType<typeof gather>;
@@ -267,9 +273,8 @@ function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
       );
     }),
     named(`access is exactly "${app.access}"`, async () => {
-      const access = await facts.access(app.role);
+      const [access, extra] = await Promise.all([facts.access(app.role), facts.extraGrants(app.role)]);
       const differences = accessDifferences(access, app.access);
-      const extra = extraGrantsOf(access, app.access);
       const found = [...differences, ...(extra.total > 0 ? [`also has ${extraGrantWords(extra)}`] : [])];
       const hints = [...(differences.length > 0 ? [repair] : []), ...(extra.total > 0 ? [extraGrantHint(extra)] : [])];
       return verdict(
