@@ -3,6 +3,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     passWithNoTests: false,
+    // Tests wait for processes more than they compute: one worker on two cores left the machine idle.
+    maxWorkers: 3,
     projects: [
       {
         test: {
