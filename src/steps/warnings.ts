@@ -47,10 +47,19 @@ export async function warningsOf(context: WarningContext, { steps }: Plan): Prom
         ];
   const { setup, cloud } = context;
   const sites = observed.get("resource group") === undefined ? [] : await orNothing(cloud.webApps.list(setup.resourceGroup));
-  const strays = straysAmong(sites, setup);
-  const left = strays.length === 0 ? [] : [{ name: straysName, ...strayWords(strays, setup) }];
+  const left = strayWarning(sites, setup);
   const losers = server?.passwordAuth && server.state === "Ready" ? await lockedOut(context, server, sites) : [];
   return [...open, ...secrets, ...left, ...losers];
+}
+
+/** The warning of web apps that the file no longer names, for a command that has no plan. Empty also where they may not be listed. */
+export async function strayWarnings({ setup, cloud }: Pick<WarningContext, "setup" | "cloud">): Promise<Warning[]> {
+  return strayWarning(await orNothing(cloud.webApps.list(setup.resourceGroup)), setup);
+}
+
+function strayWarning(sites: readonly WebApp[], setup: Setup): Warning[] {
+  const strays = straysAmong(sites, setup);
+  return strays.length === 0 ? [] : [{ name: straysName, ...strayWords(strays, setup) }];
 }
 
 /** Those who sign in with a password today, which `init` ends. */

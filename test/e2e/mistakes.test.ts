@@ -155,6 +155,29 @@ describe("the mistakes of a newcomer", () => {
     expect(bodyOf(run.stdout).error).toMatchObject({ code: "step/blocked", hint: expect.stringContaining("eastus") });
   });
 
+  test("a project file that names another group, then another app: said before anything is made, and what is left over", async ({
+    cli,
+  }) => {
+    const folder = nodeApp(cli.folder());
+    expect((await cli.run(["webapp", "create", "--local", "--yes", "--name", "moved", folder])).code).toBe(0);
+    const file = join(folder, "passwordless-pg.json");
+    const written = JSON.parse(readFileSync(file, "utf8")) as { apps: { api: { name: string } } };
+    const { name } = written.apps.api;
+    writeFileSync(file, JSON.stringify({ ...written, resourceGroup: "rg-elsewhere" }));
+    const planned = await cli.run(["plan", "--local", folder]);
+    expect([planned.code, planned.stdout]).toEqual([3, expect.stringMatching(/blocked +web app .* is in the resource group rg-moved/)]);
+    expect(planned.stdout).toMatch(/Nothing would change\.\n\d+ of \d+ steps are blocked\./);
+    const run = await cli.run(["init", "--local", "--yes", folder]);
+    expect(run.code).toBe(6);
+    expect(run.stderr).toMatch(/✗ resource group: web app .* is in the resource group rg-moved .*\n +→ set "resourceGroup": "rg-moved"/);
+    writeFileSync(file, JSON.stringify({ ...written, apps: { api: { ...written.apps.api, name: "moved-again" } } }));
+    const detail = expect.stringContaining(`web app ${name} (App Service plan ${name}-plan) carries this project's tag`);
+    for (const command of ["status", "plan"]) {
+      const { stdout } = await cli.run([command, "--local", "--json", folder]);
+      expect(JSON.parse(stdout)).toMatchObject({ warnings: [{ name: "no web app is left over", detail }] });
+    }
+  });
+
   test("an app that does not build: the part of the log that says why", async ({ cli }) => {
     const folder = cli.folder();
     writeFileSync(join(folder, "app.py"), "print()\n");

@@ -1,6 +1,9 @@
 import { readIdentity, signedInBy } from "../../steps/app-identity.ts";
 import { deployedOn } from "../../steps/deployment.ts";
+import { strayWarnings } from "../../steps/warnings.ts";
 import type { GlobalOptions, Io } from "../io.ts";
+import { warningLines } from "../output/plan.ts";
+import { paint } from "../output/style.ts";
 import { openProject, withSession } from "../session.ts";
 
 export async function status(io: Io, options: GlobalOptions, directory: string): Promise<number> {
@@ -8,8 +11,9 @@ export async function status(io: Io, options: GlobalOptions, directory: string):
   io.note("asking Azure");
   return withSession(io, options, project, async ({ cloud, setup }) => {
     const group = setup.resourceGroup;
-    const [server, sites] = await Promise.all([
+    const [server, left, sites] = await Promise.all([
       cloud.postgresServers.get(group, setup.server.name),
+      strayWarnings({ cloud, setup }),
       Promise.all(
         setup.apps.map(async (app) => {
           const [site, identity] = await Promise.all([cloud.webApps.get(group, app.name), readIdentity(setup, cloud, app)]);
@@ -42,6 +46,7 @@ export async function status(io: Io, options: GlobalOptions, directory: string):
             : null,
         ]),
       ),
+      warnings: left,
     };
     if (io.isJson) {
       io.result(JSON.stringify(body, undefined, 2));
@@ -55,6 +60,7 @@ export async function status(io: Io, options: GlobalOptions, directory: string):
     );
     for (const { app, site } of sites)
       io.result(site ? `app     ${app.key}  ${site.state}  ${site.url}` : `app     ${app.key}  ${app.name}  absent`);
+    for (const line of warningLines(left, paint(io.hasColor))) io.note(line);
     return 0;
   });
 }
