@@ -1,7 +1,7 @@
 import { printableIdentifier, type SqlSession } from "./sql.ts";
 
-/** A right that the role was granted by name and that its level does not give. Names are quoted, without control characters. */
-export interface ExtraGrant {
+/** A right that the role was granted by name and that its level does not give. Names are quoted where they need it, without control characters. */
+interface ExtraGrant {
   /** `CREATE, USAGE on schema side`. */
   readonly what: string;
   /** The statement that takes it, or words where it can be written only in another database. */
@@ -14,7 +14,6 @@ export interface ExtraGrants {
   readonly first: readonly ExtraGrant[];
 }
 
-const NO_PARAMETERS = "";
 /** Rights on settings of the server: PostgreSQL 15 and later. */
 const PARAMETERS = `
   UNION ALL
@@ -116,7 +115,7 @@ function toGrant(row: Readonly<Record<string, unknown>>, role: string): ExtraGra
     const kinds = words.map((word) => catalogueWords[word] ?? word.replace(/^pg_/, "").replaceAll("_", " ")).join(", ");
     return {
       what: `rights on ${given} objects of database ${shown(first)} (${kinds})`,
-      taking: `(in database ${printableIdentifier(first)}, where \\dn+, \\dp and \\df+ show them) REVOKE … FROM ${from}`,
+      taking: `(in database ${printableIdentifier(first)}, where \\dn+, \\dp and \\df+ show them) REVOKE … FROM ${from}, and ALTER … OWNER TO for what it owns there;`,
     };
   }
   const option = row.is_spoken === true ? "GRANT OPTION FOR " : "";
@@ -148,7 +147,7 @@ const printableText = (text: string): string => text.replace(/[\p{C}\u2028\u2029
 /** What the role was granted by name beyond its level, as seen from the session's database. */
 export async function readExtraGrants(session: SqlSession, role: string, isOwner: boolean): Promise<ExtraGrants> {
   const { rows: versions } = await session.query("SELECT current_setting('server_version_num')::int AS version");
-  const parameters = Number(versions[0]?.version) >= 150_000 ? PARAMETERS : NO_PARAMETERS;
+  const parameters = Number(versions[0]?.version) >= 150_000 ? PARAMETERS : "";
   const { rows } = await session.query(extraGrants(parameters), [role, isOwner]);
   return { total: Number(rows[0]?.total ?? 0), first: rows.map((row) => toGrant(row, role)) };
 }
