@@ -21,7 +21,9 @@ export async function converge(
   view: ProgressView,
 ): Promise<Report | undefined> {
   const planned = await look(steps, view, session);
-  const warnings = await warningsOf(session, planned);
+  // `init` with nothing to do makes no call but the plan's; `plan`, `status` and `doctor` always look for what is left over.
+  const isQuick = changesOf(planned) + blockedOf(planned) === 0;
+  const warnings = await warningsOf(session, planned, { isQuick });
   for (const line of warningLines(warnings, paint(io.hasColor))) io.note(line);
   if (changesOf(planned) + blockedOf(planned) > 0 && !options.yes) {
     view.close();

@@ -19,9 +19,13 @@ interface WarningContext {
 
 /**
  * What the steps leave as it is although it makes the project less safe, and who is locked out by what they do. Looks at what the plan has
- * read, and at the list of the group's web apps; asks more only where password authentication is on. Throws only on Ctrl-C and bugs.
+ * read, and (unless `isQuick`) at the list of the group's web apps; asks more only where password authentication is on. Throws only on Ctrl-C and bugs.
  */
-export async function warningsOf(context: WarningContext, { steps }: Plan): Promise<Warning[]> {
+export async function warningsOf(
+  context: WarningContext,
+  { steps }: Plan,
+  { isQuick = false }: { readonly isQuick?: boolean } = {},
+): Promise<Warning[]> {
   const observed = new Map(steps.map((entry) => [entry.step.name, entry.observed]));
   const server = observed.get("flexible server") as PostgresServer | undefined;
   const wide = ((observed.get("firewall") as Firewall | undefined)?.rules ?? []).filter(isWide);
@@ -46,7 +50,7 @@ export async function warningsOf(context: WarningContext, { steps }: Plan): Prom
           },
         ];
   const { setup, cloud } = context;
-  const sites = observed.get("resource group") === undefined ? [] : await orNothing(cloud.webApps.list(setup.resourceGroup));
+  const sites = isQuick || observed.get("resource group") === undefined ? [] : await orNothing(cloud.webApps.list(setup.resourceGroup));
   const left = strayWarning(sites, setup);
   const losers = server?.passwordAuth && server.state === "Ready" ? await lockedOut(context, server, sites) : [];
   return [...open, ...secrets, ...left, ...losers];

@@ -33,6 +33,10 @@ describe.sequential("a project file that was changed after init", () => {
       },
     ]);
     await after.init();
+    const settled = await after.plan();
+    const last = emulator.journal.entries().at(-1)?.n ?? 0;
+    expect(await warningsOf(after, settled, { isQuick: true })).toEqual([]);
+    expect(emulator.journal.entries().filter(({ n }) => n > last)).toEqual([]);
     expect((await warningsOf(after, await after.plan())).map(({ name }) => name)).toEqual([straysName]);
     await after.door.close();
   });
