@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { KnownError } from "../../src/base/errors.ts";
 import { apply } from "../../src/engine/apply.ts";
-import { blockedOf, changesOf, plan } from "../../src/engine/plan.ts";
+import { blockedOf, changesOf, plan, refused } from "../../src/engine/plan.ts";
 import { type AnyStep, decide, defineStep, type Needs } from "../../src/engine/step.ts";
 
 interface Thing {
@@ -156,6 +156,18 @@ describe("apply", () => {
     // The message says its step, as it may stand alone; the report's reason does not, as it stands beside it.
     expect(report.steps[0]?.error).toMatchObject({ code: "step/blocked", message: "one: cannot shrink", hint: "set 64" });
     expect(report.steps[0]?.reason).toBe("cannot shrink");
+  });
+
+  test("a refused step stays refused when what it needs has changed, and what needs it is skipped", async () => {
+    const done: string[] = [];
+    const first = thing(new Map(), done, "first", "a");
+    const second = thing(new Map(), done, "second", "b", { first });
+    const third = thing(new Map(), done, "third", "c", { second });
+    const planned = refused(await plan([third]), new Map([["second", { kind: "blocked", reason: "taken", code: "azure/name-taken" }]]));
+    const report = await apply(planned, run());
+    expect(report.steps.map(({ name, outcome }) => `${name} ${outcome}`)).toEqual(["first created", "second failed", "third skipped"]);
+    expect(report.steps[1]?.error).toMatchObject({ code: "azure/name-taken", message: "second: taken" });
+    expect(done).not.toContain("read second");
   });
 
   test("blocked steps are no changes, and may say what kind of failure they are", async () => {
