@@ -31,8 +31,7 @@ export async function down(io: Io, options: GlobalOptions, directory: string): P
           const startedAt = clock.now();
           view.begin(what, "removing");
           await remove();
-          view.end(`removed ${what}`, "updated", clock.now() - startedAt);
-          view.forget(what);
+          view.end(what, "removed", clock.now() - startedAt);
           removed.push(what);
           current = undefined;
         }

@@ -4,7 +4,10 @@ import type { Outcome, Progress } from "../../engine/report.ts";
 import type { Io } from "../io.ts";
 import { duration, paint, safeText } from "./style.ts";
 
-const marks: Readonly<Record<Outcome, string>> = { kept: "·", created: "+", updated: "~", skipped: "-", failed: "✗" };
+/** How a task ended; `removed` is what `down` does. */
+type Ending = Outcome | "removed";
+
+const marks: Readonly<Record<Ending, string>> = { kept: "·", created: "+", updated: "~", removed: "-", skipped: "-", failed: "✗" };
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
 /** Shows work as it goes: a live tree with elapsed times on a terminal, one plain line per event elsewhere. */
@@ -13,7 +16,7 @@ export interface ProgressView {
   /** A line of detail below a running task (build log, "waiting for …"). */
   detail(name: string, text: string): void;
   begin(name: string, does: string): void;
-  end(name: string, outcome: Outcome, ms: number, reason?: string): void;
+  end(name: string, outcome: Ending, ms: number, reason?: string): void;
   /** Takes a task off the display without a word. */
   forget(name: string): void;
   /** Ends the live display. What is done stays on the screen. Must be called on every way out. */
@@ -46,7 +49,7 @@ export function createProgressView(io: Io): ProgressView {
     io.note(text);
     if (view) draw();
   };
-  const color = (outcome: Outcome): ((text: string) => string) =>
+  const color = (outcome: Ending): ((text: string) => string) =>
     outcome === "failed" ? colors.red : outcome === "kept" ? colors.dim : outcome === "skipped" ? colors.yellow : colors.green;
   const api: ProgressView = {
     begin: (name, does) => {
