@@ -200,12 +200,12 @@ function toSwitch(wanted: string | null | undefined, otherwise: Switch, paramete
 export function newFirewallRule(
   id: string,
   name: string,
-  body: { properties?: { startIpAddress?: string; endIpAddress?: string } },
+  body: { properties?: { startIpAddress?: string | null; endIpAddress?: string | null } },
 ): FirewallRule {
   if (!/^[A-Za-z0-9_-]{0,127}[A-Za-z0-9_]$/.test(name)) {
     throw invalidParameter("Invalid value given for parameter firewallRuleName. Specify a valid parameter value.");
   }
-  const { startIpAddress = "", endIpAddress = "" } = body.properties ?? {};
+  const [startIpAddress, endIpAddress] = [body.properties?.startIpAddress ?? "", body.properties?.endIpAddress ?? ""];
   const [start, end] = [addressNumber(startIpAddress), addressNumber(endIpAddress)];
   if (start === undefined || end === undefined || start > end) {
     const wrong = end === undefined && start !== undefined ? "endIpAddress" : "startIpAddress";
