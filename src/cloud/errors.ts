@@ -17,7 +17,7 @@ interface Advice {
 }
 
 /** Azure's code → ours and what to do. Codes and texts: PostgreSQL, App Service and Service Connector error notes; most specific first. */
-const adviceOf: Readonly<Record<string, Advice>> = {
+const advice: Readonly<Record<string, Advice>> = {
   ServerNameAlreadyExists: {
     code: "azure/name-taken",
     hint: "choose another server name; names of deleted servers stay reserved for a while",
@@ -80,6 +80,11 @@ const adviceOf: Readonly<Record<string, Advice>> = {
   TargetTypeNotSupported: { code: "azure/invalid", hint: "the target of a connection is a database, not the server" },
 };
 
+/** Codes come from outside: `toString` is none of ours. */
+function adviceOf(code: string): Advice | undefined {
+  return Object.hasOwn(advice, code) ? advice[code] : undefined;
+}
+
 /** Words that tell more than the code does, where Azure gives no code of its own (App Service's table of refusals). */
 const adviceOfWords: readonly (readonly [pattern: RegExp, advice: Advice])[] = [
   [
@@ -120,10 +125,10 @@ function advise(failure: AzureFailure): Advice {
 }
 
 function adviceFor(failure: AzureFailure): Advice {
-  const exact = failure.extendedCode === undefined ? undefined : adviceOf[`${failure.code}/${failure.extendedCode}`];
+  const exact = failure.extendedCode === undefined ? undefined : adviceOf(`${failure.code}/${failure.extendedCode}`);
   return (
     exact ??
-    adviceOf[failure.code] ??
+    adviceOf(failure.code) ??
     adviceOfWords.find(([pattern]) => pattern.test(failure.message))?.[1] ??
     adviceOfStatus[failure.status ?? 0] ?? { code: "azure/failed" }
   );
