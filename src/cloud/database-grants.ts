@@ -16,12 +16,25 @@ export async function run(session: SqlSession, text: string): Promise<SqlResult>
   return result;
 }
 
+export async function transaction<T>(session: SqlSession, work: () => Promise<T>): Promise<T> {
+  await session.query("BEGIN");
+  try {
+    const result = await work();
+    await session.query("COMMIT");
+    return result;
+  } catch (error) {
+    // The first error is the one to tell; a connection that is gone has rolled back by itself.
+    await session.query("ROLLBACK").catch(() => {});
+    throw error;
+  }
+}
+
 /**
  * Does work that needs the rights of another role, by joining it for the time of the surrounding transaction.
  * Inferred for Azure: an Entra administrator may grant itself the roles it manages (CREATEROLE).
  */
 export async function asMemberOf<T>(session: SqlSession, role: string, work: () => Promise<T>): Promise<T> {
-  const { rows } = await session.query("SELECT pg_has_role(current_user, $1::name, 'USAGE') AS is_member", [role]);
+  const { rows } = await session.query("SELECT pg_catalog.pg_has_role(current_user, $1::name, 'USAGE') AS is_member", [role]);
   if (rows[0]?.is_member === true) return work();
   await run(session, `GRANT ${quoteIdentifier(role)} TO CURRENT_USER`);
   const result = await work();
@@ -34,48 +47,48 @@ export async function asMemberOf<T>(session: SqlSession, role: string, work: () 
  * What the role owns needs none: it is handed over as it is.
  */
 const GRANTS = `
-  WITH source AS (SELECT oid FROM pg_roles WHERE rolname = $1),
+  WITH source AS (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1),
   item AS (
     SELECT c.relowner AS owner, a.privilege_type AS word, a.is_grantable, a.grantee,
-           format('%s %I.%I', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname) AS target
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL aclexplode(c.relacl) a
+           pg_catalog.format('%s %I.%I', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname) AS target
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) a
     UNION ALL
-    SELECT c.relowner, format('%s (%I)', a.privilege_type, t.attname), a.is_grantable, a.grantee, format('TABLE %I.%I', n.nspname, c.relname)
-      FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-      CROSS JOIN LATERAL aclexplode(t.attacl) a
+    SELECT c.relowner, pg_catalog.format('%s (%I)', a.privilege_type, t.attname), a.is_grantable, a.grantee, pg_catalog.format('TABLE %I.%I', n.nspname, c.relname)
+      FROM pg_catalog.pg_attribute t JOIN pg_catalog.pg_class c ON c.oid = t.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      CROSS JOIN LATERAL pg_catalog.aclexplode(t.attacl) a
     UNION ALL
-    SELECT n.nspowner, a.privilege_type, a.is_grantable, a.grantee, format('SCHEMA %I', n.nspname)
-      FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) a
+    SELECT n.nspowner, a.privilege_type, a.is_grantable, a.grantee, pg_catalog.format('SCHEMA %I', n.nspname)
+      FROM pg_catalog.pg_namespace n CROSS JOIN LATERAL pg_catalog.aclexplode(n.nspacl) a
     UNION ALL
-    SELECT d.datdba, a.privilege_type, a.is_grantable, a.grantee, format('DATABASE %I', d.datname)
-      FROM pg_database d CROSS JOIN LATERAL aclexplode(d.datacl) a WHERE d.datname = current_database()
+    SELECT d.datdba, a.privilege_type, a.is_grantable, a.grantee, pg_catalog.format('DATABASE %I', d.datname)
+      FROM pg_catalog.pg_database d CROSS JOIN LATERAL pg_catalog.aclexplode(d.datacl) a WHERE d.datname = pg_catalog.current_database()
     UNION ALL
-    SELECT p.proowner, a.privilege_type, a.is_grantable, a.grantee, format('ROUTINE %s', p.oid::regprocedure)
-      FROM pg_proc p CROSS JOIN LATERAL aclexplode(p.proacl) a)
-  SELECT pg_get_userbyid(owner)::text AS sayer,
-         format('GRANT %s ON %s TO %I%s', word, target, $2::text, CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS giving,
-         format('REVOKE %s ON %s FROM %I', word, target, $1::text) AS taking
+    SELECT p.proowner, a.privilege_type, a.is_grantable, a.grantee, pg_catalog.format('ROUTINE %s', p.oid::regprocedure)
+      FROM pg_catalog.pg_proc p CROSS JOIN LATERAL pg_catalog.aclexplode(p.proacl) a)
+  SELECT pg_catalog.pg_get_userbyid(owner)::text AS sayer,
+         pg_catalog.format('GRANT %s ON %s TO %I%s', word, target, $2::text, CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS giving,
+         pg_catalog.format('REVOKE %s ON %s FROM %I', word, target, $1::text) AS taking
     FROM item, source WHERE grantee = source.oid AND owner <> source.oid
   UNION ALL
-  SELECT pg_get_userbyid(d.defaclrole)::text,
-         format('%s GRANT %s TO %I', later.alter, later.rights, $2::text), format('%s REVOKE %s FROM %I', later.alter, later.rights, $1::text)
-    FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace CROSS JOIN LATERAL aclexplode(d.defaclacl) a
+  SELECT pg_catalog.pg_get_userbyid(d.defaclrole)::text,
+         pg_catalog.format('%s GRANT %s TO %I', later.alter, later.rights, $2::text), pg_catalog.format('%s REVOKE %s FROM %I', later.alter, later.rights, $1::text)
+    FROM pg_catalog.pg_default_acl d LEFT JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace CROSS JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) a
     CROSS JOIN LATERAL (
-      SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s', pg_get_userbyid(d.defaclrole),
-                    CASE WHEN n.nspname IS NULL THEN '' ELSE format(' IN SCHEMA %I', n.nspname) END) AS alter,
-             format('%s ON %s', a.privilege_type, CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS'
+      SELECT pg_catalog.format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s', pg_catalog.pg_get_userbyid(d.defaclrole),
+                    CASE WHEN n.nspname IS NULL THEN '' ELSE pg_catalog.format(' IN SCHEMA %I', n.nspname) END) AS alter,
+             pg_catalog.format('%s ON %s', a.privilege_type, CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS'
                                                     WHEN 'T' THEN 'TYPES' ELSE 'SCHEMAS' END) AS rights) later, source
    WHERE a.grantee = source.oid AND d.defaclrole <> source.oid`;
 
 /** What the role's own later objects in this database give to others, as statements that let another role's later objects give the same. */
 const LATER_GIFTS = `
-  SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s GRANT %s ON %s TO %s%s', $2::text,
-                CASE WHEN n.nspname IS NULL THEN '' ELSE format(' IN SCHEMA %I', n.nspname) END, a.privilege_type,
+  SELECT pg_catalog.format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s GRANT %s ON %s TO %s%s', $2::text,
+                CASE WHEN n.nspname IS NULL THEN '' ELSE pg_catalog.format(' IN SCHEMA %I', n.nspname) END, a.privilege_type,
                 CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS' WHEN 'T' THEN 'TYPES' ELSE 'SCHEMAS' END,
-                CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE format('%I', pg_get_userbyid(a.grantee)) END,
+                CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.format('%I', pg_catalog.pg_get_userbyid(a.grantee)) END,
                 CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS giving
-    FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace CROSS JOIN LATERAL aclexplode(d.defaclacl) a
-   WHERE d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = $1) AND a.grantee <> d.defaclrole`;
+    FROM pg_catalog.pg_default_acl d LEFT JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace CROSS JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) a
+   WHERE d.defaclrole = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1) AND a.grantee <> d.defaclrole`;
 
 /**
  * Lets the later objects of `to` serve others as those of `from` do: `DROP OWNED` forgets it. Within a transaction, after `passGrants`, as a

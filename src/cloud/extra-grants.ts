@@ -17,7 +17,7 @@ export interface ExtraGrants {
 /** Rights on settings of the server: PostgreSQL 15 and later. */
 const PARAMETERS = `
   UNION ALL
-  SELECT 'PARAMETER', string_to_array(parname, '.'), NULL, 10::oid, paracl, '{}', '{}' FROM pg_parameter_acl`;
+  SELECT 'PARAMETER', pg_catalog.string_to_array(parname, '.'), NULL, 10::oid, paracl, '{}', '{}' FROM pg_catalog.pg_parameter_acl`;
 
 /**
  * What the role was granted by name and no level speaks of: in this database, on what all databases share, and, counted, in the other
@@ -27,69 +27,69 @@ const PARAMETERS = `
  * `spoken` are the words that are left out for every level, `owners` those for level `owner` ($2) alone. One row an object and grantor.
  */
 const extraGrants = (parameters: string): string => `
-  WITH role AS (SELECT oid FROM pg_roles WHERE rolname = $1),
+  WITH role AS (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1),
   item (kind, names, arguments, owner, acl, spoken, owners) AS (
     SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, ARRAY[n.nspname, c.relname]::text[], NULL::text, c.relowner, c.relacl,
            CASE WHEN n.nspname <> 'public' THEN '{}' WHEN c.relkind = 'S' THEN '{SELECT,USAGE,UPDATE}'
                 ELSE '{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}' END::text[], '{}'::text[]
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
     UNION ALL
     SELECT 'COLUMN', ARRAY[n.nspname, c.relname, t.attname]::text[], NULL, c.relowner, t.attacl,
            CASE WHEN n.nspname <> 'public' THEN '{}' ELSE '{SELECT,INSERT,UPDATE,REFERENCES}' END::text[], '{}'
-      FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+      FROM pg_catalog.pg_attribute t JOIN pg_catalog.pg_class c ON c.oid = t.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE t.attacl IS NOT NULL AND NOT t.attisdropped
     UNION ALL
-    SELECT 'ROUTINE', ARRAY[n.nspname, p.proname]::text[], oidvectortypes(p.proargtypes), p.proowner, p.proacl,
-           CASE WHEN n.nspname = 'public' AND (p.prokind = 'a' OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass
+    SELECT 'ROUTINE', ARRAY[n.nspname, p.proname]::text[], pg_catalog.oidvectortypes(p.proargtypes), p.proowner, p.proacl,
+           CASE WHEN n.nspname = 'public' AND (p.prokind = 'a' OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass
                                                                              AND d.objid = p.oid AND d.deptype = 'e'))
                 THEN '{EXECUTE}' ELSE '{}' END::text[],
            CASE WHEN n.nspname = 'public' THEN '{EXECUTE}' ELSE '{}' END::text[]
-      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.proacl IS NOT NULL
+      FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.proacl IS NOT NULL
     UNION ALL
     SELECT 'SCHEMA', ARRAY[nspname]::text[], NULL, nspowner, nspacl,
-           CASE WHEN nspname = 'public' THEN '{USAGE,CREATE}' ELSE '{}' END::text[], '{}' FROM pg_namespace
+           CASE WHEN nspname = 'public' THEN '{USAGE,CREATE}' ELSE '{}' END::text[], '{}' FROM pg_catalog.pg_namespace
     UNION ALL
     SELECT 'DATABASE', ARRAY[datname]::text[], NULL, datdba, datacl,
-           CASE WHEN datname = current_database() THEN '{CONNECT,CREATE}' ELSE '{}' END::text[],
-           CASE WHEN datname = current_database() THEN '{TEMPORARY}' ELSE '{}' END::text[] FROM pg_database
+           CASE WHEN datname = pg_catalog.current_database() THEN '{CONNECT,CREATE}' ELSE '{}' END::text[],
+           CASE WHEN datname = pg_catalog.current_database() THEN '{TEMPORARY}' ELSE '{}' END::text[] FROM pg_catalog.pg_database
     UNION ALL
     SELECT 'TYPE', ARRAY[n.nspname, y.typname]::text[], NULL, y.typowner, y.typacl, '{}', '{}'
-      FROM pg_type y JOIN pg_namespace n ON n.oid = y.typnamespace WHERE y.typacl IS NOT NULL
+      FROM pg_catalog.pg_type y JOIN pg_catalog.pg_namespace n ON n.oid = y.typnamespace WHERE y.typacl IS NOT NULL
     UNION ALL
-    SELECT 'LANGUAGE', ARRAY[lanname]::text[], NULL, lanowner, lanacl, '{}', '{}' FROM pg_language
+    SELECT 'LANGUAGE', ARRAY[lanname]::text[], NULL, lanowner, lanacl, '{}', '{}' FROM pg_catalog.pg_language
     UNION ALL
-    SELECT 'FOREIGN SERVER', ARRAY[srvname]::text[], NULL, srvowner, srvacl, '{}', '{}' FROM pg_foreign_server
+    SELECT 'FOREIGN SERVER', ARRAY[srvname]::text[], NULL, srvowner, srvacl, '{}', '{}' FROM pg_catalog.pg_foreign_server
     UNION ALL
-    SELECT 'FOREIGN DATA WRAPPER', ARRAY[fdwname]::text[], NULL, fdwowner, fdwacl, '{}', '{}' FROM pg_foreign_data_wrapper
+    SELECT 'FOREIGN DATA WRAPPER', ARRAY[fdwname]::text[], NULL, fdwowner, fdwacl, '{}', '{}' FROM pg_catalog.pg_foreign_data_wrapper
     UNION ALL
-    SELECT 'TABLESPACE', ARRAY[spcname]::text[], NULL, spcowner, spcacl, '{}', '{}' FROM pg_tablespace
+    SELECT 'TABLESPACE', ARRAY[spcname]::text[], NULL, spcowner, spcacl, '{}', '{}' FROM pg_catalog.pg_tablespace
     UNION ALL
-    SELECT 'LARGE OBJECT', '{}', oid::text, lomowner, lomacl, '{}', '{}' FROM pg_largeobject_metadata WHERE lomacl IS NOT NULL
+    SELECT 'LARGE OBJECT', '{}', oid::text, lomowner, lomacl, '{}', '{}' FROM pg_catalog.pg_largeobject_metadata WHERE lomacl IS NOT NULL
     UNION ALL
     SELECT 'LATER ' || CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS' WHEN 'T' THEN 'TYPES'
                                             WHEN 'n' THEN 'SCHEMAS' ELSE 'LARGE OBJECTS' END,
-           ARRAY[pg_get_userbyid(d.defaclrole), n.nspname]::text[], NULL, d.defaclrole, d.defaclacl,
+           ARRAY[pg_catalog.pg_get_userbyid(d.defaclrole), n.nspname]::text[], NULL, d.defaclrole, d.defaclacl,
            CASE WHEN n.nspname = 'public' THEN '{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER,USAGE,EXECUTE}' ELSE '{}' END::text[], '{}'
-      FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace${parameters}),
+      FROM pg_catalog.pg_default_acl d LEFT JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace${parameters}),
   granted AS (
-    SELECT i.kind, i.names, i.arguments, a.is_grantable, h.is_spoken, pg_get_userbyid(a.grantor)::text AS grantor,
-           NOT (a.grantor = (SELECT oid FROM pg_roles WHERE rolname = current_user)
-                OR (a.grantor = i.owner AND pg_has_role(current_user, i.owner, 'USAGE'))) AS is_of_another,
-           array_agg(a.privilege_type::text ORDER BY a.privilege_type) AS words
-      FROM item i CROSS JOIN role CROSS JOIN LATERAL aclexplode(i.acl) a
+    SELECT i.kind, i.names, i.arguments, a.is_grantable, h.is_spoken, pg_catalog.pg_get_userbyid(a.grantor)::text AS grantor,
+           NOT (a.grantor = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)
+                OR (a.grantor = i.owner AND pg_catalog.pg_has_role(current_user, i.owner, 'USAGE'))) AS is_of_another,
+           pg_catalog.array_agg(a.privilege_type::text ORDER BY a.privilege_type) AS words
+      FROM item i CROSS JOIN role CROSS JOIN LATERAL pg_catalog.aclexplode(i.acl) a
       CROSS JOIN LATERAL (SELECT a.privilege_type = ANY (i.spoken) OR ($2::boolean AND a.privilege_type = ANY (i.owners)) AS is_spoken) h
      WHERE a.grantee = role.oid AND i.owner <> role.oid AND (a.is_grantable OR NOT h.is_spoken)
      GROUP BY i.kind, i.names, i.arguments, a.is_grantable, h.is_spoken, a.grantor, i.owner
     UNION ALL
-    SELECT 'ELSEWHERE', ARRAY[b.datname]::text[], count(DISTINCT (d.classid, d.objid))::text, false, false, '', false,
-           array_agg(DISTINCT d.classid::regclass::text ORDER BY d.classid::regclass::text)
-      FROM pg_shdepend d JOIN pg_database b ON b.oid = d.dbid CROSS JOIN role
-     WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = role.oid AND b.datname <> current_database()
-       AND (d.deptype = 'a' OR (d.deptype = 'o' AND d.classid <> 'pg_default_acl'::regclass))
+    SELECT 'ELSEWHERE', ARRAY[b.datname]::text[], pg_catalog.count(DISTINCT (d.classid, d.objid))::text, false, false, '', false,
+           pg_catalog.array_agg(DISTINCT d.classid::regclass::text ORDER BY d.classid::regclass::text)
+      FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_database b ON b.oid = d.dbid CROSS JOIN role
+     WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.refobjid = role.oid AND b.datname <> pg_catalog.current_database()
+       AND (d.deptype = 'a' OR (d.deptype = 'o' AND d.classid <> 'pg_catalog.pg_default_acl'::regclass))
      GROUP BY b.datname),
   numbered AS (
-    SELECT *, count(*) OVER ()::int AS total,
-           row_number() OVER (ORDER BY kind = 'ELSEWHERE', kind, names, arguments, is_grantable, grantor) AS place FROM granted)
+    SELECT *, pg_catalog.count(*) OVER ()::int AS total,
+           pg_catalog.row_number() OVER (ORDER BY kind = 'ELSEWHERE', kind, names, arguments, is_grantable, grantor) AS place FROM granted)
   SELECT kind, names, arguments, is_grantable, is_spoken, is_of_another, grantor, words, total FROM numbered WHERE place <= 20 ORDER BY place`;
 
 const catalogueWords: Readonly<Record<string, string>> = {
@@ -146,7 +146,7 @@ const printableText = (text: string): string => text.replace(/[\p{C}\u2028\u2029
 
 /** What the role was granted by name beyond its level, as seen from the session's database. */
 export async function readExtraGrants(session: SqlSession, role: string, isOwner: boolean): Promise<ExtraGrants> {
-  const { rows: versions } = await session.query("SELECT current_setting('server_version_num')::int AS version");
+  const { rows: versions } = await session.query("SELECT pg_catalog.current_setting('server_version_num')::int AS version");
   const parameters = Number(versions[0]?.version) >= 150_000 ? PARAMETERS : "";
   const { rows } = await session.query(extraGrants(parameters), [role, isOwner]);
   return { total: Number(rows[0]?.total ?? 0), first: rows.map((row) => toGrant(row, role)) };

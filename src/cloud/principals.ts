@@ -1,12 +1,27 @@
-import { createHash } from "node:crypto";
 import type { TokenCredential } from "@azure/core-auth";
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { accessToken } from "./credential.ts";
-import { asMemberOf, passGrants, passLaterGifts, run } from "./database-grants.ts";
+import { asMemberOf, run, transaction } from "./database-grants.ts";
 import type { Environment } from "./environment.ts";
 import { type ExtraGrants, readExtraGrants } from "./extra-grants.ts";
 import { pause } from "./operations.ts";
+import {
+  databasesOf,
+  disarmedWords,
+  dropEmpty,
+  ensurePlaceholder,
+  type HandOver,
+  handOver,
+  holderOf,
+  isThere,
+  ownsAnything,
+  PLACEHOLDERS,
+  placeholderOf,
+  retire,
+  shutOut,
+  takeBack,
+} from "./ownership.ts";
 import { connectSql, quoteIdentifier, type SqlResult, type SqlSession, sqlStateOf } from "./sql.ts";
 
 /** Owner may create tables in schema public; write changes rows; read reads them. */
@@ -69,8 +84,14 @@ export interface DatabaseAccess {
   readonly publicTables: readonly string[];
   /** Relations in schema public owned by the role. */
   readonly ownedTables: number;
-  /** Objects in other schemas owned by the role. */
+  /** Objects of any kind in schema public owned by the role. */
+  readonly ownsInPublic: number;
+  /** Objects elsewhere in the database owned by the role, large objects apart. */
   readonly ownsOutsidePublic: number;
+  /** Large objects of the role: any role may make its own, they count as its rows. */
+  readonly ownedLargeObjects: number;
+  /** SECURITY DEFINER routines of administrators that the role may call, as `public.f(integer) of dana@example.com`. */
+  readonly lentPowers: readonly string[];
   /** Relations in schema public owned by neither the role nor the asking administrator, as `table (owner)`. */
   readonly foreignTables: readonly string[];
   readonly memberOf: readonly string[];
@@ -116,8 +137,10 @@ export interface Principals {
   grant(server: DatabaseServer, login: string, database: string, role: string, level: AccessLevel): Promise<void>;
   /** Roles that own tables, views or sequences in the database; what belongs to an extension is left out. */
   owners(server: DatabaseServer, login: string, database: string): Promise<string[]>;
-  /** Removes the role; what it owns goes to the administrator. Absent already is fine. */
+  /** Removes the role; what it owns goes to a placeholder without login and rights. Absent already is fine; an empty placeholder goes too. */
   drop(server: DatabaseServer, login: string, principal: { readonly role: string; readonly databases: readonly string[] }): Promise<void>;
+  /** Removes the placeholders of these roles that keep nothing in any database. */
+  sweep(server: DatabaseServer, login: string, roles: readonly string[]): Promise<void>;
 }
 
 /** Whether a setting hinders an app of this level: read-only is no harm to one that only reads. */
@@ -160,6 +183,7 @@ export function accessDifferences(access: DatabaseAccess, level: AccessLevel): s
     [access.databaseCreate, "may create schemas"],
     [level !== "owner" && access.schemaCreate && !access.isSchemaCreatePublic, "may create in schema public"],
     [level !== "owner" && access.ownedTables > 0, `owns ${access.ownedTables} tables`],
+    [level !== "owner" && access.ownsInPublic > access.ownedTables, `owns ${access.ownsInPublic} objects in schema public`],
     // What an owner made elsewhere with a right that somebody gave it is not taken from it unasked: doctor and verify name it.
     [level !== "owner" && access.ownsOutsidePublic > 0, `owns ${access.ownsOutsidePublic} objects outside schema public`],
     [!writes && tables.columnWrites + tables.delete > 0, "may change rows"],
@@ -198,19 +222,6 @@ function checkRoleName(role: string): void {
   );
 }
 
-async function transaction<T>(session: SqlSession, work: () => Promise<T>): Promise<T> {
-  await session.query("BEGIN");
-  try {
-    const result = await work();
-    await session.query("COMMIT");
-    return result;
-  } catch (error) {
-    // The first error is the one to tell; a connection that is gone has rolled back by itself.
-    await session.query("ROLLBACK").catch(() => {});
-    throw error;
-  }
-}
-
 interface Relation {
   /** Quoted, `public."Order"`. */
   readonly name: string;
@@ -225,20 +236,20 @@ interface Relation {
  * to the extension. A right on a column alone shows as `column`, one that may be passed on as `option`: neither is part of any level.
  */
 const INVENTORY = `
-  SELECT format('%I.%I', n.nspname, c.relname) AS name, pg_get_userbyid(c.relowner) AS owner,
+  SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
          CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END AS kind,
-         ARRAY(SELECT CASE WHEN a.is_grantable THEN 'option' ELSE a.privilege_type END FROM aclexplode(c.relacl) a WHERE a.grantee = role.oid
-                UNION SELECT 'column' FROM pg_attribute t CROSS JOIN LATERAL aclexplode(t.attacl) a
+         ARRAY(SELECT CASE WHEN a.is_grantable THEN 'option' ELSE a.privilege_type END FROM pg_catalog.aclexplode(c.relacl) a WHERE a.grantee = role.oid
+                UNION SELECT 'column' FROM pg_catalog.pg_attribute t CROSS JOIN LATERAL pg_catalog.aclexplode(t.attacl) a
                        WHERE t.attrelid = c.oid AND a.grantee = role.oid) AS granted
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, (SELECT oid FROM pg_roles WHERE rolname = $1) role
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1) role
    WHERE n.nspname = 'public' AND c.relkind IN ('r','p','v','m','f','S')
-     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   UNION ALL
-  SELECT p.oid::regprocedure::text, pg_get_userbyid(p.proowner), 'routine',
-         ARRAY(SELECT CASE WHEN a.is_grantable THEN 'option' ELSE a.privilege_type END FROM aclexplode(p.proacl) a WHERE a.grantee = role.oid)
-    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, (SELECT oid FROM pg_roles WHERE rolname = $1) role
+  SELECT p.oid::regprocedure::text, pg_catalog.pg_get_userbyid(p.proowner), 'routine',
+         ARRAY(SELECT CASE WHEN a.is_grantable THEN 'option' ELSE a.privilege_type END FROM pg_catalog.aclexplode(p.proacl) a WHERE a.grantee = role.oid)
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1) role
    WHERE n.nspname = 'public' AND p.prokind <> 'a'
-     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`;
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`;
 
 async function inventory(session: SqlSession, role: string): Promise<Relation[]> {
   const { rows } = await session.query(INVENTORY, [role]);
@@ -299,12 +310,12 @@ function notOurs(owner: string, relations: readonly Relation[], role: string, er
 /** Roles beside the administrator that make tables in schema public and whose default privileges the administrator may set. */
 const CREATORS = `
   SELECT r.oid, r.rolname::text AS name
-    FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) a JOIN pg_roles r ON r.oid = a.grantee
+    FROM pg_catalog.pg_namespace n CROSS JOIN LATERAL pg_catalog.aclexplode(n.nspacl) a JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
    WHERE n.nspname = 'public' AND a.privilege_type = 'CREATE' AND r.rolname <> current_user AND NOT r.rolsuper
      AND r.rolname NOT LIKE 'azure%' AND r.rolname NOT LIKE 'pg\\_%'
-     AND (pg_has_role(current_user, r.oid, 'USAGE') OR pg_has_role(current_user, r.oid, 'MEMBER WITH ADMIN OPTION')
-          OR (current_setting('server_version_num')::int < 160000
-              AND (SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user)))`;
+     AND (pg_catalog.pg_has_role(current_user, r.oid, 'USAGE') OR pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER WITH ADMIN OPTION')
+          OR (pg_catalog.current_setting('server_version_num')::int < 160000
+              AND (SELECT rolcreaterole FROM pg_catalog.pg_roles WHERE rolname = current_user)))`;
 
 async function creators(session: SqlSession): Promise<string[]> {
   const { rows } = await session.query(`SELECT DISTINCT name FROM (${CREATORS}) c ORDER BY 1`);
@@ -314,12 +325,12 @@ async function creators(session: SqlSession): Promise<string[]> {
 /** Whom the administrator's own later tables serve, and how: `GRANT` tails such as `SELECT ON TABLES TO "report"`. */
 async function ownDefaultGrants(session: SqlSession, besides: string): Promise<string[]> {
   const { rows } = await session.query(
-    `SELECT format('%s ON %s TO %I', string_agg(DISTINCT a.privilege_type, ', '),
+    `SELECT pg_catalog.format('%s ON %s TO %I', pg_catalog.string_agg(DISTINCT a.privilege_type, ', '),
                    CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' ELSE 'FUNCTIONS' END, g.rolname) AS grant_tail
-       FROM pg_default_acl d JOIN pg_namespace n ON n.oid = d.defaclnamespace CROSS JOIN LATERAL aclexplode(d.defaclacl) a
-       JOIN pg_roles g ON g.oid = a.grantee
+       FROM pg_catalog.pg_default_acl d JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace CROSS JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) a
+       JOIN pg_catalog.pg_roles g ON g.oid = a.grantee
       WHERE n.nspname = 'public' AND d.defaclobjtype IN ('r', 'S', 'f') AND g.rolname NOT IN (current_user, $1)
-        AND d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+        AND d.defaclrole = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)
       GROUP BY d.defaclobjtype, g.rolname`,
     [besides],
   );
@@ -383,67 +394,82 @@ async function setDatabasePrivileges(session: SqlSession, database: string, role
   await run(session, `GRANT ${level === "owner" ? "USAGE, CREATE" : "USAGE"} ON SCHEMA public TO ${to}`);
 }
 
+/** Routines that work with the rights of a role that may administer (its owner) and that the app may call, or put on a table as a trigger. */
+const LENT_POWERS = `
+  SELECT p.oid::regprocedure::text || ' of ' || o.rolname
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_roles o ON o.oid = p.proowner JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+   WHERE p.prosecdef AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+     AND NOT o.rolsuper -- Azure's own
+     AND (o.rolcreaterole OR o.rolcreatedb OR o.rolreplication OR o.rolbypassrls
+          OR (SELECT pg_catalog.pg_has_role(o.oid, g.oid, 'MEMBER') FROM pg_catalog.pg_roles g WHERE g.rolname = 'azure_pg_admin'))
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+     AND pg_catalog.has_schema_privilege(role.oid, n.oid, 'USAGE') AND pg_catalog.has_function_privilege(role.oid, p.oid, 'EXECUTE')`;
+
 const ACCESS = `
   WITH role AS (SELECT oid, rolname, rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, rolreplication,
-                       rolcanlogin, rolconnlimit, coalesce(rolvaliduntil < now(), false) AS is_expired FROM pg_roles WHERE rolname = $1),
+                       rolcanlogin, rolconnlimit, coalesce(rolvaliduntil < pg_catalog.now(), false) AS is_expired FROM pg_catalog.pg_roles WHERE rolname = $1),
   relation AS (
-    SELECT c.oid, c.relkind, c.relname, c.relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    SELECT c.oid, c.relkind, c.relname, c.relowner FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = 'public' AND c.relkind IN ('r','p','v','m','f','S')
-       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')),
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')),
   maker AS (
-    SELECT oid FROM pg_roles WHERE rolname = current_user
+    SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user
      UNION SELECT c.oid FROM (${CREATORS}) c WHERE c.name <> $1),
   later AS (
-    SELECT d.defaclobjtype AS kind, a.privilege_type AS word, count(DISTINCT d.defaclrole) AS makers FROM pg_default_acl d
-      JOIN maker ON maker.oid = d.defaclrole JOIN pg_namespace n ON n.oid = d.defaclnamespace, aclexplode(d.defaclacl) a, role
+    SELECT d.defaclobjtype AS kind, a.privilege_type AS word, pg_catalog.count(DISTINCT d.defaclrole) AS makers FROM pg_catalog.pg_default_acl d
+      JOIN maker ON maker.oid = d.defaclrole JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace, pg_catalog.aclexplode(d.defaclacl) a, role
      WHERE n.nspname = 'public' AND a.grantee = role.oid
      GROUP BY 1, 2)
-  SELECT has_database_privilege(role.oid, current_database(), 'CONNECT') AS connect,
-         has_database_privilege(role.oid, current_database(), 'TEMPORARY') AS temp,
-         has_database_privilege(role.oid, current_database(), 'CREATE') AS database_create,
-         has_schema_privilege(role.oid, 'public', 'USAGE') AS schema_usage,
-         has_schema_privilege(role.oid, 'public', 'CREATE') AS schema_create,
-         has_schema_privilege('public', 'public', 'CREATE') AS schema_create_public,
+  SELECT pg_catalog.has_database_privilege(role.oid, pg_catalog.current_database(), 'CONNECT') AS connect,
+         pg_catalog.has_database_privilege(role.oid, pg_catalog.current_database(), 'TEMPORARY') AS temp,
+         pg_catalog.has_database_privilege(role.oid, pg_catalog.current_database(), 'CREATE') AS database_create,
+         pg_catalog.has_schema_privilege(role.oid, 'public', 'USAGE') AS schema_usage,
+         pg_catalog.has_schema_privilege(role.oid, 'public', 'CREATE') AS schema_create,
+         pg_catalog.has_schema_privilege('public', 'public', 'CREATE') AS schema_create_public,
          role.rolsuper, role.rolcreaterole, role.rolcreatedb, role.rolbypassrls, role.rolreplication,
-         array_remove(ARRAY[CASE WHEN NOT role.rolcanlogin THEN 'NOLOGIN' END, CASE WHEN role.rolconnlimit >= 0 THEN 'CONNECTION LIMIT ' || role.rolconnlimit END,
+         pg_catalog.array_remove(ARRAY[CASE WHEN NOT role.rolcanlogin THEN 'NOLOGIN' END, CASE WHEN role.rolconnlimit >= 0 THEN 'CONNECTION LIMIT ' || role.rolconnlimit END,
                             CASE WHEN role.is_expired THEN 'VALID UNTIL' END], NULL) AS barred_by,
-         (SELECT coalesce(json_agg(json_build_object('setting', c.setting, 'scope',
+         (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('setting', c.setting, 'scope',
                    CASE WHEN d.setrole = 0 THEN 'database' WHEN d.setdatabase = 0 THEN 'role' ELSE 'role in database' END)), '[]')
-            FROM pg_db_role_setting d CROSS JOIN LATERAL unnest(d.setconfig) c (setting)
+            FROM pg_catalog.pg_db_role_setting d CROSS JOIN LATERAL pg_catalog.unnest(d.setconfig) c (setting)
            WHERE d.setrole IN (0, role.oid) AND (d.setrole <> 0 OR d.setdatabase <> 0)
-             AND d.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))) AS settings,
+             AND d.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))) AS settings,
          role.rolname::text AS role_name, t.*, s.*,
-         ARRAY(SELECT word::text FROM later WHERE kind = 'r' AND makers = (SELECT count(*) FROM maker) ORDER BY 1) AS later_tables,
-         ARRAY(SELECT word::text FROM later WHERE kind = 'S' AND makers = (SELECT count(*) FROM maker) ORDER BY 1) AS later_sequences,
+         ARRAY(SELECT word::text FROM later WHERE kind = 'r' AND makers = (SELECT pg_catalog.count(*) FROM maker) ORDER BY 1) AS later_tables,
+         ARRAY(SELECT word::text FROM later WHERE kind = 'S' AND makers = (SELECT pg_catalog.count(*) FROM maker) ORDER BY 1) AS later_sequences,
          ARRAY(SELECT word::text FROM later WHERE kind = 'r' ORDER BY 1) AS some_later_tables,
-         ARRAY(SELECT relname::text FROM relation WHERE relkind <> 'S' AND has_table_privilege('public', relation.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+         ARRAY(SELECT relname::text FROM relation WHERE relkind <> 'S' AND pg_catalog.has_table_privilege('public', relation.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
                 ORDER BY 1) AS public_tables,
-         ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = role.oid ORDER BY 1) AS member_of,
-         (SELECT count(*)::int FROM relation WHERE relowner = role.oid AND relkind <> 'S') AS owned_tables,
-         (SELECT count(*)::int FROM pg_shdepend d JOIN pg_database b ON b.oid = d.dbid
-           WHERE b.datname = current_database() AND d.refclassid = 'pg_authid'::regclass AND d.refobjid = role.oid AND d.deptype = 'o'
-             AND d.classid <> 'pg_default_acl'::regclass
-             AND NOT (d.classid = 'pg_class'::regclass AND d.objid IN (SELECT c.oid FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace))
-             AND NOT (d.classid = 'pg_proc'::regclass AND d.objid IN (SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace))
-             AND NOT (d.classid = 'pg_type'::regclass AND d.objid IN (SELECT y.oid FROM pg_type y WHERE y.typnamespace = 'public'::regnamespace))
-         ) AS owns_outside,
-         ARRAY(SELECT format('%s (%s)', relname, pg_get_userbyid(relowner)) FROM relation
-                WHERE relkind <> 'S' AND relowner <> role.oid AND pg_get_userbyid(relowner) <> current_user ORDER BY 1) AS foreign_tables
+         ARRAY(SELECT g.rolname::text FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = role.oid ORDER BY 1) AS member_of,
+         (SELECT pg_catalog.count(*)::int FROM relation WHERE relowner = role.oid AND relkind <> 'S') AS owned_tables,
+         owned.inside AS owns_inside, owned.outside AS owns_outside, owned.large_objects AS owned_large_objects,
+         ARRAY(${LENT_POWERS} ORDER BY 1) AS lent_powers,
+         ARRAY(SELECT pg_catalog.format('%s (%s)', relname, pg_catalog.pg_get_userbyid(relowner)) FROM relation
+                WHERE relkind <> 'S' AND relowner <> role.oid AND pg_catalog.pg_get_userbyid(relowner) <> current_user
+                  AND pg_catalog.pg_get_userbyid(relowner) NOT LIKE '${PLACEHOLDERS}' ORDER BY 1) AS foreign_tables
     FROM role,
-    LATERAL (SELECT count(*)::int AS tables,
-                    count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'SELECT'))::int AS tables_select,
-                    count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'INSERT'))::int AS tables_insert,
-                    count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'UPDATE'))::int AS tables_update,
-                    count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'DELETE'))::int AS tables_delete,
-                    count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'TRUNCATE'))::int AS tables_truncate,
-                    count(*) FILTER (WHERE has_table_privilege(role.oid, oid, 'TRIGGER')
-                                        OR has_any_column_privilege(role.oid, oid, 'REFERENCES'))::int AS tables_structure,
-                    count(*) FILTER (WHERE has_any_column_privilege(role.oid, oid, 'INSERT, UPDATE'))::int AS tables_column_writes
+    LATERAL (SELECT pg_catalog.count(*) FILTER (WHERE o.is_public AND NOT o.is_large)::int AS inside,
+                    pg_catalog.count(*) FILTER (WHERE o.is_public IS NOT TRUE AND NOT o.is_large)::int AS outside,
+                    pg_catalog.count(*) FILTER (WHERE o.is_large)::int AS large_objects
+               FROM (SELECT d.classid = 'pg_catalog.pg_largeobject'::regclass AS is_large,
+                            (pg_catalog.pg_identify_object(d.classid, d.objid, 0)).schema = 'public' AS is_public
+                       FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_database b ON b.oid = d.dbid
+                      WHERE b.datname = pg_catalog.current_database() AND d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.refobjid = role.oid
+                        AND d.deptype = 'o' AND d.classid <> 'pg_catalog.pg_default_acl'::regclass) o) owned,
+    LATERAL (SELECT pg_catalog.count(*)::int AS tables,
+                    pg_catalog.count(*) FILTER (WHERE pg_catalog.has_table_privilege(role.oid, oid, 'SELECT'))::int AS tables_select,
+                    pg_catalog.count(*) FILTER (WHERE pg_catalog.has_table_privilege(role.oid, oid, 'INSERT'))::int AS tables_insert,
+                    pg_catalog.count(*) FILTER (WHERE pg_catalog.has_table_privilege(role.oid, oid, 'UPDATE'))::int AS tables_update,
+                    pg_catalog.count(*) FILTER (WHERE pg_catalog.has_table_privilege(role.oid, oid, 'DELETE'))::int AS tables_delete,
+                    pg_catalog.count(*) FILTER (WHERE pg_catalog.has_table_privilege(role.oid, oid, 'TRUNCATE'))::int AS tables_truncate,
+                    pg_catalog.count(*) FILTER (WHERE pg_catalog.has_table_privilege(role.oid, oid, 'TRIGGER')
+                                        OR pg_catalog.has_any_column_privilege(role.oid, oid, 'REFERENCES'))::int AS tables_structure,
+                    pg_catalog.count(*) FILTER (WHERE pg_catalog.has_any_column_privilege(role.oid, oid, 'INSERT, UPDATE'))::int AS tables_column_writes
                FROM relation WHERE relkind <> 'S') t,
-    LATERAL (SELECT count(*)::int AS sequences,
-                    count(*) FILTER (WHERE has_sequence_privilege(role.oid, oid, 'USAGE'))::int AS sequences_usage,
-                    count(*) FILTER (WHERE has_sequence_privilege(role.oid, oid, 'SELECT'))::int AS sequences_select,
-                    count(*) FILTER (WHERE has_sequence_privilege(role.oid, oid, 'UPDATE'))::int AS sequences_update
+    LATERAL (SELECT pg_catalog.count(*)::int AS sequences,
+                    pg_catalog.count(*) FILTER (WHERE pg_catalog.has_sequence_privilege(role.oid, oid, 'USAGE'))::int AS sequences_usage,
+                    pg_catalog.count(*) FILTER (WHERE pg_catalog.has_sequence_privilege(role.oid, oid, 'SELECT'))::int AS sequences_select,
+                    pg_catalog.count(*) FILTER (WHERE pg_catalog.has_sequence_privilege(role.oid, oid, 'UPDATE'))::int AS sequences_update
                FROM relation WHERE relkind = 'S') s`;
 
 /** The settings of `pg_db_role_setting` (`name=value`) that mislead; one of the database only where the role has none of that name. */
@@ -495,7 +521,10 @@ function toAccess(row: Readonly<Record<string, unknown>>): DatabaseAccess {
     someDefaultPrivileges: { tables: words("some_later_tables") },
     publicTables: words("public_tables"),
     ownedTables: count("owned_tables"),
+    ownsInPublic: count("owns_inside"),
     ownsOutsidePublic: count("owns_outside"),
+    ownedLargeObjects: count("owned_large_objects"),
+    lentPowers: words("lent_powers"),
     foreignTables: words("foreign_tables"),
     memberOf: words("member_of"),
     isSuperuser: is("rolsuper"),
@@ -525,42 +554,11 @@ function toPrincipals({ rows, columns }: SqlResult): DatabasePrincipal[] {
 }
 
 async function findIn(session: SqlSession, role: string): Promise<DatabasePrincipal | undefined> {
-  const labelled = toPrincipals(await session.query("SELECT * FROM pgaadauth_list_principals(false)"));
+  const labelled = toPrincipals(await session.query("SELECT * FROM pg_catalog.pgaadauth_list_principals(false)"));
   const found = labelled.find((principal) => principal.role === role);
   if (found) return found;
-  const { rows } = await session.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [role]);
+  const { rows } = await session.query("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", [role]);
   return rows.length === 0 ? undefined : { role, objectId: "", type: "none", isAdmin: false };
-}
-
-async function ownsAnything(session: SqlSession, role: string): Promise<boolean> {
-  const { rows } = await session.query(
-    `SELECT 1 FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
-      WHERE d.refclassid = 'pg_authid'::regclass AND r.rolname = $1 AND d.deptype = 'o' AND d.classid <> 'pg_default_acl'::regclass
-        AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1`,
-    [role],
-  );
-  return rows.length > 0;
-}
-
-/** A session outlives its role, without any right: an app's pool would be refused for as long as it keeps such connections. */
-async function endSessions(session: SqlSession, role: string): Promise<void> {
-  await transaction(session, () =>
-    asMemberOf(session, role, () => session.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", [role])),
-  );
-}
-
-/** Databases that hold objects or grants of the role, with those that were named and exist. */
-async function databasesOf(session: SqlSession, role: string, named: readonly string[]): Promise<string[]> {
-  const { rows } = await session.query(
-    `SELECT d.datname::text AS name FROM pg_database d
-      WHERE d.datallowconn AND NOT d.datistemplate
-        AND (d.datname = ANY($2) OR EXISTS (
-          SELECT FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid
-           WHERE s.refclassid = 'pg_authid'::regclass AND r.rolname = $1 AND s.dbid = d.oid))
-      ORDER BY d.datname = 'postgres', 1`,
-    [role, named],
-  );
-  return rows.map(({ name }) => String(name));
 }
 
 /** Pauses while Entra learns of a new identity: some minutes (App Service and PostgreSQL notes). */
@@ -616,7 +614,7 @@ export function principals({ environment, credential, signal, clock, onProgress 
   const createIn = async (session: SqlSession, role: string, objectId: string): Promise<DatabasePrincipal> => {
     for (let tries = 0; ; tries += 1) {
       try {
-        await session.query("SELECT pgaadauth_create_principal_with_oid($1, $2, 'service', false, false)", [role, objectId]);
+        await session.query("SELECT pg_catalog.pgaadauth_create_principal_with_oid($1, $2, 'service', false, false)", [role, objectId]);
         break;
       } catch (error) {
         // The role is there already: whose it is shows below.
@@ -634,30 +632,19 @@ export function principals({ environment, credential, signal, clock, onProgress 
     });
   };
 
-  /** In every database: what `from` owns goes to `to`, and when it `keepsGrants` what others have granted it and what its later tables give others. */
-  const handOver = async (
+  const handOverIn = async (
     server: DatabaseServer,
     login: string,
     databases: readonly string[],
-    { from, to, keepsGrants }: { readonly from: string; readonly to: string; readonly keepsGrants: boolean },
+    what: Omit<HandOver, "onNote">,
   ): Promise<void> => {
     for (const database of databases) {
       const work = inDatabase(server, login, database, (session) =>
-        transaction(session, () =>
-          asMemberOf(session, from, () =>
-            asMemberOf(session, to, async () => {
-              for (const lost of await passGrants(session, from, keepsGrants ? to : undefined))
-                onProgress?.(`${database}: not passed on to ${to}: ${lost}`);
-              if (keepsGrants) await passLaterGifts(session, from, to);
-              await run(session, `REASSIGN OWNED BY ${quoteIdentifier(from)} TO ${quoteIdentifier(to)}`);
-              await run(session, `DROP OWNED BY ${quoteIdentifier(from)}`);
-            }),
-          ),
-        ),
+        handOver(session, database, { ...what, onNote: (note) => onProgress?.(note) }),
       );
       await work.catch((error: unknown) => {
         if (!(error instanceof KnownError) || error.code !== "database/denied") throw error;
-        throw new KnownError("database/denied", `what ${from} owns and may do in database ${database} cannot be handed over`, {
+        throw new KnownError("database/denied", `what ${what.from} owns and may do in database ${database} cannot be handed over`, {
           hint: "the owner of the object in the cause must take back what it granted the role (`\\dp` and `\\du` show who), then run the command again",
           cause: error.cause,
         });
@@ -669,13 +656,15 @@ export function principals({ environment, credential, signal, clock, onProgress 
     find: (server, login, role) => inDatabase(server, login, HOME_DATABASE, (session) => findIn(session, role)),
     list: (server, login) =>
       inDatabase(server, login, HOME_DATABASE, async (session) =>
-        toPrincipals(await session.query("SELECT * FROM pgaadauth_list_principals(false)")),
+        toPrincipals(await session.query("SELECT * FROM pg_catalog.pgaadauth_list_principals(false)")),
       ),
     passwordRoles: (server, login) =>
       inDatabase(server, login, HOME_DATABASE, async (session) => {
-        const known = new Set(toPrincipals(await session.query("SELECT * FROM pgaadauth_list_principals(false)")).map(({ role }) => role));
+        const known = new Set(
+          toPrincipals(await session.query("SELECT * FROM pg_catalog.pgaadauth_list_principals(false)")).map(({ role }) => role),
+        );
         const { rows } = await session.query(
-          "SELECT rolname::text AS name FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND rolname !~ '^(azure_|pg_)' ORDER BY 1",
+          "SELECT rolname::text AS name FROM pg_catalog.pg_roles WHERE rolcanlogin AND NOT rolsuper AND rolname !~ '^(azure_|pg_)' ORDER BY 1",
         );
         return rows.map(({ name }) => String(name)).filter((name) => !known.has(name));
       }),
@@ -697,22 +686,22 @@ export function principals({ environment, credential, signal, clock, onProgress 
       const holder = holderOf(role);
       return inDatabase(server, login, HOME_DATABASE, async (session) => {
         const existing = await findIn(session, role);
-        const isHolderThere = (await session.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [holder])).rows.length > 0;
         if (existing && (existing.objectId.toLowerCase() !== objectId.toLowerCase() || existing.type !== "service")) {
           if (existing.isAdmin) {
             throw new KnownError("step/blocked", `the role ${role} is an administrator of the server: it is not touched`, {
               hint: "choose another role name for the app",
             });
           }
-          if (!isHolderThere) await run(session, `CREATE ROLE ${quoteIdentifier(holder)} NOLOGIN`);
-          await handOver(server, login, await databasesOf(session, role, databases), { from: role, to: holder, keepsGrants: true });
-          await endSessions(session, role);
+          await transaction(session, () => ensurePlaceholder(session, holder, role));
+          await shutOut(session, role);
+          const there = await databasesOf(session, role, databases);
+          await handOverIn(server, login, there, { from: role, to: holder, keepsGrants: true, disarms: true });
           await run(session, `DROP ROLE ${quoteIdentifier(role)}`);
         }
         const created = await createIn(session, role, objectId);
-        const { rows } = await session.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [holder]);
-        if (rows.length > 0) {
-          await handOver(server, login, await databasesOf(session, holder, databases), { from: holder, to: role, keepsGrants: true });
+        if (await isThere(session, holder)) {
+          const held = await databasesOf(session, holder, databases);
+          await handOverIn(server, login, held, { from: holder, to: role, keepsGrants: true, disarms: false });
           await run(session, `DROP ROLE ${quoteIdentifier(holder)}`);
         }
         return created;
@@ -730,9 +719,11 @@ export function principals({ environment, credential, signal, clock, onProgress 
       checkRoleName(role);
       await inDatabase(server, login, database, (session) =>
         transaction(session, async () => {
-          // A role that may only read or write owns nothing: what it made under a higher level goes to the administrator.
-          if (level !== "owner" && (await ownsAnything(session, role))) {
-            await asMemberOf(session, role, () => run(session, `REASSIGN OWNED BY ${quoteIdentifier(role)} TO CURRENT_USER`));
+          // A role that may only read or write owns nothing.
+          if (level === "owner") await takeBack(session, role);
+          else if (await ownsAnything(session, role)) {
+            const disarmed = await retire(session, role);
+            if (disarmed.length > 0) onProgress?.(disarmedWords(database, disarmed));
           }
           await takePowers(session, database, role);
           await setDatabasePrivileges(session, database, role, level);
@@ -744,28 +735,32 @@ export function principals({ environment, credential, signal, clock, onProgress 
     owners: (server, login, database) =>
       inDatabase(server, login, database, async (session) => {
         const { rows } = await session.query(
-          `SELECT DISTINCT pg_get_userbyid(c.relowner)::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          `SELECT DISTINCT pg_catalog.pg_get_userbyid(c.relowner)::text AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
-              AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`,
+              AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`,
         );
         return rows.map(({ name }) => String(name));
       }),
     drop: (server, login, { role, databases }) =>
       inDatabase(server, login, HOME_DATABASE, async (session) => {
         const existing = await findIn(session, role);
-        if (!existing) return;
+        const placeholder = placeholderOf(role);
+        if (!existing) return dropEmpty(session, placeholder);
         if (existing.isAdmin) {
           throw new KnownError("step/blocked", `the role ${role} is an administrator of the server: it is not dropped`, {
             hint: "remove the administrator in Azure first",
           });
         }
-        await handOver(server, login, await databasesOf(session, role, databases), { from: role, to: login, keepsGrants: false });
+        await transaction(session, () => ensurePlaceholder(session, placeholder, role));
+        await shutOut(session, role);
+        const there = await databasesOf(session, role, databases);
+        await handOverIn(server, login, there, { from: role, to: placeholder, keepsGrants: false, disarms: true });
         await run(session, `DROP ROLE ${quoteIdentifier(role)}`);
+        await dropEmpty(session, placeholder);
+      }),
+    sweep: (server, login, roles) =>
+      inDatabase(server, login, HOME_DATABASE, async (session) => {
+        for (const role of roles) await dropEmpty(session, placeholderOf(role));
       }),
   };
-}
-
-/** Where the objects of a role wait while it is made anew: the same name for the same role, and no other role's. */
-function holderOf(role: string): string {
-  return `ppg_${createHash("sha256").update(role).digest("hex").slice(0, 24)}_held`;
 }

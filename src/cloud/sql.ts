@@ -152,6 +152,16 @@ export function sqlStateOf(error: unknown): string | undefined {
   return cause instanceof Error ? (cause as SqlError).code : undefined;
 }
 
+/**
+ * What a session starts with. An app that may create in schema public can put functions and operators there that fit a call better than
+ * PostgreSQL's own, and these would run with the rights of whoever calls: an administrator. What a session starts with wins over
+ * `ALTER ROLE … SET` and `ALTER DATABASE … SET` (PostgreSQL documentation, "Setting Parameters"; the weakness is CVE-2018-1058).
+ */
+export const SAFE_SEARCH_PATH = "-c search_path=pg_catalog";
+
+/** pg takes what is not said from PGREPLICATION and PGSSLNEGOTIATION; its types know neither. */
+const settledAgainstEnvironment = { replication: "false", sslnegotiation: "postgres" } as const;
+
 async function newClient(target: SqlTarget): Promise<PgClient> {
   const { default: pg } = await import("pg");
   const { host, port, database, user, token, environment } = target;
@@ -163,6 +173,8 @@ async function newClient(target: SqlTarget): Promise<PgClient> {
     // A function: asked only when the server asks for the password, which it does after TLS.
     password: token,
     application_name: "passwordless-pg",
+    options: SAFE_SEARCH_PATH,
+    ...settledAgainstEnvironment,
     statement_timeout: STATEMENT_TIMEOUT_MS,
     query_timeout: SILENCE_MS,
     ssl: {

@@ -2,7 +2,7 @@ import { extraGrantHint, extraGrantWords } from "../cloud/extra-grants.ts";
 import { accessDifferences } from "../cloud/principals.ts";
 import type { AppSetup } from "../project/setup.ts";
 import type { Condition, DoctorContext, MoreFacts } from "./doctor-facts.ts";
-import { absent } from "./verify.ts";
+import { absent, LENT_POWERS_HINT } from "./verify.ts";
 
 const fix = "run `passwordless-pg doctor --fix`";
 
@@ -112,6 +112,15 @@ export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: 
       async () => {
         const { ownsOutsidePublic } = await facts.access(app.role);
         return [ownsOutsidePublic === 0, `${ownsOutsidePublic} objects`];
+      },
+    ),
+    define(
+      "role calls nothing with an administrator's rights",
+      "a SECURITY DEFINER routine works with the rights of its owner, and its owner may make roles: whoever may call it can become one",
+      LENT_POWERS_HINT,
+      async () => {
+        const { lentPowers } = await facts.access(app.role);
+        return [lentPowers.length === 0, lentPowers.join(", ") || "no SECURITY DEFINER routine of an administrator"];
       },
     ),
     define(

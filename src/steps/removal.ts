@@ -1,6 +1,7 @@
 import { KnownError } from "../base/errors.ts";
 import { isSameId } from "../base/resource-id.ts";
 import type { Cloud } from "../cloud/cloud.ts";
+import { placeholderOf } from "../cloud/ownership.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import { ownerTag, type Setup } from "../project/setup.ts";
 import type { DatabaseDoor } from "./database-door.ts";
@@ -149,8 +150,15 @@ async function guestRemovals(
     removals.push({
       what: `database ${database}`,
       why: `created by this project on the server ${name}, with all that is in it`,
-      remove: () => cloud.postgresServers.deleteDatabase(group, name, database),
+      remove: async () => {
+        await cloud.postgresServers.deleteDatabase(group, name, database);
+        await sweepPlaceholders(context, server);
+      },
     });
+  }
+  // A run that ended between the two leaves them, with nothing to keep.
+  if (database !== undefined && !isThere) {
+    removals.push({ what: "placeholders of database roles", why: "they keep nothing", remove: () => sweepPlaceholders(context, server) });
   }
   const shared = "(other projects of this tool work on the server)";
   const az = `az postgres flexible-server`;
@@ -193,7 +201,9 @@ async function strangersIn({ setup, cloud, door, left }: GuestContext, server: P
   try {
     const login = await administratorLogin({ cloud, door, group: setup.resourceGroup }, server);
     const owners = await door.through(server, () => cloud.principals.owners(server, login, database));
-    const others = owners.filter((owner) => owner !== login && !setup.apps.some(({ role }) => role === owner) && !left.includes(owner));
+    const roles = [...setup.apps.map(({ role }) => role), ...left];
+    const ours = new Set([login, ...roles, ...roles.map(placeholderOf)]);
+    const others = owners.filter((owner) => !ours.has(owner));
     return others.length === 0 ? "" : `${others.join(", ")} has tables in it`;
   } catch (error) {
     if (!(error instanceof KnownError) || error.code === "cancelled") throw error;
@@ -201,7 +211,13 @@ async function strangersIn({ setup, cloud, door, left }: GuestContext, server: P
   }
 }
 
-/** The role of an app on somebody else's server: what it owns goes to the administrator. */
+/** The placeholders of the project's roles go with what they kept. */
+async function sweepPlaceholders({ setup, cloud, door, left }: GuestContext, server: PostgresServer): Promise<void> {
+  const login = await administratorLogin({ cloud, door, group: setup.resourceGroup }, server);
+  await door.through(server, () => cloud.principals.sweep(server, login, [...setup.apps.map(({ role }) => role), ...left]));
+}
+
+/** The role of an app on somebody else's server: what it owns in databases that stay goes to its placeholder. */
 function roleRemoval(setup: Setup, cloud: Cloud, door: DatabaseDoor, role: string): Removal {
   return {
     what: `database role ${role}`,

@@ -14,6 +14,10 @@ import { isWide, ruleWords } from "./firewall.ts";
 import { secretNames } from "./looks-secret.ts";
 import { authTypeOf } from "./service-connection.ts";
 
+/** The way out of a routine that works with the rights of an administrator. */
+export const LENT_POWERS_HINT =
+  "run `passwordless-pg connect` and, for each routine: ALTER ROUTINE … SECURITY INVOKER, or REVOKE EXECUTE ON ROUTINE … FROM PUBLIC, or give it to a role without rights with OWNER TO";
+
 /** The verdict of one check; `detail` is the evidence. */
 export interface Check {
   readonly name: string;
@@ -265,11 +269,12 @@ function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
         access.canBypassRls && "BYPASSRLS",
         access.ownsOutsidePublic > 0 && `owns ${access.ownsOutsidePublic} objects outside schema public`,
         access.memberOf.length > 0 && `member of ${access.memberOf.join(", ")}`,
+        access.lentPowers.length > 0 && `may call, with an administrator's rights, ${access.lentPowers.join(", ")}`,
       ].filter((power): power is string => typeof power === "string");
       return verdict(
         powers.length === 0,
         powers.length === 0 ? "no administrative right, member of no role" : powers.join(", "),
-        "take these rights from the role",
+        access.lentPowers.length > 0 ? LENT_POWERS_HINT : "take these rights from the role",
       );
     }),
     named(`access is exactly "${app.access}"`, async () => {

@@ -23,6 +23,8 @@ export function databasesOf(emulator: TestEmulator, { cloud, setup, door }: Test
     const signal = new AbortController().signal;
     const session = await connectSql({ host, port, database, user, token, environment: cloud.environment, signal });
     try {
+      // The tool's own sessions see pg_catalog alone; a person and an app work in schema public.
+      await session.query(`SET search_path = "$user", public`);
       return await work(session);
     } finally {
       await session.close();

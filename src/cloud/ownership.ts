@@ -1,0 +1,206 @@
+import { createHash } from "node:crypto";
+import { KnownError } from "../base/errors.ts";
+import { asMemberOf, passGrants, passLaterGifts, run, transaction } from "./database-grants.ts";
+import { quoteIdentifier, quoteLiteral, type SqlSession } from "./sql.ts";
+
+/**
+ * What a role owns never goes to a person. A SECURITY DEFINER routine, a view, a rule, an index expression, a materialized view works with the
+ * rights of its owner, and PostgreSQL lets everybody call a new routine: one that belongs to an administrator makes its author one. So it goes
+ * to a placeholder, a role without login and rights that is made for this one role.
+ */
+
+/** Where the objects of a role stay when it may own nothing any more, or is gone: the same name for the same role, and no other role's. */
+export function placeholderOf(role: string): string {
+  return `ppg_${hashOf(role)}_kept`;
+}
+
+/** Where they wait while the role is made anew. One that is there means that an earlier run was broken off. */
+export function holderOf(role: string): string {
+  return `ppg_${hashOf(role)}_held`;
+}
+
+/** Names that `placeholderOf` gives, as a pattern for LIKE. */
+export const PLACEHOLDERS = "ppg\\_%\\_kept";
+
+function hashOf(role: string): string {
+  return createHash("sha256").update(role).digest("hex").slice(0, 24);
+}
+
+export async function isThere(session: SqlSession, role: string): Promise<boolean> {
+  return (await session.query("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", [role])).rows.length > 0;
+}
+
+/** What is wrong with a role of a placeholder's name: it may do something, or somebody but an administrator may act as it. */
+const FLAWS = `
+  SELECT r.rolcanlogin AS can_login,
+         r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls
+           OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.member = r.oid) AS has_rights,
+         EXISTS (SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.member
+                  WHERE m.roleid = r.oid AND g.rolname <> 'azure_pg_admin' AND NOT g.rolcreaterole AND NOT g.rolsuper) AS has_members
+    FROM pg_catalog.pg_roles r WHERE r.rolname = $1`;
+
+/** Makes the placeholder; one that is there must be what it is meant to be. Throws `azure/conflict` when it is not. */
+export async function ensurePlaceholder(session: SqlSession, placeholder: string, role: string): Promise<void> {
+  const [found] = (await session.query(FLAWS, [placeholder])).rows;
+  const flaws = ["can_login", "has_rights", "has_members"].filter((flaw) => found?.[flaw] === true);
+  if (flaws.length > 0) {
+    throw new KnownError("azure/conflict", `the role ${placeholder} is not the bare placeholder it was made as (${flaws.join(", ")})`, {
+      hint: `it keeps what ${role} owned: take its rights and members (\`\\du\` in psql shows them), then run the command again`,
+    });
+  }
+  if (found) return;
+  const name = quoteIdentifier(placeholder);
+  await run(session, `CREATE ROLE ${name} NOLOGIN`);
+  const note = `keeps what the role ${role} owned; made by passwordless-pg`;
+  await session.query(`COMMENT ON ROLE ${name} IS ${quoteLiteral(note)}`);
+  await lendToAdministrators(session, name);
+}
+
+/**
+ * Any administrator of the server may work with the objects, not only the one who made the placeholder. Inferred for Azure: whoever made a
+ * role may grant it to `azure_pg_admin`; where that is refused, the maker alone may.
+ */
+async function lendToAdministrators(session: SqlSession, name: string): Promise<void> {
+  await session.query("SAVEPOINT lent");
+  await session.query(`GRANT ${name} TO azure_pg_admin WITH ADMIN OPTION`).catch(async (error: unknown) => {
+    if (!(error instanceof KnownError) || !error.code.startsWith("database/")) throw error;
+    await session.query("ROLLBACK TO SAVEPOINT lent");
+  });
+}
+
+/** Does the role own anything in this database that a level speaks of? Large objects are rows: any role may make its own. */
+export async function ownsAnything(session: SqlSession, role: string): Promise<boolean> {
+  const { rows } = await session.query(
+    `SELECT 1 FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
+      WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND r.rolname = $1 AND d.deptype = 'o'
+        AND d.classid NOT IN ('pg_catalog.pg_default_acl'::regclass, 'pg_catalog.pg_largeobject'::regclass)
+        AND d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) LIMIT 1`,
+    [role],
+  );
+  return rows.length > 0;
+}
+
+/**
+ * Within a transaction: all that the role owns in this database goes to its placeholder, but for its large objects, which are its rows.
+ * Answers with the routines that lost SECURITY DEFINER.
+ */
+export async function retire(session: SqlSession, role: string): Promise<string[]> {
+  const placeholder = placeholderOf(role);
+  await ensurePlaceholder(session, placeholder, role);
+  return asMemberOf(session, role, () =>
+    asMemberOf(session, placeholder, async () => {
+      await run(session, `REASSIGN OWNED BY ${quoteIdentifier(role)} TO ${quoteIdentifier(placeholder)}`);
+      await giveLargeObjects(session, placeholder, role);
+      return disarm(session, placeholder);
+    }),
+  );
+}
+
+/** Within a transaction: the role owns again what its placeholder kept of it in this database; an empty placeholder goes. */
+export async function takeBack(session: SqlSession, role: string): Promise<void> {
+  const placeholder = placeholderOf(role);
+  if (!(await isThere(session, placeholder))) return;
+  await asMemberOf(session, role, () =>
+    asMemberOf(session, placeholder, () => run(session, `REASSIGN OWNED BY ${quoteIdentifier(placeholder)} TO ${quoteIdentifier(role)}`)),
+  );
+  await dropEmpty(session, placeholder);
+}
+
+/** Drops a placeholder that keeps nothing in any database. */
+export async function dropEmpty(session: SqlSession, placeholder: string): Promise<void> {
+  const { rows } = await session.query(
+    `SELECT 1 FROM pg_catalog.pg_roles r WHERE r.rolname = $1 AND NOT EXISTS (
+       SELECT FROM pg_catalog.pg_shdepend d WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype = 'o')`,
+    [placeholder],
+  );
+  if (rows.length > 0) await run(session, `DROP ROLE ${quoteIdentifier(placeholder)}`);
+}
+
+const LARGE_OBJECTS_A_TIME = 500;
+
+async function giveLargeObjects(session: SqlSession, from: string, to: string): Promise<void> {
+  const { rows } = await session.query(
+    `SELECT o.oid::text AS number FROM pg_catalog.pg_largeobject_metadata o JOIN pg_catalog.pg_roles r ON r.oid = o.lomowner WHERE r.rolname = $1`,
+    [from],
+  );
+  for (let at = 0; at < rows.length; at += LARGE_OBJECTS_A_TIME) {
+    const some = rows.slice(at, at + LARGE_OBJECTS_A_TIME);
+    await session.query(some.map(({ number }) => `ALTER LARGE OBJECT ${Number(number)} OWNER TO ${quoteIdentifier(to)}`).join("; "));
+  }
+}
+
+/** Within a transaction: the role's SECURITY DEFINER routines run with the rights of who calls them, and not everybody may. Their names. */
+async function disarm(session: SqlSession, role: string): Promise<string[]> {
+  const { rows } = await session.query(
+    `SELECT p.oid::regprocedure::text AS name FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_roles r ON r.oid = p.proowner
+      WHERE r.rolname = $1 AND p.prosecdef ORDER BY 1`,
+    [role],
+  );
+  const names = rows.map(({ name }) => String(name));
+  for (const name of names) {
+    await run(session, `ALTER ROUTINE ${name} SECURITY INVOKER`);
+    await run(session, `REVOKE ALL ON ROUTINE ${name} FROM PUBLIC`);
+  }
+  return names;
+}
+
+export interface HandOver {
+  readonly from: string;
+  readonly to: string;
+  /** What others have granted `from`, and what its later tables give others, goes along. */
+  readonly keepsGrants: boolean;
+  /** `to` is a role without rights: what would lend it some is disarmed. */
+  readonly disarms: boolean;
+  onNote(note: string): void;
+}
+
+/** In one transaction: `to` owns what `from` owned in the database of the session, and `from` is left without any right there. */
+export function handOver(session: SqlSession, database: string, { from, to, keepsGrants, disarms, onNote }: HandOver): Promise<void> {
+  return transaction(session, () =>
+    asMemberOf(session, from, () =>
+      asMemberOf(session, to, async () => {
+        for (const lost of await passGrants(session, from, keepsGrants ? to : undefined))
+          onNote(`${database}: not passed on to ${to}: ${lost}`);
+        if (keepsGrants) await passLaterGifts(session, from, to);
+        await run(session, `REASSIGN OWNED BY ${quoteIdentifier(from)} TO ${quoteIdentifier(to)}`);
+        const disarmed = disarms ? await disarm(session, to) : [];
+        if (disarmed.length > 0) onNote(disarmedWords(database, disarmed));
+        await run(session, `DROP OWNED BY ${quoteIdentifier(from)}`);
+      }),
+    ),
+  );
+}
+
+/** `shop: no longer SECURITY DEFINER, and not for everybody: public.f(integer)` */
+export function disarmedWords(database: string, routines: readonly string[]): string {
+  const shown = routines.slice(0, 10).join(", ");
+  const more = routines.length > 10 ? ` and ${routines.length - 10} more` : "";
+  return `${database}: no longer SECURITY DEFINER, and not for everybody: ${shown}${more}`;
+}
+
+/**
+ * Nobody signs in as the role any more, and who has goes: else it could make something between the hand-over and its own end, which would be
+ * lost. A session outlives its role, without any right: an app's pool would be refused for as long as it keeps such connections.
+ */
+export async function shutOut(session: SqlSession, role: string): Promise<void> {
+  await transaction(session, () =>
+    asMemberOf(session, role, async () => {
+      await run(session, `ALTER ROLE ${quoteIdentifier(role)} NOLOGIN`);
+      await session.query("SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usename = $1", [role]);
+    }),
+  );
+}
+
+/** Databases that hold objects or grants of the role, with those that were named and exist; the one of the functions last. */
+export async function databasesOf(session: SqlSession, role: string, named: readonly string[]): Promise<string[]> {
+  const { rows } = await session.query(
+    `SELECT d.datname::text AS name FROM pg_catalog.pg_database d
+      WHERE d.datallowconn AND NOT d.datistemplate
+        AND (d.datname = ANY($2) OR EXISTS (
+          SELECT FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid
+           WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass AND r.rolname = $1 AND s.dbid = d.oid))
+      ORDER BY d.datname = 'postgres', 1`,
+    [role, named],
+  );
+  return rows.map(({ name }) => String(name));
+}

@@ -1,0 +1,98 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { loadModule, parseSync } from "libpg-query";
+import ts from "typescript";
+
+/** One statement as the source has it, with stand-ins for what is filled in while it runs. */
+export interface SqlText {
+  /** `principals.ts:211` */
+  readonly where: string;
+  readonly text: string;
+}
+
+const STATEMENT =
+  /^\s*(SELECT|WITH|INSERT|UPDATE|DELETE|GRANT|REVOKE|ALTER|CREATE|DROP|REASSIGN|COMMENT|UNION|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|SET|DO)\b/;
+
+/**
+ * Every SQL statement that the files of a folder send, found in their source: a new query is there by itself. A constant that is put into a
+ * statement is put in here too; any other value stands as `x`.
+ */
+export function sqlTextsOf(folder: string): SqlText[] {
+  const names = readdirSync(folder).filter((name) => name.endsWith(".ts"));
+  return names.flatMap((name) => {
+    const source = ts.createSourceFile(name, readFileSync(join(folder, name), "utf8"), ts.ScriptTarget.Latest, true);
+    const found: SqlText[] = [];
+    const visit = (node: ts.Node): void => {
+      if (ts.isStringLiteralLike(node) || ts.isTemplateExpression(node)) {
+        const text = textOf(node, constantsOf(source));
+        const line = source.getLineAndCharacterOfPosition(node.getStart()).line + 1;
+        if (STATEMENT.test(text)) found.push({ where: `${name}:${line}`, text });
+      } else ts.forEachChild(node, visit);
+    };
+    visit(source);
+    return found;
+  });
+}
+
+function constantsOf(source: ts.SourceFile): Map<string, ts.Expression> {
+  const found = new Map<string, ts.Expression>();
+  for (const statement of source.statements) {
+    if (!ts.isVariableStatement(statement)) continue;
+    for (const { name, initializer } of statement.declarationList.declarations) {
+      if (ts.isIdentifier(name) && initializer) found.set(name.text, initializer);
+    }
+  }
+  return found;
+}
+
+function textOf(node: ts.Expression, constants: ReadonlyMap<string, ts.Expression>): string {
+  if (ts.isStringLiteralLike(node)) return node.text;
+  if (ts.isIdentifier(node)) {
+    const constant = constants.get(node.text);
+    return constant && (ts.isStringLiteralLike(constant) || ts.isTemplateExpression(constant)) ? textOf(constant, constants) : "x";
+  }
+  if (!ts.isTemplateExpression(node)) return "x";
+  return node.head.text + node.templateSpans.map(({ expression, literal }) => textOf(expression, constants) + literal.text).join("");
+}
+
+/** What a statement calls and reads, by name: `["pg_catalog", "format"]`, `["format"]`. */
+export interface SqlNames {
+  readonly functions: readonly { readonly name: readonly string[]; readonly argumentCount: number }[];
+  readonly operators: readonly (readonly string[])[];
+  /** Tables and views; what the statement itself names in a WITH is left out. */
+  readonly relations: readonly (readonly string[])[];
+  /** Texts that are read as the name of an object: `'pg_class'::regclass`. */
+  readonly objects: readonly string[];
+}
+
+type Tree = { readonly [key: string]: unknown };
+
+/** PostgreSQL's own parser says what is in a statement. Throws its syntax error. */
+export async function namesIn(text: string): Promise<SqlNames> {
+  await loadModule();
+  const functions: SqlNames["functions"][number][] = [];
+  const operators: (readonly string[])[] = [];
+  const relations: (readonly string[])[] = [];
+  const objects: string[] = [];
+  const own = new Set<string>();
+  const visit = (node: unknown): void => {
+    if (Array.isArray(node)) for (const entry of node) visit(entry);
+    if (typeof node !== "object" || node === null || Array.isArray(node)) return;
+    const { FuncCall, A_Expr, RangeVar, CommonTableExpr, TypeCast } = node as Readonly<Record<string, Tree | undefined>>;
+    if (FuncCall) functions.push({ name: words(FuncCall.funcname), argumentCount: list(FuncCall.args).length });
+    if (A_Expr) operators.push(words(A_Expr.name));
+    if (RangeVar) relations.push([RangeVar.schemaname, RangeVar.relname].filter((word) => typeof word === "string"));
+    if (CommonTableExpr) own.add(String(CommonTableExpr.ctename));
+    if (TypeCast && /^reg/.test(words((TypeCast.typeName as Tree).names).at(-1) ?? "")) {
+      const constant = (TypeCast.arg as { A_Const?: { sval?: { sval?: string } } }).A_Const?.sval?.sval;
+      if (constant !== undefined) objects.push(constant);
+    }
+    for (const value of Object.values(node)) visit(value);
+  };
+  visit(parseSync(/^\s*UNION/.test(text) ? `SELECT ${text}` : text));
+  return { functions, operators, relations: relations.filter((name) => name.length > 1 || !own.has(name[0] ?? "")), objects };
+}
+
+const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
+
+const words = (value: unknown): string[] => list(value).map((entry) => (entry as { String?: { sval?: string } }).String?.sval ?? "");
