@@ -123,9 +123,14 @@ export function createProgram(openIo: (options: GlobalOptions) => Io, exit: (cod
       .description("psql with a fresh token")
       .argument("[dir]", "folder of the project", ".")
       .option("--database <name>", "another database than the project's")
+      .option(
+        "--search-path <schemas>",
+        "where names without a schema are looked up (default: pg_catalog alone, which no app can write to)",
+      )
       .action(action(async () => (await import("./commands/connect.ts")).connect)),
     "connect",
     "connect --local < script.sql",
+    "connect --search-path public",
   );
   examples(
     root

@@ -68,12 +68,14 @@ async function lendToAdministrators(session: SqlSession, name: string): Promise<
   });
 }
 
-/** Does the role own anything in this database that a level speaks of? Large objects are rows: any role may make its own. */
+/** Does the role own anything in this database that a level speaks of? Large objects are rows, and temporary ones its own: any role may make them. */
 export async function ownsAnything(session: SqlSession, role: string): Promise<boolean> {
   const { rows } = await session.query(
     `SELECT 1 FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
+      CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) i
       WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND r.rolname = $1 AND d.deptype = 'o'
         AND d.classid NOT IN ('pg_catalog.pg_default_acl'::regclass, 'pg_catalog.pg_largeobject'::regclass)
+        AND (i.schema IS NULL OR i.schema NOT LIKE 'pg\\_temp\\_%')
         AND d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) LIMIT 1`,
     [role],
   );
@@ -89,8 +91,10 @@ export async function retire(session: SqlSession, role: string): Promise<string[
   await ensurePlaceholder(session, placeholder, role);
   return asMemberOf(session, role, () =>
     asMemberOf(session, placeholder, async () => {
-      await run(session, `REASSIGN OWNED BY ${quoteIdentifier(role)} TO ${quoteIdentifier(placeholder)}`);
+      if (await hasTemporaries(session, role)) await endSessions(session, role);
+      await reassign(session, role, placeholder);
       await giveLargeObjects(session, placeholder, role);
+      await takeFromEverybody(session, placeholder);
       return disarm(session, placeholder);
     }),
   );
@@ -100,9 +104,7 @@ export async function retire(session: SqlSession, role: string): Promise<string[
 export async function takeBack(session: SqlSession, role: string): Promise<void> {
   const placeholder = placeholderOf(role);
   if (!(await isThere(session, placeholder))) return;
-  await asMemberOf(session, role, () =>
-    asMemberOf(session, placeholder, () => run(session, `REASSIGN OWNED BY ${quoteIdentifier(placeholder)} TO ${quoteIdentifier(role)}`)),
-  );
+  await asMemberOf(session, role, () => asMemberOf(session, placeholder, () => reassign(session, placeholder, role)));
   await dropEmpty(session, placeholder);
 }
 
@@ -116,6 +118,50 @@ export async function dropEmpty(session: SqlSession, placeholder: string): Promi
   if (rows.length > 0) await run(session, `DROP ROLE ${quoteIdentifier(placeholder)}`);
 }
 
+/** Schemas in which `$1` owns something and `$2` may not create. `quote_ident`, since `pg_identify_object` quotes. */
+const CLOSED_SCHEMAS = `
+  SELECT DISTINCT n.nspname::text AS schema, pg_catalog.pg_get_userbyid(n.nspowner)::text AS owner
+    FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
+    CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) i
+    JOIN pg_catalog.pg_namespace n ON pg_catalog.quote_ident(n.nspname) = i.schema
+   WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.deptype = 'o' AND r.rolname = $1
+     AND d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+     AND n.nspname NOT LIKE 'pg\\_temp\\_%' AND NOT pg_catalog.has_schema_privilege($2::name, n.oid, 'CREATE')`;
+
+/**
+ * Within a transaction, as a member of both. Whoever gets a routine, a type or an operator must be allowed to create in its schema: that is
+ * lent for the time of the transaction, and nobody else sees it (PostgreSQL documentation, "ALTER FUNCTION").
+ */
+async function reassign(session: SqlSession, from: string, to: string): Promise<void> {
+  const { rows } = await session.query(CLOSED_SCHEMAS, [from, to]);
+  const each = async (word: (on: string, role: string) => string): Promise<void> => {
+    for (const { schema, owner } of rows) {
+      // A schema of its own goes along, and its owner may create there.
+      const isOwn = owner === from && word === taking;
+      const statement = word(`CREATE ON SCHEMA ${quoteIdentifier(String(schema))}`, quoteIdentifier(to));
+      if (!isOwn) await asMemberOf(session, String(owner), () => run(session, statement));
+    }
+  };
+  await each(giving);
+  await run(session, `REASSIGN OWNED BY ${quoteIdentifier(from)} TO ${quoteIdentifier(to)}`);
+  await each(taking);
+}
+
+const giving = (right: string, role: string): string => `GRANT ${right} TO ${role}`;
+const taking = (right: string, role: string): string => `REVOKE ${right} FROM ${role}`;
+
+/** Temporary tables and routines live as long as their session, and belong to nobody else. */
+async function hasTemporaries(session: SqlSession, role: string): Promise<boolean> {
+  const { rows } = await session.query(
+    `SELECT 1 FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
+      CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) i
+      WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.deptype = 'o' AND r.rolname = $1 AND i.schema LIKE 'pg\\_temp\\_%'
+        AND d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) LIMIT 1`,
+    [role],
+  );
+  return rows.length > 0;
+}
+
 const LARGE_OBJECTS_A_TIME = 500;
 
 async function giveLargeObjects(session: SqlSession, from: string, to: string): Promise<void> {
@@ -127,6 +173,20 @@ async function giveLargeObjects(session: SqlSession, from: string, to: string): 
     const some = rows.slice(at, at + LARGE_OBJECTS_A_TIME);
     await session.query(some.map(({ number }) => `ALTER LARGE OBJECT ${Number(number)} OWNER TO ${quoteIdentifier(to)}`).join("; "));
   }
+}
+
+/** Within a transaction: what the role gave everybody on its tables and sequences is taken; it would be a way around its own lower level. */
+async function takeFromEverybody(session: SqlSession, role: string): Promise<void> {
+  const { rows } = await session.query(
+    `SELECT pg_catalog.format('%s %I.%I', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname) AS target
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+      WHERE r.rolname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        AND (EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) a WHERE a.grantee = 0)
+             OR EXISTS (SELECT FROM pg_catalog.pg_attribute t CROSS JOIN LATERAL pg_catalog.aclexplode(t.attacl) a
+                         WHERE t.attrelid = c.oid AND a.grantee = 0))`,
+    [role],
+  );
+  for (const { target } of rows) await run(session, `REVOKE ALL ON ${target} FROM PUBLIC`);
 }
 
 /** Within a transaction: the role's SECURITY DEFINER routines run with the rights of who calls them, and not everybody may. Their names. */
@@ -162,7 +222,7 @@ export function handOver(session: SqlSession, database: string, { from, to, keep
         for (const lost of await passGrants(session, from, keepsGrants ? to : undefined))
           onNote(`${database}: not passed on to ${to}: ${lost}`);
         if (keepsGrants) await passLaterGifts(session, from, to);
-        await run(session, `REASSIGN OWNED BY ${quoteIdentifier(from)} TO ${quoteIdentifier(to)}`);
+        await reassign(session, from, to);
         const disarmed = disarms ? await disarm(session, to) : [];
         if (disarmed.length > 0) onNote(disarmedWords(database, disarmed));
         await run(session, `DROP OWNED BY ${quoteIdentifier(from)}`);
@@ -183,12 +243,24 @@ export function disarmedWords(database: string, routines: readonly string[]): st
  * lost. A session outlives its role, without any right: an app's pool would be refused for as long as it keeps such connections.
  */
 export async function shutOut(session: SqlSession, role: string): Promise<void> {
-  await transaction(session, () =>
-    asMemberOf(session, role, async () => {
-      await run(session, `ALTER ROLE ${quoteIdentifier(role)} NOLOGIN`);
-      await session.query("SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usename = $1", [role]);
-    }),
-  );
+  await transaction(session, () => asMemberOf(session, role, () => run(session, `ALTER ROLE ${quoteIdentifier(role)} NOLOGIN`)));
+  await transaction(session, () => asMemberOf(session, role, () => endSessions(session, role)));
+}
+
+/** How often, and how long between, it is looked whether an ended session is gone: 5 s. */
+const GOODBYES = 50;
+const GOODBYE_S = 0.1;
+
+/** Ends the sessions of a role that the session's own role is a member of, and waits a little until they and their temporary objects are gone. */
+async function endSessions(session: SqlSession, role: string): Promise<void> {
+  await session.query("SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usename = $1", [role]);
+  for (let looks = 0; looks < GOODBYES; looks += 1) {
+    // What a transaction sees of other sessions is what it saw first.
+    await session.query("SELECT pg_catalog.pg_stat_clear_snapshot()");
+    const { rows } = await session.query("SELECT 1 FROM pg_catalog.pg_stat_activity WHERE usename = $1", [role]);
+    if (rows.length === 0) return;
+    await session.query("SELECT pg_catalog.pg_sleep($1)", [GOODBYE_S]);
+  }
 }
 
 /** Databases that hold objects or grants of the role, with those that were named and exist; the one of the functions last. */

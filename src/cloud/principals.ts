@@ -451,11 +451,12 @@ const ACCESS = `
     LATERAL (SELECT pg_catalog.count(*) FILTER (WHERE o.is_public AND NOT o.is_large)::int AS inside,
                     pg_catalog.count(*) FILTER (WHERE o.is_public IS NOT TRUE AND NOT o.is_large)::int AS outside,
                     pg_catalog.count(*) FILTER (WHERE o.is_large)::int AS large_objects
-               FROM (SELECT d.classid = 'pg_catalog.pg_largeobject'::regclass AS is_large,
-                            (pg_catalog.pg_identify_object(d.classid, d.objid, 0)).schema = 'public' AS is_public
+               FROM (SELECT d.classid = 'pg_catalog.pg_largeobject'::regclass AS is_large, i.schema = 'public' AS is_public
                        FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_database b ON b.oid = d.dbid
+                       CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) i
                       WHERE b.datname = pg_catalog.current_database() AND d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.refobjid = role.oid
-                        AND d.deptype = 'o' AND d.classid <> 'pg_catalog.pg_default_acl'::regclass) o) owned,
+                        AND d.deptype = 'o' AND d.classid <> 'pg_catalog.pg_default_acl'::regclass
+                        AND (i.schema IS NULL OR i.schema NOT LIKE 'pg\\_temp\\_%')) o) owned,
     LATERAL (SELECT pg_catalog.count(*)::int AS tables,
                     pg_catalog.count(*) FILTER (WHERE pg_catalog.has_table_privilege(role.oid, oid, 'SELECT'))::int AS tables_select,
                     pg_catalog.count(*) FILTER (WHERE pg_catalog.has_table_privilege(role.oid, oid, 'INSERT'))::int AS tables_insert,

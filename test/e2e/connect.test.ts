@@ -65,6 +65,7 @@ describe.sequential("connect", () => {
     expect(environment).toMatch(/^PGPASSWORD=eyJ/m);
     expect(environment).toMatch(/^PGSSLMODE=verify-full$/m);
     expect(environment).toMatch(/^PGDATABASE=other$/m);
+    expect(environment).toMatch(/^PGOPTIONS=-c search_path=pg_catalog$/m);
     expect(environment).not.toMatch(/^(PGSERVICE|PGHOSTADDR|PGPASSFILE)=/m);
     expect(readFileSync(join(psql.folder, "ca"), "utf8")).toBe(cli.emulator.caPem);
     for (const { command } of run.children) expect(cli.secretsIn(command)).toEqual([]);
@@ -72,6 +73,17 @@ describe.sequential("connect", () => {
     expect(run.stderr).toMatch(/opening the firewall[\s\S]*closed the firewall/);
     expect(readdirSync(cli.temporary)).toEqual([]);
     expect(await openings(cli)).toEqual([]);
+  });
+
+  test("names without a schema are looked up where it is said, and the person's own options stay", async ({ cli }) => {
+    const psql = ownPsql(cli, "exit 0");
+    const mine = { PATH: psql.PATH, PGOPTIONS: "-c work_mem=8MB -c search_path=public" };
+    const safe = await cli.run(["connect", "--local"], { environment: mine });
+    expect(psql.seen("environment")).toMatch(/^PGOPTIONS=-c work_mem=8MB -c search_path=public -c search_path=pg_catalog$/m);
+    expect(safe.stderr).toMatch(/names without a schema mean pg_catalog: .*--search-path public/);
+    const asked = await cli.run(["connect", "--local", "--search-path", 'public, "my schema\\"'], { environment: { PATH: psql.PATH } });
+    expect(psql.seen("environment")).toMatch(/^PGOPTIONS=-c search_path=public,\\ "my\\ schema\\\\"$/m);
+    expect(asked.stderr).not.toMatch(/names without a schema/);
   });
 
   test.for<[string, string, number, RegExp]>([
@@ -127,6 +139,10 @@ describe.sequential("connect", () => {
       input: "SELECT 'signed in as', current_user;\n\\conninfo\n",
     });
     expect([good.code, good.stdout], good.stderr).toEqual([0, expect.stringMatching(/signed in as[\s\S]*(SSL|TLS)/)]);
+    const paths = await cli.run(["connect", "--local"], { input: "SHOW search_path;\n" });
+    expect(paths.stdout).toMatch(/^ pg_catalog$/m);
+    const asked = await cli.run(["connect", "--local", "--search-path", 'public, "a b"'], { input: "SHOW search_path;\n" });
+    expect(asked.stdout).toMatch(/^ public, "a b"$/m);
     const bad = await cli.run(["connect", "--local"], { input: "\\set ON_ERROR_STOP on\nSELECT nonsense;\n" });
     expect(bad.code).toBe(3);
     const elsewhere = await cli.run(["connect", "--local", "--database", "nowhere"], { input: "SELECT 1;\n" });

@@ -19,8 +19,17 @@ export async function token(io: Io, options: GlobalOptions, directory: string): 
   });
 }
 
-/** psql as the caller; its exit code. */
-export async function connect(io: Io, options: { readonly database?: string } & GlobalOptions, directory: string): Promise<number> {
+export interface ConnectOptions {
+  readonly database?: string;
+  /** Schemas as in `SET search_path`. */
+  readonly searchPath?: string;
+}
+
+/**
+ * psql as the caller; its exit code. Names without a schema are looked up in pg_catalog alone, unless other schemas are asked for: what an
+ * app put into schema public would run with the rights of the administrator who calls it by mistake.
+ */
+export async function connect(io: Io, options: ConnectOptions & GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options, false);
   return withSession(io, options, project, async ({ cloud, door, setup }) => {
     const roots = await trustedRoots(io, cloud.environment.caPem);
@@ -33,7 +42,10 @@ export async function connect(io: Io, options: { readonly database?: string } & 
     // Opens the firewall when it has to, with an error that says more than psql's.
     await door.through(server, () => cloud.principals.find(server, login, login));
     const { token: password } = await cloud.databaseToken();
+    const { searchPath } = options;
+    if (searchPath === undefined) io.note("names without a schema mean pg_catalog: write public.NAME, or run it with --search-path public");
     return await psql(io, roots, {
+      PGOPTIONS: [io.environment.PGOPTIONS, startOption("search_path", searchPath ?? "pg_catalog")].filter(Boolean).join(" "),
       PGHOST: server.host,
       PGPORT: String(server.port),
       PGUSER: login,
@@ -42,6 +54,11 @@ export async function connect(io: Io, options: { readonly database?: string } & 
       PGSSLMODE: "verify-full",
     });
   });
+}
+
+/** One setting in PGOPTIONS, where a blank or a backslash in the value is escaped (PostgreSQL documentation, libpq, "options"). */
+function startOption(name: string, value: string): string {
+  return `-c ${name}=${value.replace(/[\\\s]/g, "\\$&")}`;
 }
 
 /** psql 16 knows the system's certificate store by this word. */
