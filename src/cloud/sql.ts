@@ -157,7 +157,7 @@ export function sqlStateOf(error: unknown): string | undefined {
  * PostgreSQL's own, and these would run with the rights of whoever calls: an administrator. What a session starts with wins over
  * `ALTER ROLE … SET` and `ALTER DATABASE … SET` (PostgreSQL documentation, "Setting Parameters"; the weakness is CVE-2018-1058).
  */
-export const SAFE_SEARCH_PATH = "-c search_path=pg_catalog";
+const SAFE_SEARCH_PATH = "-c search_path=pg_catalog";
 
 /** pg takes what is not said from PGREPLICATION and PGSSLNEGOTIATION; its types know neither. */
 const settledAgainstEnvironment = { replication: "false", sslnegotiation: "postgres" } as const;

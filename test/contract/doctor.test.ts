@@ -257,6 +257,7 @@ const batches: readonly {
         `GRANT pg_monitor TO "${role}"`,
         "GRANT CREATE ON SCHEMA public TO PUBLIC",
         "GRANT UPDATE ON things TO PUBLIC",
+        "CREATE FUNCTION lent_power() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
         "REVOKE CONNECT, TEMPORARY ON DATABASE shop FROM PUBLIC",
         `REVOKE CONNECT ON DATABASE shop FROM "${role}"`,
       );
@@ -265,6 +266,7 @@ const batches: readonly {
       'api: role may do no more than "owner"',
       "api: later tables serve the role",
       "api: nobody else may change the tables",
+      "api: role calls nothing with an administrator's rights",
       "api: role holds no administrative right",
       "api: role is a member of no role",
       "api: role may connect to the database",
@@ -272,8 +274,13 @@ const batches: readonly {
       "api: table rights are complete",
       "only roles with the right create in schema public",
     ],
-    byHand: ["api: nobody else may change the tables", "only roles with the right create in schema public"],
-    mend: ({ sql }) => sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC", "REVOKE UPDATE ON things FROM PUBLIC"),
+    byHand: [
+      "api: nobody else may change the tables",
+      "api: role calls nothing with an administrator's rights",
+      "only roles with the right create in schema public",
+    ],
+    mend: ({ sql }) =>
+      sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC", "REVOKE UPDATE ON things FROM PUBLIC", "DROP FUNCTION lent_power()"),
   },
   {
     what: "settings that new sessions start with, a role that may not sign in",
