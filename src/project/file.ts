@@ -38,6 +38,7 @@ export interface AppPart {
   readonly startup?: string;
   readonly health?: string;
   readonly settings?: Readonly<Record<string, string>>;
+  readonly include?: readonly string[];
 }
 
 export type AccessLevel = "owner" | "write" | "read";

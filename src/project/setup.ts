@@ -59,6 +59,8 @@ export interface AppSetup {
   readonly linker: string;
   readonly clientType: "python" | "nodejs";
   readonly settings: Readonly<Record<string, string>>;
+  /** Files that are packed although they look like keys; paths in `folder`. */
+  readonly include: readonly string[];
 }
 
 /** What is found out about an app's folder, to fill in what the file leaves open. */
@@ -157,6 +159,7 @@ function appSetup(
     linker: linkerNameFrom(key),
     clientType: isPython ? "python" : "nodejs",
     settings: part.settings ?? {},
+    include: part.include ?? [],
   };
 }
 

@@ -92,6 +92,7 @@ describe("createSetup", () => {
           linker: "postgres_api",
           clientType: "python",
           settings: {},
+          include: [],
         },
       ],
     });
