@@ -36,6 +36,9 @@ const URL_SETTINGS = /^(?:\.npmrc|\.yarnrc(?:\.yml)?|\.?pip\.(?:conf|ini)|requir
 /** By name most likely a key; what is inside may say that it is a certificate or something else altogether. */
 const MAYBE_KEY = /\.(?:pem|key)$/;
 
+/** All names that count in one expression: for thousands of files it is the only one asked. */
+const ANY_NAME = new RegExp([...NAMED, ...SETTINGS, [URL_SETTINGS], [MAYBE_KEY]].map(([pattern]) => pattern.source).join("|"));
+
 /** A key's first line with its beginning behind it, also in one line of JSON, YAML or code; an empty or invented one is no key. */
 const PRIVATE_KEY =
   /-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----[\s"'+,\\rn]*(?:(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset):[^\n\\]*[\n\\][\s\\rn]*)*[A-Za-z0-9+/=]{32}/;
@@ -51,7 +54,9 @@ export function looksLikeKey(names: readonly string[], content: Buffer): string 
   const head = content.subarray(0, looksLikeKeyBytes);
   const inside = looksLikeKeyInside(head);
   if (inside !== undefined) return inside;
-  const plain = names.map((name) => withoutCopyMarks(name.slice(name.lastIndexOf("/") + 1).toLowerCase()));
+  const bases = new Set(names.map((name) => name.slice(name.lastIndexOf("/") + 1).toLowerCase()));
+  const plain = [...bases].map(withoutCopyMarks).filter((name) => ANY_NAME.test(name));
+  if (plain.length === 0) return undefined;
   const named = isEmpty(head) ? undefined : NAMED.find(([pattern]) => plain.some((name) => pattern.test(name)));
   if (named) return named[1];
   if (plain.some((name) => MAYBE_KEY.test(name)) && !isSomethingElse(head)) return "a private key, by its name";

@@ -8,7 +8,7 @@ import { looksLikeKey } from "./looks-like-key.ts";
 import { type ZipEntry, zip } from "./zip.ts";
 
 /** A file of the package that looks like a key: its path there, and what it looks like ("a private key"). */
-export interface Suspicious {
+interface Suspicious {
   readonly path: string;
   readonly looks: string;
 }
