@@ -1,24 +1,11 @@
 import { join } from "node:path";
-import { Readable, Writable } from "node:stream";
 import { expect } from "vitest";
 import { KnownError } from "../../src/base/errors.ts";
-import { createIo, type Io } from "../../src/cli/io.ts";
 import { packApps } from "../../src/cli/pack-apps.ts";
 import { type AppSetup, createSetup } from "../../src/project/setup.ts";
 import { validateProject } from "../../src/project/validate.ts";
 import { test, write } from "../package/temporary-folder.ts";
-
-function ioOf(directory: string): { readonly io: Io; said(): string } {
-  let said = "";
-  const sink = new Writable({
-    write(chunk, _encoding, done) {
-      said += String(chunk);
-      done();
-    },
-  });
-  const more = { environment: {}, directory, packageRoot: "", signal: new AbortController().signal, interrupts: { areHeld: false } };
-  return { io: createIo({ stdin: Readable.from([]), stdout: sink, stderr: sink }, {}, more), said: () => said };
-}
+import { ioOf } from "../support/io.ts";
 
 function appsOf(folder: string, apps: Readonly<Record<string, object>>): readonly AppSetup[] {
   const file = {

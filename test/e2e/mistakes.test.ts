@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect } from "vitest";
@@ -236,10 +236,6 @@ describe("the mistakes of a newcomer", () => {
     expect(await cli.run(["deploy", "--local", folder])).toMatchObject({ code: 2, stderr: expect.stringMatching(/server\.key/) });
     const again = await cli.run(["deploy", "--local", "--json", "--include", "server.key", folder]);
     expect(JSON.parse(again.stdout)).toMatchObject({ outcome: "unchanged" });
-  });
-
-  test("the schema that a project file names is shipped", () => {
-    expect(existsSync(join(import.meta.dirname, "../../dist/passwordless-pg.schema.json"))).toBe(true);
   });
 
   test("--version and --help print to stdout and end with 0", async ({ cli }) => {

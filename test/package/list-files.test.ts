@@ -30,6 +30,7 @@ test("leaves out secrets, caches and dependencies even when an ignore file asks 
     ".azure/config": "",
     ".DS_Store": "",
     "passwordless-pg.json": "{}",
+    "passwordless-pg.schema.json": "{}",
   });
   expect(await paths(folder)).toEqual([".env.example", ".webappignore", "main.py"]);
 });
