@@ -37,6 +37,11 @@ export function createProgram(openIo: (options: GlobalOptions) => Io, exit: (cod
       "after",
       `\nExamples:\n${lines.map((line) => (line.startsWith("PG") ? `  $ ${line}` : `  $ passwordless-pg ${line}`)).join("\n")}`,
     );
+  const includeOption = (): Option =>
+    new Option("--include <file>", "pack this file although it looks like a key; repeatable").argParser<string[]>((file, before = []) => [
+      ...before,
+      file,
+    ]);
   const withProject = (command: Command): Command =>
     command
       .argument("[dir]", "folder of the project", ".")
@@ -68,14 +73,16 @@ export function createProgram(openIo: (options: GlobalOptions) => Io, exit: (cod
       .argument("[dir]", "folder of the project", ".")
       .option("--app <key>", "only this app of the project file")
       .option("--force", "upload also when the package is unchanged")
+      .addOption(includeOption())
       .action(action(async () => (await import("./commands/deploy.ts")).deploy)),
     "deploy",
     "deploy --app api --json",
+    "deploy --include certs/client.key",
   );
   examples(
-    withProject(root.command("up").description("init and deploy, then verify")).action(
-      action(async () => (await import("./commands/up.ts")).up),
-    ),
+    withProject(root.command("up").description("init and deploy, then verify"))
+      .addOption(includeOption())
+      .action(action(async () => (await import("./commands/up.ts")).up)),
     "up --local --template fastapi shop",
     "up --yes --json",
   );

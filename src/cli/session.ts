@@ -8,8 +8,9 @@ import type { Cloud } from "../cloud/cloud.ts";
 import type { CloudContext } from "../cloud/connection.ts";
 import type { Environment } from "../cloud/environment.ts";
 import { detectApp } from "../project/detect.ts";
-import { type FoundProject, findProject, type ProjectFile, schemaUrl } from "../project/file.ts";
+import { type FoundProject, findProject, type ProjectFile } from "../project/file.ts";
 import { projectNameFrom, suffixFrom } from "../project/names.ts";
+import { schemaReference } from "../project/schema-copy.ts";
 import { type AppSetup, createSetup, type DetectedApp, type Setup } from "../project/setup.ts";
 import { validateProject } from "../project/validate.ts";
 import { createDatabaseDoor, type DatabaseDoor } from "../steps/database-door.ts";
@@ -73,7 +74,7 @@ async function newFile(io: Io, folder: string, options: GlobalOptions & NewProje
   const name = options.name ?? (await ask("Project name", projectNameFrom(basename(folder))));
   const location = options.location ?? (await ask("Azure region", "eastus"));
   return {
-    $schema: schemaUrl,
+    $schema: schemaReference,
     name,
     location,
     ...(options.resourceGroup ? { resourceGroup: options.resourceGroup } : {}),

@@ -1,29 +1,90 @@
-const NAMES = new Set([
-  ".git",
-  ".hg",
-  ".svn",
-  ".DS_Store",
+/** Why a file or folder never goes into a package: somebody's credentials, or of no use there. */
+export type LeftOut = "credentials" | "needless";
+
+/** Of no use on Azure: histories, what the machine keeps, and this tool's own files, whose edits are no new version of the app. */
+const NEEDLESS = new Set([".git", ".hg", ".svn", ".ds_store", "passwordless-pg.json", "passwordless-pg.schema.json"]);
+
+/** Dependencies and caches that the build on Azure makes itself. */
+const NEEDLESS_FOLDERS = new Set(["node_modules", "__pycache__", ".venv", "venv", "antenv", ".pytest_cache", ".mypy_cache", ".ruff_cache"]);
+
+/** Where tools keep what they sign in with: the same names as in a home folder, which is now and then an app's folder too. */
+const CREDENTIALS = new Set([
+  ".aws",
   ".azure",
-  ".env",
-  // Edits of the project file must not look like a new version of the app.
-  "passwordless-pg.json",
+  ".boto",
+  ".chef",
+  ".dockercfg",
+  ".git-credentials",
+  ".gnupg",
+  ".gsutil",
+  ".htdigest",
+  ".htpasswd",
+  ".kube",
+  ".my.cnf",
+  ".mylogin.cnf",
+  ".netrc",
+  ".oci",
+  ".password-store",
+  ".pgpass",
+  ".pulumi",
+  ".pypirc",
+  ".s3cfg",
+  ".ssh",
+  ".terraform",
+  ".terraform.d",
+  ".terraformrc",
+  ".vault-token",
+  "_netrc",
+  // Azure Functions writes connection strings into it, and its tools never publish it.
+  "local.settings.json",
+  "pgpass.conf",
 ]);
 
-const FOLDER_NAMES = new Set(["node_modules", "__pycache__", ".venv", "venv", "antenv", ".pytest_cache", ".mypy_cache", ".ruff_cache"]);
+/** What holds sign-ins only below a folder of that name: apps have other things in `.config` and `.docker`. */
+const CREDENTIALS_BELOW: ReadonlyMap<string | undefined, ReadonlySet<string>> = new Map([
+  [".config", new Set(["azure", "doctl", "gcloud", "gh", "hub", "rclone"])],
+  [".docker", new Set(["config.json", "contexts"])],
+  [".cargo", new Set(["credentials", "credentials.toml"])],
+]);
+
+/** Terraform's state and variables, publish profiles of App Service, what was typed into shells. */
+const CREDENTIAL_FILES = /\.tfstate(?:\..+)?$|\.tfvars(?:\.json)?$|\.publishsettings$|^\.[a-z_]+_history$/;
+
+/** `.env` in any spelling, as file or folder: `.env.local`, `.env-prod`, `.envrc`, `.flaskenv`, `prod.env`, `app.env.staging`, `env.local`. */
+const ENVIRONMENT =
+  /^\.env|^\.flaskenv$|.\.env$|(?:^|.\.)env(?:[._-](?:local|dev(?:elopment)?|prod(?:uction)?|stag(?:e|ing)|tests?|testing|ci|qa|uat|live|docker|private|secrets?))+$/;
+
+/** Lists of the variables' names with no or invented values; dotenv-safe reads one at run time. */
+const EXAMPLE = /^(?:.*\.)?env(?:[._-][a-z0-9]+)*[._-](?:example|sample|template|dist)$|^\.?(?:example|sample|template|dist)\.env$/;
 
 /**
- * What never belongs into a package, whatever the ignore files say: secrets, histories, caches and dependencies that the build on
- * Azure installs itself. `name` is one path segment. Folders with a `pyvenv.cfg` are left out too, by whoever reads the folder.
+ * Says whether a path is never packed, whatever the ignore files say. `path` is inside the app, with forward slashes; only its last two
+ * segments count, so that whoever walks a tree asks for each folder on the way. Credentials in any case and with the endings that editors
+ * and careful people add (`.ENV`, `.env~`, `terraform.tfstate.bak`). Folders with a `pyvenv.cfg` are left out too, by whoever reads the folder.
  */
-export function isAlwaysLeftOut(name: string, isFolder: boolean): boolean {
-  if (NAMES.has(name)) return true;
-  if (name.startsWith(".env.")) return name !== ".env.example";
-  return isFolder ? FOLDER_NAMES.has(name) : name.endsWith(".pyc");
+export function whyLeftOut(path: string, isFolder: boolean): LeftOut | undefined {
+  const [name = "", parent] = path.split("/").reverse();
+  const lower = name.toLowerCase();
+  if (NEEDLESS.has(lower)) return "needless";
+  if (isFolder ? NEEDLESS_FOLDERS.has(name) : lower.endsWith(".pyc")) return "needless";
+  const plain = withoutCopyMarks(lower);
+  if (CREDENTIALS.has(plain)) return "credentials";
+  if (CREDENTIALS_BELOW.get(parent?.toLowerCase())?.has(plain)) return "credentials";
+  if (EXAMPLE.test(plain)) return undefined;
+  if (isFolder) return plain.startsWith(".env") ? "credentials" : undefined;
+  return CREDENTIAL_FILES.test(plain) || ENVIRONMENT.test(plain) ? "credentials" : undefined;
 }
 
-const KEY_FILE = /(?:\.(?:pem|pfx|p12|key|jks|keystore|ppk)|^id_(?:rsa|dsa|ecdsa|ed25519)|^\.pgpass|^\.netrc|^\.npmrc|^\.pypirc)$/i;
-
-/** Looks like a private key or a file of credentials: to be mentioned, not refused (a `.pem` may be a public certificate). */
-export function looksSecret(path: string): boolean {
-  return KEY_FILE.test(path.slice(path.lastIndexOf("/") + 1));
+/** A name without what editors, shells and file managers add to a copy: `.env~`, `.env.bak`, `.env.swp`, `#.env#`, `.env (1)`, `.env copy`. */
+export function withoutCopyMarks(name: string): string {
+  let plain = name;
+  for (;;) {
+    const shorter = plain
+      .trim()
+      .replace(/^copy of |^\.?#|#$|~\d*$/g, "")
+      .replace(/(?:[.\s_-]+(?:bak|backup|old|orig|original|save|saved|sw[a-p]|tmp|copy)\d*|[\s.]*\(\d+\)|[.\s_-]+\d+)$/, "")
+      .replace(/^\.(?=\.)/, "");
+    if (shorter === plain || shorter === "") return plain;
+    plain = shorter;
+  }
 }

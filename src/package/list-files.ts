@@ -3,7 +3,7 @@ import { readdir, readFile, realpath } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import ignore, { type Ignore } from "ignore";
 import { KnownError } from "../base/errors.ts";
-import { isAlwaysLeftOut } from "./always-left-out.ts";
+import { type LeftOut, whyLeftOut } from "./always-left-out.ts";
 
 /** One file of an app, as it goes into the package. */
 export interface AppFile {
@@ -16,6 +16,14 @@ export interface AppFile {
   readonly isExecutable: boolean;
 }
 
+/** What of a folder goes into the package. */
+export interface FoundFiles {
+  /** By path in byte order. */
+  readonly files: readonly AppFile[];
+  /** Files and folders of credentials that no ignore file names and that stay out all the same, by path; a folder ends with a slash. */
+  readonly credentials: readonly string[];
+}
+
 /** The rules of one folder's ignore files. */
 interface Rules {
   /** Path of that folder inside the app with a slash at its end, or empty. */
@@ -26,29 +34,33 @@ interface Rules {
 interface Walk {
   readonly root: string;
   readonly files: AppFile[];
+  readonly credentials: string[];
 }
 
 /** In this order: `.webappignore` has the last word, so that `!dist` can bring back what `.gitignore` leaves out. */
 const IGNORE_FILES = [".gitignore", ".webappignore"];
 
 /**
- * The files of the app in `folder` that belong into its package, by path in byte order.
+ * The files of the app in `folder` that belong into its package.
  *
- * Left out: what `.gitignore` and `.webappignore` name (in any folder, deeper files win) and what `isAlwaysLeftOut` says.
+ * Left out: what `.gitignore` and `.webappignore` name (in any folder, deeper files win) and what `whyLeftOut` says.
  * Symbolic links are followed while their target stays inside the folder.
  * @throws KnownError `deploy/package-invalid`: no such folder, nothing to deploy, a link out of the folder, a special file, an
  * unreadable file, or a name that a ZIP archive cannot hold.
  */
-export async function listFiles(folder: string): Promise<readonly AppFile[]> {
+export async function listFiles(folder: string): Promise<FoundFiles> {
   const root = await attempt(folder, "read the folder", () => realpath(folder));
-  const walk: Walk = { root, files: [] };
+  const walk: Walk = { root, files: [], credentials: [] };
   await walkFolder(walk, root, "", [], new Set([root]));
   if (!walk.files.some(({ path }) => !isOnlyWords(path))) {
     throw new KnownError("deploy/package-invalid", `${folder} holds nothing to deploy`, {
       hint: "set `path` of the app to the folder with its code, and look into .gitignore and .webappignore",
     });
   }
-  return walk.files.sort((left, right) => Buffer.compare(Buffer.from(left.path), Buffer.from(right.path)));
+  return {
+    files: walk.files.sort((left, right) => Buffer.compare(Buffer.from(left.path), Buffer.from(right.path))),
+    credentials: walk.credentials.sort(),
+  };
 }
 
 /** A README and ignore files make no app. */
@@ -76,9 +88,13 @@ async function walkEntry(walk: Walk, { entry, folder, base, rules, above }: Plac
   const path = base + entry.name;
   const link = entry.isSymbolicLink();
   // Git takes a link for a file: `build/` does not match a link, even one to a folder.
-  if (isAlwaysLeftOut(entry.name, entry.isDirectory() || link) || isIgnored(rules, entry.isDirectory() ? `${path}/` : path)) return;
+  const shown = entry.isDirectory() ? `${path}/` : path;
+  if (isIgnored(rules, shown)) return;
+  const why = leftOutBy(path, entry);
+  if (why === "credentials") walk.credentials.push(shown);
+  if (why !== undefined) return;
   checkName(path);
-  const source = link ? await followLink(walk.root, path, join(folder, entry.name)) : join(folder, entry.name);
+  const source = link ? await followLink(walk, path, join(folder, entry.name)) : join(folder, entry.name);
   if (source === undefined) return;
   if (!link && entry.isDirectory()) return await walkFolder(walk, source, `${path}/`, rules, new Set([...above, source]));
   const found = await attempt(path, "read", async () => statSync(source));
@@ -90,14 +106,26 @@ async function walkEntry(walk: Walk, { entry, folder, base, rules, above }: Plac
   walk.files.push({ path, source, size: found.size, isExecutable: (found.mode & 0o111) !== 0 });
 }
 
+/** A link may stand for a file or a folder. */
+function leftOutBy(path: string, entry: Dirent): LeftOut | undefined {
+  if (entry.isSymbolicLink()) return whyLeftOut(path, true) ?? whyLeftOut(path, false);
+  return whyLeftOut(path, entry.isDirectory());
+}
+
 /** The real target; `undefined` when the target itself would be left out (a link must not carry `.env` in under another name). */
-async function followLink(root: string, path: string, link: string): Promise<string | undefined> {
+async function followLink(walk: Walk, path: string, link: string): Promise<string | undefined> {
   const target = await attempt(path, "follow the link", () => realpath(link));
-  if (target !== root && !target.startsWith(root + sep)) {
+  if (target !== walk.root && !target.startsWith(walk.root + sep)) {
     throw invalid(`${path} is a link to a place outside the app`, "copy the target into the folder, or name the link in .webappignore");
   }
-  const segments = relative(root, target).split(sep);
-  return segments.some((name) => isAlwaysLeftOut(name, true) || isAlwaysLeftOut(name, false)) ? undefined : target;
+  const segments = relative(walk.root, target).split(sep);
+  const reasons = segments.map((_, index) => {
+    const part = segments.slice(0, index + 1).join("/");
+    return whyLeftOut(part, true) ?? (index === segments.length - 1 ? whyLeftOut(part, false) : undefined);
+  });
+  const why = reasons.find((reason) => reason !== undefined);
+  if (why === "credentials") walk.credentials.push(path);
+  return why === undefined ? target : undefined;
 }
 
 async function withFolderRules(

@@ -3,9 +3,15 @@ import { createReadStream, readFileSync } from "node:fs";
 import { Readable } from "node:stream";
 import { crc32 } from "node:zlib";
 import { KnownError } from "../base/errors.ts";
-import { looksSecret } from "./always-left-out.ts";
 import { type AppFile, listFiles } from "./list-files.ts";
+import { looksLikeKey } from "./looks-like-key.ts";
 import { type ZipEntry, zip } from "./zip.ts";
+
+/** A file of the package that looks like a key: its path there, and what it looks like ("a private key"). */
+interface Suspicious {
+  readonly path: string;
+  readonly looks: string;
+}
 
 /** An app ready to be uploaded. Nothing is compressed before `stream` is read. */
 export interface Package {
@@ -14,8 +20,12 @@ export interface Package {
   readonly files: number;
   /** Bytes before compression. */
   readonly bytes: number;
-  /** Paths of included files that look like private keys or credentials. */
-  readonly suspicious: readonly string[];
+  /** Included files that look like private keys or credentials, and what each looks like: nothing to be uploaded unasked. */
+  readonly suspicious: readonly Suspicious[];
+  /** Paths of the app's own files in it. */
+  readonly paths: ReadonlySet<string>;
+  /** See `FoundFiles`. */
+  readonly credentialsLeftOut: readonly string[];
   /** The ZIP archive, byte-identical each time. Fails with `deploy/package-invalid` when a file has changed since it was hashed. */
   stream(): Readable;
 }
@@ -41,7 +51,7 @@ export async function pack(
   folder: string,
   { extraFiles = [] }: { readonly extraFiles?: readonly { readonly path: string; readonly text: string }[] } = {},
 ): Promise<Package> {
-  const files = await listFiles(folder);
+  const { files, credentials } = await listFiles(folder);
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
   if (bytes > LIMIT_BYTES) throw tooLarge(folder, bytes);
   const own = new Set(files.map(({ path }) => path));
@@ -53,13 +63,16 @@ export async function pack(
     sha256: packageHash(entries),
     files: entries.length,
     bytes,
-    suspicious: files.map(({ path }) => path).filter(looksSecret),
+    suspicious: entries.flatMap(({ path, looks }) => (looks === undefined ? [] : [{ path, looks }])),
+    paths: own,
+    credentialsLeftOut: credentials,
     stream: () => Readable.from(upload(zip(entries)), { objectMode: false, highWaterMark: 256 * 1024 }),
   };
 }
 
 interface HashedEntry extends ZipEntry {
   readonly digest: string;
+  readonly looks?: string | undefined;
 }
 
 /** Two readers at a time: one reads while the other hashes. */
@@ -79,12 +92,14 @@ async function hashFile(file: AppFile): Promise<HashedEntry> {
     const hash = createHash("sha256");
     let size = 0;
     let checksum = 0;
+    let looks: string | undefined;
     for await (const piece of pieces as AsyncIterable<Buffer>) {
+      if (size === 0) looks = looksLikeKey([file.path, file.source], piece);
       hash.update(piece);
       checksum = crc32(piece, checksum);
       size += piece.length;
     }
-    return entryOf(file.path, file.source, file.isExecutable, size, checksum, hash.digest());
+    return { ...entryOf(file.path, file.source, file.isExecutable, size, checksum, hash.digest()), looks };
   } catch (cause) {
     throw new KnownError("deploy/package-invalid", `${file.path}: could not read`, { cause });
   }

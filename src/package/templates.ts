@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { KnownError } from "../base/errors.ts";
-import { isAlwaysLeftOut } from "./always-left-out.ts";
+import { whyLeftOut } from "./always-left-out.ts";
 
 /** Names of the templates in `root` (the package's folder `templates`), sorted. */
 export function listTemplates(root: string): readonly string[] {
@@ -53,7 +53,7 @@ const STORED_IGNORE = /(^|\/)(gitignore)$/;
 
 function templateFiles(folder: string, base: string): string[] {
   return readdirSync(join(folder, base), { withFileTypes: true })
-    .filter((entry) => !isAlwaysLeftOut(entry.name, entry.isDirectory()))
+    .filter((entry) => whyLeftOut(base + entry.name, entry.isDirectory()) === undefined)
     .flatMap((entry) => (entry.isDirectory() ? templateFiles(folder, `${base}${entry.name}/`) : [base + entry.name]))
     .sort();
 }

@@ -4,8 +4,6 @@ import { dirname, join, resolve } from "node:path";
 import { KnownError } from "../base/errors.ts";
 
 const projectFileName = "passwordless-pg.json";
-/** Where editors find the schema of the project file. */
-export const schemaUrl = "https://unpkg.com/passwordless-pg/dist/passwordless-pg.schema.json";
 
 /** The project file as it stands, before defaults. `schema.json` says what each part may be. */
 export interface ProjectFile {
@@ -38,6 +36,7 @@ export interface AppPart {
   readonly startup?: string;
   readonly health?: string;
   readonly settings?: Readonly<Record<string, string>>;
+  readonly include?: readonly string[];
 }
 
 export type AccessLevel = "owner" | "write" | "read";
@@ -104,11 +103,16 @@ function parseProject(path: string, bytes: Buffer): unknown {
   }
 }
 
-/** Writes beside and renames, so that a killed run never leaves half a file. */
+/** Throws `project/unwritable`. */
 export async function writeProject(path: string, file: ProjectFile): Promise<void> {
+  await writeWhole(path, `${JSON.stringify(file, undefined, 2)}\n`);
+}
+
+/** Writes beside and renames, so that a killed run never leaves half a file. Throws `project/unwritable`. */
+export async function writeWhole(path: string, text: string): Promise<void> {
   const beside = `${path}.${process.pid}.tmp`;
   try {
-    await writeFile(beside, `${JSON.stringify(file, undefined, 2)}\n`);
+    await writeFile(beside, text);
     await rename(beside, path);
   } catch (cause) {
     await rm(beside, { force: true }).catch(() => {}); // half a file is of no use; the failure itself is what is told

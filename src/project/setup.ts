@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import type { ErrorObject } from "ajv";
 import { KnownError } from "../base/errors.ts";
 import { parseResourceId } from "../base/resource-id.ts";
+import { checkDatabaseSecret } from "./database-secret.ts";
 import type { AccessLevel, AppPart, ProjectFile } from "./file.ts";
 import {
   checkDatabaseName,
@@ -59,6 +60,8 @@ export interface AppSetup {
   readonly linker: string;
   readonly clientType: "python" | "nodejs";
   readonly settings: Readonly<Record<string, string>>;
+  /** Files that are packed although they look like keys; paths in `folder`. */
+  readonly include: readonly string[];
 }
 
 /** What is found out about an app's folder, to fill in what the file leaves open. */
@@ -118,7 +121,9 @@ export function createSetup(
   for (const app of apps) {
     check(`apps.${app.key}.name "${app.name}"`, checkSiteName(app.name));
     if (app.identity !== undefined) check(`apps.${app.key}.identity "${app.identity}"`, checkIdentity(app.identity));
-    for (const name of Object.keys(app.settings)) check(`apps.${app.key}.settings.${name}`, checkSettingName(name));
+    for (const [name, value] of Object.entries(app.settings)) {
+      check(`apps.${app.key}.settings.${name}`, checkSettingName(name) ?? checkDatabaseSecret(name, value));
+    }
   }
   problems.push(...unequalSharers(apps, resourceGroup));
   for (const name of duplicatesOf(apps.map((app) => app.name.toLowerCase()))) problems.push(`apps: two apps are named "${name}"`);
@@ -157,6 +162,7 @@ function appSetup(
     linker: linkerNameFrom(key),
     clientType: isPython ? "python" : "nodejs",
     settings: part.settings ?? {},
+    include: part.include ?? [],
   };
 }
 

@@ -1,10 +1,11 @@
 import { execFileSync, spawn } from "node:child_process";
-import { chmodSync, chownSync, readdirSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { cli, line, median, plainApp, run, work } from "./tools.ts";
+import { chmodSync, chownSync, existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { basename, dirname, join } from "node:path";
+import { cli, line, median, plainApp, run, type Size, times, work } from "./tools.ts";
 
 /** The same data folder and binaries twice: behind the gateway, and alone with its own TLS. Both clients speak TLS. */
-export async function gateway(): Promise<void> {
+export async function gateway(size: Size): Promise<void> {
   try {
     execFileSync("pgbench", ["--version"], { stdio: "ignore" });
     execFileSync("openssl", ["version"], { stdio: "ignore" });
@@ -27,8 +28,9 @@ export async function gateway(): Promise<void> {
     PGDATABASE: "postgres",
     PGSSLMODE: "require",
   });
-  await run("pgbench", ["-i", "-q", "-s", "5"], await through());
-  const direct = { PGHOST: "127.0.0.1", PGPORT: "54329", PGUSER: "azuresu", PGDATABASE: "postgres", PGSSLMODE: "require" };
+  await run("pgbench", ["-i", "-q", "-s", String(times(size, 5))], await through());
+  const machine = findMachine(home);
+  const direct = { PGHOST: "127.0.0.1", PGPORT: String(await freePort()), PGUSER: "azuresu", PGDATABASE: "postgres" };
   const kinds: readonly (readonly [string, readonly string[]])[] = [
     ["TPC-B, 8 clients", ["-c", "8"]],
     ["select only, 8 clients", ["-S", "-c", "8"]],
@@ -39,28 +41,62 @@ export async function gateway(): Promise<void> {
   );
   const measure = async (side: "gateway" | "direct", environment: Record<string, string>): Promise<void> => {
     for (const [name, options] of kinds) {
-      const { stdout } = await run("pgbench", ["-n", "-T", "5", ...options], environment);
+      const { stdout } = await run("pgbench", ["-n", "-T", String(times(size, 5)), ...options], environment);
       tps[name]?.[side].push(Number(/tps = ([\d.]+)/.exec(stdout)?.[1]));
     }
   };
-  for (let round = 0; round < 3; round += 1) {
+  for (let round = 0; round < times(size, 3); round += 1) {
     await cli(home, "local", "start");
     await measure("gateway", await through());
     await cli(home, "local", "stop");
-    const stop = await startDirect(home);
-    await measure("direct", direct);
-    await stop();
+    const stop = await startDirect(machine, direct);
+    try {
+      await measure("direct", { ...direct, PGSSLMODE: "require" });
+    } finally {
+      await stop();
+    }
   }
   for (const [name, { gateway: left, direct: right }] of Object.entries(tps)) {
     line(`token gateway, ${name}`, median(left), median(right), "direct", "≥ 0.9 ×", "tps");
   }
 }
 
-async function startDirect(home: string): Promise<() => Promise<void>> {
-  const [server] = readdirSync(join(home, "postgres/servers"));
-  const data = join(home, "postgres/servers", server ?? "", "data");
-  const [binaries] = readdirSync(join(home, "postgres/binaries"));
-  const bin = join(home, "postgres/binaries", binaries ?? "", "bin/postgres");
+/** What runs behind the gateway, as the running process says it. */
+interface Machine {
+  readonly data: string;
+  readonly program: string;
+  /** Where the program finds its libraries. */
+  readonly environment: Record<string, string>;
+}
+
+/** The one server of this home that runs; folders may be called as they like. */
+function findMachine(home: string): Machine {
+  const found = readdirSync(home, { recursive: true, encoding: "utf8" }).filter((name) => basename(name) === "postmaster.pid");
+  for (const file of found) {
+    const data = dirname(join(home, file));
+    const pid = readFileSync(join(home, file), "utf8").split("\n")[0];
+    if (!data.includes("/servers/") || !existsSync(`/proc/${pid}/exe`)) continue;
+    const libraries = /(?:^|\0)LD_LIBRARY_PATH=([^\0]*)/.exec(readFileSync(`/proc/${pid}/environ`, "utf8"))?.[1];
+    const environment = { LANG: "C.UTF-8", TZ: "UTC", ...(libraries ? { LD_LIBRARY_PATH: libraries } : {}) };
+    return { data, program: readlinkSync(`/proc/${pid}/exe`), environment };
+  }
+  throw new Error(`no flexible server runs in ${home}`);
+}
+
+function freePort(): Promise<number> {
+  return new Promise((done, fail) => {
+    const server = createServer().once("error", fail);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => done(port));
+    });
+  });
+}
+
+async function startDirect(
+  { data, program, environment: libraries }: Machine,
+  direct: { readonly PGHOST: string; readonly PGPORT: string; readonly PGUSER: string; readonly PGDATABASE: string },
+): Promise<() => Promise<void>> {
   const owner = statSync(data);
   const files = { cert: join(data, "bench.crt"), key: join(data, "bench.key"), hba: join(data, "bench.hba") };
   execFileSync(
@@ -73,7 +109,7 @@ async function startDirect(home: string): Promise<() => Promise<void>> {
   chmodSync(files.key, 0o600);
   const settings = {
     listen_addresses: "127.0.0.1",
-    port: "54329",
+    port: direct.PGPORT,
     ssl: "on",
     ssl_cert_file: files.cert,
     ssl_key_file: files.key,
@@ -82,15 +118,10 @@ async function startDirect(home: string): Promise<() => Promise<void>> {
   };
   const options = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const identity = process.getuid?.() === 0 ? { uid: owner.uid, gid: owner.gid } : {};
-  const child = spawn(bin, ["-D", data, ...options], {
-    ...identity,
-    stdio: "ignore",
-    env: { LD_LIBRARY_PATH: join(home, "postgres/binaries", binaries ?? "", "lib"), LANG: "C.UTF-8", TZ: "UTC" },
-  });
+  const child = spawn(program, ["-D", data, ...options], { ...identity, stdio: "ignore", env: libraries });
   const ended = new Promise<void>((done) => child.once("close", () => done()));
-  const environment = { PGHOST: "127.0.0.1", PGPORT: "54329", PGUSER: "azuresu", PGDATABASE: "postgres" };
   for (let attempt = 0; attempt < 100; attempt += 1) {
-    const isUp = await run("psql", ["-c", "select 1"], environment).then(
+    const isUp = await run("psql", ["-c", "select 1"], { ...direct }).then(
       () => true,
       () => false,
     );

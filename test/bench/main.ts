@@ -1,161 +1,26 @@
-import { readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { gateway } from "./gateway.ts";
-import { load } from "./load.ts";
-import { logTail } from "./log-tail.ts";
-import { packing } from "./packing.ts";
-import { bin, cli, control, inPairs, journal, line, median, plainApp, root, run, work } from "./tools.ts";
+import { parts } from "./parts.ts";
+import { giveBack } from "./tools.ts";
 
 /**
  * `npm run bench`: each figure beside its floor or peer, measured in turns in one run; medians and the ratio of the medians.
- * `npm run bench -- gateway` runs one part; the parts stand in `all` below.
- * The machine is shared and noisy: read the ratios, not the milliseconds.
+ * `npm run bench -- gateway` runs one part or some; `-- --short` one short round, as `npm test` does.
+ * The machine is shared and noisy: read the ratios, not the milliseconds. A part that fails does not keep the others from running.
  */
-const isSignIn = ({ path }: { readonly path: string }): boolean => /openid-configuration$|\/token$/.test(path);
-
-async function startUp(): Promise<void> {
-  const [version, floor] = await inPairs(
-    15,
-    () => run(process.execPath, [bin, "--version"]),
-    () => run(process.execPath, ["-e", "0"]),
-  );
-  line("--version", version, floor, "node -e 0", "≤ 1.5 ×");
-}
-
-async function localStart(): Promise<void> {
-  const homes = [0, 1, 2].map((index) => join(work, `start-${index}`));
-  const first: number[] = [];
-  const warm: number[] = [];
-  for (const home of homes) {
-    first.push((await cli(home, "local", "start")).ms);
-    await cli(home, "local", "stop");
-    warm.push((await cli(home, "local", "start")).ms);
-    await cli(home, "local", "stop");
-  }
-  line("local start, first time", median(first), 0, "", "part of ≤ 4 s with PostgreSQL");
-  line("local start, warm", median(warm), 0, "", "part of ≤ 2 s with PostgreSQL");
-  const folder = join(work, "server-only");
-  plainApp(folder);
-  const made: number[] = [];
-  for (const [index, home] of homes.entries()) {
-    made.push((await cli(home, "server", "create", "--local", "--yes", folder)).ms);
-    if (index < homes.length) await cli(home, "local", "stop");
-  }
-  line("local start + flexible server ready (server create)", median(made), 0, "", "≤ 4 s first time");
-  const again: number[] = [];
-  for (const home of homes) {
-    again.push((await cli(home, "server", "create", "--local", "--yes", folder)).ms);
-    await cli(home, "local", "stop");
-  }
-  line("local start + existing server ready", median(again), 0, "", "≤ 2 s warm");
-}
-
-async function noOpInit(): Promise<void> {
-  const home = join(work, "noop");
-  const folder = join(work, "noop-app");
-  plainApp(folder);
-  await cli(home, "up", "--local", "--yes", folder);
-  const before = (await journal(home)).length;
-  await cli(home, "init", "--local", "--yes", folder);
-  const calls = (await journal(home)).slice(before);
-  const signIn = calls.filter(isSignIn).length;
-  const [init, node] = await inPairs(
-    7,
-    () => cli(home, "init", "--local", "--yes", folder),
-    () => run(process.execPath, ["-e", "0"]),
-  );
-  line(`init with nothing to do (${calls.length - signIn} HTTP calls and ${signIn} of the sign-in)`, init, node, "node -e 0", "≤ 12 calls");
-  await control(home, "faults", { host: "azure", path: "*", action: { kind: "stall", ms: 50 } });
-  const slow: number[] = [];
-  for (let index = 0; index < 5; index += 1) slow.push((await cli(home, "init", "--local", "--yes", folder)).ms);
-  line("the same with 50 ms added to each HTTP call", median(slow), 0, "", "≤ 1500 ms");
-  await cli(home, "local", "stop");
-}
-
-async function longestPath(): Promise<void> {
-  const scale = 0.1; // smaller ones measure this machine: some 2 s of work are on it
-  const ratios: number[] = [];
-  let shown: [number, number] = [0, 0];
-  for (let index = 0; index < 3; index += 1) {
-    const home = join(work, `paced-${index}`);
-    const folder = join(work, `paced-app-${index}`);
-    plainApp(folder);
-    await cli(home, "local", "start", "--clock", `recorded:${scale}`);
-    const { ms } = await cli(home, "up", "--local", "--yes", "--json", folder);
-    const floor = longestOf(home, scale);
-    ratios.push(ms / floor);
-    shown = [ms, floor];
-    await cli(home, "local", "stop");
-  }
-  line(`up on a recorded clock × ${scale} (median ratio ${median(ratios).toFixed(2)})`, shown[0], shown[1], "the longest path", "≤ 1.05 ×");
-}
-
-/** The operations' own durations along the needs: server, then the longest of its children, then connection and deployment. */
-function longestOf(home: string, scale: number): number {
-  interface Stored {
-    readonly kind: string;
-    readonly startTime: string;
-    readonly endTime?: string;
-  }
-  const state = JSON.parse(readFileSync(join(home, "state.json"), "utf8")) as {
-    operations: Record<string, Stored>;
-    "web/deployments": Record<string, { receivedTime: string; endTime: string }>;
-  };
-  const { operations } = state;
-  const took = (pattern: RegExp): number[] =>
-    Object.values(operations)
-      .filter(({ kind }) => pattern.test(kind))
-      .map(({ startTime, endTime }) => Date.parse(endTime ?? startTime) - Date.parse(startTime));
-  const most = (pattern: RegExp): number => Math.max(0, ...took(pattern));
-  // Children of one server are written one at a time (Azure refuses two at once), so they add up.
-  const children = [/postgres\/.*admin/i, /postgres\/.*database/i, /postgres\/.*firewall/i].reduce(
-    (sum, pattern) => sum + most(pattern),
-    0,
-  );
-  const [deployment] = Object.values(state["web/deployments"]);
-  const built = deployment ? Date.parse(deployment.endTime) - Date.parse(deployment.receivedTime) : 0;
-  // The start of the new container, after the build: recorded 210 s (local Azure's own figure for it).
-  const deployed = built + 210_000 * scale;
-  return most(/postgres\/server/i) + children + most(/servicelinker\/put/i) + deployed;
-}
-
-/** What `npm install` puts on the disk: the package bundles what it needs and has no dependencies. */
-async function installedSize(): Promise<void> {
-  const { stdout } = await run("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"]);
-  const [packed] = JSON.parse(stdout) as { unpackedSize: number }[];
-  const { dependencies = {} } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { dependencies?: object };
-  line(`installed size (${Object.keys(dependencies).length} dependencies)`, (packed?.unpackedSize ?? 0) / 1000, 0, "", "≤ 8000 KB", "KB");
-}
-
-async function unchangedDeploy(): Promise<void> {
-  const home = join(work, "unchanged");
-  const folder = join(work, "unchanged-app");
-  plainApp(folder);
-  await cli(home, "up", "--local", "--yes", folder);
-  const before = (await journal(home)).length;
-  await cli(home, "deploy", "--local", "--yes", folder);
-  const calls = (await journal(home)).slice(before);
-  const signIn = calls.filter(isSignIn).length;
-  line(`deploy of an unchanged app, remote calls beside ${signIn} of the sign-in`, calls.length - signIn, 0, "", "1 call", "calls");
-  await cli(home, "local", "stop");
-}
-
-/** The second of two projects: pip and npm have what they need in local Azure's cache. */
-async function template(): Promise<void> {
-  for (const name of ["express", "fastapi"]) {
-    const home = join(work, `template-${name}`);
-    const made: number[] = [];
-    for (const which of ["first", "second", "third"])
-      made.push((await cli(home, "up", "--local", "--yes", "--template", name, join(work, `${name}-${which}`))).ms);
-    line(`up --local of the template ${name}, dependencies cached`, median(made.slice(1)), 0, "", "≤ 30000 ms");
-    await cli(home, "local", "stop");
-  }
-}
-
+const size = process.argv.includes("--short") ? "short" : "full";
+const asked = process.argv.slice(2).filter((word) => word !== "--short");
+const unknown = asked.filter((name) => !Object.hasOwn(parts, name));
 try {
-  const all = { startUp, installedSize, localStart, noOpInit, longestPath, unchangedDeploy, packing, logTail, template, gateway, load };
-  const asked = process.argv.slice(2);
-  for (const [name, measure] of Object.entries(all)) if (asked.length === 0 || asked.includes(name)) await measure();
+  if (unknown.length > 0) throw new Error(`no part is called ${unknown.join(", ")}; there are ${Object.keys(parts).join(", ")}`);
+  for (const [name, measure] of Object.entries(parts)) {
+    if (asked.length > 0 && !asked.includes(name)) continue;
+    await measure(size).catch((error: unknown) => {
+      process.exitCode = 1;
+      console.error(`${name} FAILED:`, error);
+    });
+  }
+} catch (error) {
+  process.exitCode = 2;
+  console.error(error instanceof Error ? error.message : error);
 } finally {
-  rmSync(work, { recursive: true, force: true });
+  await giveBack();
 }

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,8 +7,23 @@ import { performance } from "node:perf_hooks";
 
 export const root = process.cwd(); // npm runs scripts in the package folder
 export const bin = join(root, "bin/passwordless-pg.js");
+/** Everything that is measured happens below; `giveBack` removes it. */
 export const work = mkdtempSync(join(tmpdir(), "ppg-bench-"));
 chmodSync(work, 0o711);
+
+/** `full` gives figures worth reading; `short` only shows that each part still runs. */
+export type Size = "full" | "short";
+
+const homes = new Set<string>();
+
+/** Ends every local Azure that a part began, also one that failed in the middle, and removes the folder. */
+export async function giveBack(): Promise<void> {
+  try {
+    for (const home of homes) if (existsSync(home)) await cli(home, "local", "stop");
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
 
 export interface Run {
   readonly ms: number;
@@ -46,8 +61,10 @@ export function run(
   });
 }
 
-export const cli = (home: string, ...args: readonly string[]): Promise<Run> =>
-  run(process.execPath, [bin, ...args], { PASSWORDLESS_PG_HOME: home });
+export function cli(home: string, ...args: readonly string[]): Promise<Run> {
+  homes.add(home);
+  return run(process.execPath, [bin, ...args], { PASSWORDLESS_PG_HOME: home });
+}
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -60,10 +77,13 @@ export function line(what: string, is: number, floor: number, of: string, budget
   console.log(`${what.padEnd(52)} ${is.toFixed(0).padStart(7)} ${unit}${ratio} · budget ${budget}`);
 }
 
+/** One in a short round. */
+export const times = (size: Size, full: number): number => (size === "full" ? full : 1);
+
 /** In turns, so that noise meets both alike. */
-export async function inPairs(times: number, left: () => Promise<Run>, right: () => Promise<Run>): Promise<[number, number]> {
+export async function inPairs(rounds: number, left: () => Promise<Run>, right: () => Promise<Run>): Promise<[number, number]> {
   const results: [number[], number[]] = [[], []];
-  for (let index = 0; index < times; index += 1) {
+  for (let index = 0; index < rounds; index += 1) {
     results[0].push((await left()).ms);
     results[1].push((await right()).ms);
   }

@@ -303,7 +303,10 @@ describe("deployment", () => {
       possibleOutboundAddresses: [],
       tags: {},
     };
-    const packed = { sha256: "abc", files: 1, bytes: 6, suspicious: [], stream: () => Readable.from([Buffer.from("PK zip")]) };
+    const packed = {
+      ...{ sha256: "abc", files: 1, bytes: 6, suspicious: [], paths: new Set<string>(), credentialsLeftOut: [] },
+      stream: () => Readable.from([Buffer.from("PK zip")]),
+    };
     const context = {
       webApps: cloud.webApps,
       group: "g",

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect } from "vitest";
@@ -218,8 +218,24 @@ describe("the mistakes of a newcomer", () => {
     expect(JSON.parse(back.stdout)).toMatchObject({ outcome: "deployed" });
   });
 
-  test("the schema that a project file names is shipped", () => {
-    expect(existsSync(join(import.meta.dirname, "../../dist/passwordless-pg.schema.json"))).toBe(true);
+  test("a key in the app's folder: nothing is made, nothing goes up, in JSON too, until it is meant", async ({ cli }) => {
+    const folder = nodeApp(cli.folder());
+    writeFileSync(join(folder, "server.key"), "x");
+    writeFileSync(join(folder, ".env.production"), "A=1");
+    const refused = await cli.run(["up", "--local", "--yes", "--json", "--name", "keys", folder]);
+    expect(refused.code).toBe(2);
+    const { error } = bodyOf(refused.stdout);
+    expect(error).toMatchObject({ code: "deploy/package-invalid", hint: expect.stringContaining("--include server.key") });
+    expect(error.message).toContain("server.key: looks like a private key");
+    const plan = await cli.run(["plan", "--local", "--json", folder]);
+    const { steps } = JSON.parse(plan.stdout) as { steps: { change: string }[] };
+    expect(new Set(steps.map(({ change }) => change))).toEqual(new Set(["create"]));
+    const up = await cli.run(["up", "--local", "--yes", folder, "--include", "server.key"]);
+    expect(up.code, up.stderr).toBe(0);
+    expect(up.stderr.match(/credentials stay out of the package: \.env\.production/g)).toHaveLength(1);
+    expect(await cli.run(["deploy", "--local", folder])).toMatchObject({ code: 2, stderr: expect.stringMatching(/server\.key/) });
+    const again = await cli.run(["deploy", "--local", "--json", "--include", "server.key", folder]);
+    expect(JSON.parse(again.stdout)).toMatchObject({ outcome: "unchanged" });
   });
 
   test("--version and --help print to stdout and end with 0", async ({ cli }) => {

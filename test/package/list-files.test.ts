@@ -7,7 +7,7 @@ import { expect } from "vitest";
 import { listFiles } from "../../src/package/list-files.ts";
 import { test, write } from "./temporary-folder.ts";
 
-const paths = async (folder: string) => (await listFiles(folder)).map(({ path }) => path);
+const paths = async (folder: string) => (await listFiles(folder)).files.map(({ path }) => path);
 const refusal = (message: RegExp) => expect.objectContaining({ code: "deploy/package-invalid", message: expect.stringMatching(message) });
 
 test("leaves out secrets, caches and dependencies even when an ignore file asks for them", async ({ folder }) => {
@@ -30,6 +30,7 @@ test("leaves out secrets, caches and dependencies even when an ignore file asks 
     ".azure/config": "",
     ".DS_Store": "",
     "passwordless-pg.json": "{}",
+    "passwordless-pg.schema.json": "{}",
   });
   expect(await paths(folder)).toEqual([".env.example", ".webappignore", "main.py"]);
 });
@@ -75,12 +76,14 @@ test("follows links inside the app only", async ({ folder }) => {
   symlinkSync("shared", join(folder, "linked"));
   symlinkSync("shared/a.js", join(folder, "b.js"));
   symlinkSync(".env", join(folder, "settings.txt"));
-  expect(await listFiles(folder)).toMatchObject([
+  const found = await listFiles(folder);
+  expect(found.files).toMatchObject([
     { path: "b.js", size: 5 },
     { path: "linked/a.js", size: 5 },
     { path: "main.js", size: 0 },
     { path: "shared/a.js", size: 5 },
   ]);
+  expect(found.credentials).toEqual([".env", "settings.txt"]);
 });
 
 test.for([
@@ -105,6 +108,80 @@ test("refuses special files, names no archive can hold, and folders without an a
   rmSync(join(folder, "a\\b.js"));
   execFileSync("mkfifo", [join(folder, "pipe")]);
   await expect(listFiles(folder)).rejects.toThrow(refusal(/pipe is neither a file/));
+});
+
+const CREDENTIALS = [
+  ...[".env", ".env.local", ".env-prod", ".env_test", "prod.env", "app.env.staging", "env.production", ".envrc", ".flaskenv", ".env.json"],
+  ...[".git-credentials", ".netrc", "_netrc", ".pgpass", ".pypirc", ".htpasswd", "local.settings.json", ".my.cnf", ".vault-token"],
+  ...["terraform.tfstate", "terraform.tfstate.backup", "terraform.tfstate.1700000000.backup", "prod.tfvars", "site.PublishSettings"],
+  ...[".aws/credentials", ".ssh/id_ed25519", ".ssh/config", ".kube/config", ".docker/config.json", ".azure/msal_token_cache.json"],
+  ...[".config/gcloud/credentials.db", ".config/gh/hosts.yml", ".terraform/terraform.tfstate", ".gnupg/secring.gpg", ".bash_history"],
+  ...[".envs/.production/.django", ".cargo/credentials.toml"],
+];
+/** What editors, shells, file managers and other systems make of a name. */
+const SPELLINGS: readonly ((name: string) => string)[] = [
+  (name) => name,
+  (name) => name.toUpperCase(),
+  (name) => name.replace(/[a-z]/, (letter) => letter.toUpperCase()),
+];
+const COPIES = ["~", ".bak", ".old", ".orig", ".swp", ".save", " copy", " (1)", " 2", ".bak.2", "-backup"];
+const folderOf = (name: string) => (name.includes("/") ? name.slice(0, name.indexOf("/") + 1) : name);
+
+test.for(CREDENTIALS)("%s stays out in any case, at any depth, as a copy, under another name, and it is said", async (name, { folder }) => {
+  for (const depth of ["", "src/", "a/b/c/"]) {
+    const names = SPELLINGS.map((spell) => spell(name));
+    if (!name.includes("/")) names.push(...COPIES.map((mark) => name + mark), `#${name}#`, `Copy of ${name}`);
+    for (const spelled of new Set(names)) {
+      rmSync(folder, { recursive: true, force: true });
+      write(folder, { "main.py": "", ".webappignore": "!**\n", [depth + spelled]: "x" });
+      mkdirSync(join(folder, "links"));
+      symlinkSync(`../${depth}${spelled}`, join(folder, "links/settings.txt"));
+      const { files, credentials } = await listFiles(folder);
+      expect(
+        files.map(({ path }) => path),
+        depth + spelled,
+      ).toEqual([".webappignore", "main.py"]);
+      expect(credentials).toHaveLength(2);
+      expect(credentials).toContain("links/settings.txt");
+      const left = credentials.find((path) => path !== "links/settings.txt") ?? "";
+      expect(depth + spelled).toMatch(new RegExp(`^${left.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}`));
+      expect(left.length).toBeGreaterThanOrEqual((depth + folderOf(spelled)).length);
+    }
+  }
+});
+
+test("what only looks like credentials by its name goes in", async ({ folder }) => {
+  const files = [
+    ...[".env.example", ".env.sample", ".env.template", ".env.dist", ".env.local.example", "example.env", "env.js", "next-env.d.ts"],
+    ...["src/env.ts", "environment.py", "environments/production.py", "dotenv.py", "env/settings.py", ".npmrc", ".dockerignore"],
+    ...[
+      ".docker/nginx.conf",
+      ".config/app.toml",
+      "config/azure/app.py",
+      "tfstate.py",
+      "aws/client.py",
+      "ssh.js",
+      "history.py",
+      "id_rsa.pub",
+    ],
+    ...[
+      "environment",
+      "venv.py",
+      "kube/deployment.yaml",
+      "config.json",
+      "contexts/user.js",
+      "local.settings.example.json",
+      "vite-env.d.ts",
+    ],
+  ];
+  write(folder, Object.fromEntries(files.map((file) => [file, ""])));
+  expect(await paths(folder)).toEqual([...files].sort());
+  expect((await listFiles(folder)).credentials).toEqual([]);
+});
+
+test("credentials that an ignore file names are no news", async ({ folder }) => {
+  write(folder, { "main.py": "", ".gitignore": ".env\n/.aws/\n", ".env": "", ".aws/config": "", "sub/prod.env": "" });
+  expect((await listFiles(folder)).credentials).toEqual(["sub/prod.env"]);
 });
 
 const segment = fc.constantFrom("a", "b", "c", "a.log", "b.txt", "build", "x y", "ü");

@@ -62,6 +62,50 @@ describe("createSetup", () => {
     );
   });
 
+  test.each([
+    ...["DB_PASSWORD", "PGPASSWORD", "POSTGRES_PASSWORD", "DATABASE_PASS", "DBPWD", "DJANGO_DB_PASSWORD", "db_user_password", "DB_SECRET"],
+    ...["spring.datasource.password", "SPRING_DATASOURCE_PASSWORD", "App.Database__Password", "SQLALCHEMY_PASSWORD", "PSQL_PASSPHRASE"],
+  ])("a password of the database among the settings is refused before it is sent: %s", (name) => {
+    const problems = problemsOf({ name: "shop", apps: { api: { settings: { [name]: "tr0ub4dor" } } } });
+    expect(problems).toContain(`apps.api.settings.${name}: is a password of the database, which takes none`);
+    expect(problems).not.toContain("tr0ub4dor");
+    expect(problemsOf({ name: "shop", apps: { api: { settings: { [name]: "@Microsoft.KeyVault(VaultName=v;SecretName=s)" } } } })).toBe("");
+    expect(problemsOf({ name: "shop", apps: { api: { settings: { [name]: "" } } } })).toBe("");
+    const other = { name: "shop", environments: { dev: { apps: { api: { settings: { [name]: "x" } } } } } };
+    expect([problemsOf(other), problemsOf(other, "dev")]).toEqual(["", expect.stringContaining("a password of the database")]);
+  });
+
+  test.each([
+    "postgres://ada:tr0ub4dor@db.example/shop",
+    "postgresql+asyncpg://:tr0ub4dor@db.example/shop",
+    "jdbc:postgresql://db.example/shop?user=ada&password=tr0ub4dor",
+    "host=db.example user=ada password=tr0ub4dor",
+    "Host=db.example;Username=ada;Password=tr0ub4dor",
+    "Server=x.postgres.database.azure.com;Pwd = tr0ub4dor",
+  ])("a connection text with a password is refused under any name: %s", (value) => {
+    const problems = problemsOf({ name: "shop", apps: { api: { settings: { STORE: value } } } });
+    expect(problems).toContain("apps.api.settings.STORE: holds a password of the database");
+    expect(problems).not.toContain("tr0ub4dor");
+  });
+
+  test.each([
+    ["STRIPE_API_KEY", "sk_live_1"],
+    ["PASSWORD", "x"],
+    ["SECRET_KEY", "x"],
+    ["MONGO_DB_PASSWORD", "x"],
+    ["REDIS_URL", "redis://:x@cache/0"],
+    ["MYSQL_URL", "mysql://a:b@h/d"],
+    ["SQL_SERVER", "Server=h;Password=x"],
+    ["DB_PASSWORD_FILE", "/run/secrets/db"],
+    ["DB_PASSWORDLESS", "true"],
+    ["DB_TOKEN_SCOPE", "https://x/.default"],
+    ["DATABASE_URL", "postgresql://ada@db.example/shop?sslmode=require"],
+    ["DB_ENCRYPTION_SECRET", "x"],
+    ["FORGOT_PASSWORD_PAGE", "/forgot?password=1"],
+  ])("other secrets and what is none are not refused: %s", (name, value) => {
+    expect(problemsOf({ name: "shop", apps: { api: { settings: { [name]: value } } } })).toBe("");
+  });
+
   test("only a name is needed; everything else has a default", () => {
     expect(setupOf({ name: "orders" })).toEqual({
       name: "orders",
@@ -92,6 +136,7 @@ describe("createSetup", () => {
           linker: "postgres_api",
           clientType: "python",
           settings: {},
+          include: [],
         },
       ],
     });

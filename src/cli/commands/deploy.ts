@@ -4,11 +4,11 @@ import type { AppSetup } from "../../project/setup.ts";
 import { deployedOn, deploy as deployPackage } from "../../steps/deployment.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { createProgressView, type ProgressView } from "../output/progress.ts";
-import { packApp } from "../pack-app.ts";
+import { type PackOptions, packApps } from "../pack-apps.ts";
 import { chooseApp, openProject, type Session, withChangingSession } from "../session.ts";
 import { endStopped } from "../stopped.ts";
 
-interface DeployOptions {
+interface DeployOptions extends PackOptions {
   readonly app?: string;
   readonly force?: boolean;
 }
@@ -25,7 +25,7 @@ interface Deployed {
 export async function deploy(io: Io, options: DeployOptions & GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options, false);
   const apps = options.app === undefined ? project.setup.apps : [chooseApp(project.setup, options.app)];
-  const packages = new Map(await Promise.all(apps.map(async (app) => [app.key, await packApp(io, app)] as const)));
+  const packages = await packApps(io, apps, options);
   const view = createProgressView(io);
   try {
     return await withChangingSession(io, options, project, "deploy", async (session) => {

@@ -9,7 +9,7 @@ import type { GlobalOptions, Io } from "../io.ts";
 import { checkLine } from "../output/checks.ts";
 import { createProgressView } from "../output/progress.ts";
 import { paint } from "../output/style.ts";
-import { packApp } from "../pack-app.ts";
+import { packApp } from "../pack-apps.ts";
 import { openProject, type Session, withChangingSession, withSession } from "../session.ts";
 import { doingsOf, endStopped } from "../stopped.ts";
 
@@ -29,7 +29,7 @@ export async function doctor(io: Io, options: { readonly fix?: boolean } & Globa
           setup,
           areRestarting,
           signal: io.signal,
-          packageHash: async (app) => (await packApp(io, app)).sha256,
+          packageHash: async (app) => (await packApp(app)).sha256,
         }).finally(() => view.forget("doctor"));
       };
       let checks = await look(false);

@@ -11,21 +11,16 @@ import { checkLine } from "../output/checks.ts";
 import { createProgressView } from "../output/progress.ts";
 import { resultBody } from "../output/result.ts";
 import { paint } from "../output/style.ts";
-import { packApp } from "../pack-app.ts";
+import { type PackOptions, packApps } from "../pack-apps.ts";
 import { withChangingSession } from "../session.ts";
 import { doingsOf, endStopped } from "../stopped.ts";
 import { type NewProjectFlags, prepareProject } from "./prepare.ts";
 
-export async function up(io: Io, options: NewProjectFlags & GlobalOptions, directory: string): Promise<number> {
+export async function up(io: Io, options: NewProjectFlags & PackOptions & GlobalOptions, directory: string): Promise<number> {
   const project = await prepareProject(io, options, directory);
-  const packages = new Map<string, Promise<Package>>();
-  const packageOf = (app: AppSetup): Promise<Package> => {
-    const packed = packages.get(app.key) ?? packApp(io, app);
-    packages.set(app.key, packed);
-    return packed;
-  };
   // A bad folder is found out before anything is created; the packages are ready when the web apps are.
-  await Promise.all(project.setup.apps.map(packageOf));
+  const packages = await packApps(io, project.setup.apps, options);
+  const packageOf = async (app: AppSetup): Promise<Package> => packages.get(app.key) as Package;
   const view = createProgressView(io);
   const colors = paint(io.hasColor);
   try {

@@ -1,0 +1,94 @@
+import { withoutCopyMarks } from "./always-left-out.ts";
+
+/** So much of a file's beginning is looked at: keys and credentials are small, and packing may not become slow. */
+export const looksLikeKeyBytes = 64 * 1024;
+
+/** Names of files that hold nothing but a key or credentials, with what they look like. */
+const NAMED: readonly (readonly [RegExp, string])[] = [
+  [/^id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?(?:[._-](?!pub$)[^.]*)?$/, "an SSH key"],
+  [/\.ppk$/, "an SSH key"],
+  [/\.(?:pfx|p12|pkcs12|jks|jceks|keystore|bks)$/, "a store of private keys"],
+  [/\.kdbx?$/, "a password safe"],
+  [/^service[-_.]?account.*\.json$|firebase-adminsdk.*\.json$|^gcp[-_]?key.*\.json$/, "a Google service account"],
+  [/^client[-_]secrets?.*\.json$/, "a client secret"],
+  [/(?:^|[._-])credentials(?:\.(?:json|csv|ini|ya?ml|toml|txt|xml))?$/, "credentials"],
+  [/^(?:\.?secrets?|api[-_]?keys?)\.(?:json|ya?ml|toml|ini|txt)$|^\.secrets?$/, "secrets"],
+  [/^(?:accesskeys|rootkey)\.csv$|_accesskeys\.csv$/, "access keys of AWS"],
+  [/^kubeconfig(?:\.ya?ml)?$|\.kubeconfig$/, "credentials of a Kubernetes cluster"],
+  [
+    /^(?:accesstokens\.json|azureprofile\.json|msal_token_cache\.(?:json|bin)|service_principal_entries\.json)$/,
+    "a sign-in of the Azure CLI",
+  ],
+  [/^\.?vault[-_]pass(?:word)?(?:\.txt)?$/, "a vault's password"],
+];
+
+/** Settings of package managers and clients that builds need, and that now and then hold a secret as a plain value. */
+const SETTINGS: readonly (readonly [RegExp, RegExp, string])[] = [
+  [/^\.npmrc$/, /^[ \t]*(?![#;])[^=\n]*_(?:authToken|auth|password)[ \t]*=[ \t]*["']?(?!\$\{|["'\s]|$)/im, "an npm token"],
+  [/^\.yarnrc(?:\.yml)?$/, /^[ \t]*["']?(?:npmAuthToken|npmAuthIdent)["']?[ \t]*:[ \t]*["']?(?!\$\{|["'\s#]|$)/im, "an npm token"],
+  [/^(?:auth|bunfig)\.toml$/, /(?:password|token)[ \t]*=[ \t]*["'](?!\$|["'])/im, "credentials"],
+  [/^\.?pg_service\.conf$/, /^\s*password\s*=\s*\S/im, "a database password"],
+];
+
+const URL_WITH_PASSWORD = /:\/\/[^/\s:@"']+:(?!\$\{?\w)[^/\s@"']+@/;
+const URL_SETTINGS = /^(?:\.npmrc|\.yarnrc(?:\.yml)?|\.?pip\.(?:conf|ini)|requirements[\w.-]*\.txt|\.condarc|bunfig\.toml|uv\.toml)$/;
+
+/** By name most likely a key; what is inside may say that it is a certificate or something else altogether. */
+const MAYBE_KEY = /\.(?:pem|key)$/;
+
+/** All names that count in one expression: for thousands of files it is the only one asked. */
+const ANY_NAME = new RegExp([...NAMED, ...SETTINGS, [URL_SETTINGS], [MAYBE_KEY]].map(([pattern]) => pattern.source).join("|"));
+
+/** A key's first line with its beginning behind it, also in one line of JSON, YAML or code; an empty or invented one is no key. */
+const PRIVATE_KEY =
+  /-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----[\s"'+,\\rn]*(?:(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset):[^\n\\]*[\n\\][\s\\rn]*)*[A-Za-z0-9+/=]{32}/;
+const SSH_PUTTY = /^PuTTY-User-Key-File-\d/;
+const SERVICE_ACCOUNT = /"type"\s*:\s*"service_account"/;
+
+/**
+ * Says what a file looks like when it looks like a private key or credentials ("a private key"), by its name or by the first
+ * `looksLikeKeyBytes` of its content. Public certificates and keys are none. `names` are those it goes by (in the app, and that of a
+ * link's target), in any case.
+ */
+export function looksLikeKey(names: readonly string[], content: Buffer): string | undefined {
+  const head = content.subarray(0, looksLikeKeyBytes);
+  const inside = looksLikeKeyInside(head);
+  if (inside !== undefined) return inside;
+  const bases = new Set(names.map((name) => name.slice(name.lastIndexOf("/") + 1).toLowerCase()));
+  const plain = [...bases].map(withoutCopyMarks).filter((name) => ANY_NAME.test(name));
+  if (plain.length === 0) return undefined;
+  const named = isEmpty(head) ? undefined : NAMED.find(([pattern]) => plain.some((name) => pattern.test(name)));
+  if (named) return named[1];
+  if (plain.some((name) => MAYBE_KEY.test(name)) && !isSomethingElse(head)) return "a private key, by its name";
+  return secretSetting(plain, head);
+}
+
+function looksLikeKeyInside(head: Buffer): string | undefined {
+  const isUtf16 = head.length >= 2 && head[0] === 0xff && head[1] === 0xfe;
+  // One look for a rare word first: it is all that most files cost.
+  if (!isUtf16 && !head.includes("PRIVATE KEY") && !head.subarray(0, 32).includes("PuTTY-User-Key")) return undefined;
+  const text = head.toString(isUtf16 ? "utf16le" : "latin1").replace(/^\uFEFF/, "");
+  if (SSH_PUTTY.test(text)) return "an SSH key";
+  if (!PRIVATE_KEY.test(text)) return undefined;
+  return SERVICE_ACCOUNT.test(text) ? "a Google service account" : "a private key";
+}
+
+function isEmpty(head: Buffer): boolean {
+  return head.length < 100 && /^\s*(?:\{\s*\}|\[\s*\])?\s*$/.test(head.toString("latin1"));
+}
+
+/** A certificate, a public key, a Keynote document (`.key`, a ZIP), or nothing. */
+function isSomethingElse(head: Buffer): boolean {
+  const text = head.toString("latin1");
+  return isEmpty(head) || text.startsWith("PK\u0003\u0004") || (/-----BEGIN /.test(text) && !text.includes("PRIVATE KEY"));
+}
+
+function secretSetting(names: readonly string[], head: Buffer): string | undefined {
+  const rules = SETTINGS.filter(([pattern]) => names.some((name) => pattern.test(name)));
+  const hasUrls = names.some((name) => URL_SETTINGS.test(name));
+  if (rules.length === 0 && !hasUrls) return undefined;
+  const text = head.toString("latin1");
+  const found = rules.find(([, secret]) => secret.test(text));
+  if (found) return found[2];
+  return hasUrls && URL_WITH_PASSWORD.test(text) ? "an address with a password" : undefined;
+}

@@ -1,0 +1,15 @@
+import { Readable, Writable } from "node:stream";
+import { createIo, type GlobalOptions, type Io } from "../../src/cli/io.ts";
+
+/** The command line's own Io of somebody who stands in `directory`, with nobody at the keyboard; `said` is all that was printed. */
+export function ioOf(directory: string, options: GlobalOptions = {}): { readonly io: Io; said(): string } {
+  let said = "";
+  const sink = new Writable({
+    write(chunk, _encoding, done) {
+      said += String(chunk);
+      done();
+    },
+  });
+  const more = { environment: {}, directory, packageRoot: "", signal: new AbortController().signal, interrupts: { areHeld: false } };
+  return { io: createIo({ stdin: Readable.from([]), stdout: sink, stderr: sink }, options, more), said: () => said };
+}
