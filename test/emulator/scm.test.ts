@@ -128,7 +128,7 @@ describe("zip deploy", () => {
     expect((await emulator.fetch(site.origin)).text).toContain("waiting for your content");
   });
 
-  test("a deployment that is built while the one before still starts keeps its files", { timeout: 120_000 }, async ({ emulator }) => {
+  test("a deployment that is built while the one before still starts keeps its files", async ({ emulator }) => {
     const site = await makeSite(emulator, "scm-next", { runtime: "NODE|20-lts", startup: "node index.js", settings: build });
     const app = (words: string, delayMs: number): string =>
       `setTimeout(() => require("http").createServer((q, r) => r.end("${words}")).listen(process.env.PORT), ${delayMs});`;
