@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { blockAt, isEqual, lastBlockAt } from "./blocks.ts";
+import { createRepeats } from "./repeats.ts";
 import { createShownLines, type ShownLines } from "./shown-lines.ts";
 
 /** The last lines of one log file, as Kudu repeats them at the beginning of a connection. */
@@ -27,8 +29,9 @@ export interface Unseen {
 
 /** Remembers what was shown, so that each line of each file is shown once over all connections. */
 export interface Overlap {
-  /** A live line that is shown now. */
-  shown(line: string): void;
+  /** A live line: `new` ones count as shown now. For a path, `judge` tells once that file is read: the line is in its tail, or equals one there. */
+  live(line: string): "new" | "repeat" | { readonly path: string };
+  judge(line: string, path: string, file: LogFileEnd | undefined): "new" | "repeat";
   /** The files that must be read: their tails alone do not say what was shown of them. */
   wanted(tails: readonly FileTail[]): readonly string[];
   /** A connection began; what its files hold was settled, or there are none. */
@@ -75,6 +78,7 @@ const COMPARED_CHARACTERS = 4096;
  */
 export function createOverlap(): Overlap {
   const live = createShownLines(stampOf);
+  const repeats = createRepeats();
   const known = new Map<string, Known>();
   let isFirst = true;
   /** Where the live lines of the former connection began. */
@@ -91,6 +95,7 @@ export function createOverlap(): Overlap {
     folders.add(folderOf(tail.path));
     begunAt = newest([begunAt, ...compared.map(stampOf)]);
     known.set(tail.path, anchor(compared, file, live.mark));
+    repeats.begin(tail.path, compared);
     return { path: tail.path, lines: tail.lines, isComplete: true };
   };
   /** By the name, else by what was shown of a file that bears another name now. */
@@ -120,6 +125,7 @@ export function createOverlap(): Overlap {
     const former = known.get(tail.path);
     const begin = start ?? (file || !former ? beginOf(listed) : { at: 0, mark: former.mark, isHole: true });
     known.set(tail.path, anchor(compared, file, live.mark));
+    repeats.begin(tail.path, file ? file.compared.slice(Math.min(begin.at, file.end - compared.length), file.end) : compared);
     if (!file) return { path: tail.path, ...fromTail(listed, former, begin, live) };
     const seen = live.takeOff(file.compared.slice(begin.at, file.end), begin.mark);
     const lines = file.lines.slice(begin.at, file.end).filter((_, index) => !seen.has(index));
@@ -127,7 +133,18 @@ export function createOverlap(): Overlap {
   };
 
   return {
-    shown: (line) => live.add(comparable(line)),
+    live: (line) => {
+      const compared = comparable(line);
+      const answer = repeats.ask(compared);
+      if (answer === "no") live.add(compared);
+      return answer === "no" ? "new" : answer === "yes" ? "repeat" : answer;
+    },
+    judge: (line, path, file) => {
+      const compared = comparable(line);
+      if (repeats.judge(compared, path, file?.lines.map(comparable))) return "repeat";
+      live.add(compared);
+      return "new";
+    },
     begun: () => {
       isFirst = false;
       formerMark = live.mark;
@@ -136,6 +153,7 @@ export function createOverlap(): Overlap {
       tails.filter((tail) => !tail.isWhole && (isFirst ? !isGrowing(tail.lines) : !isUnchanged(tail))).map(({ path }) => path),
     settle: (tails, files) => {
       const listed = tails.map((tail) => listedOf(tail, files.get(tail.path)));
+      repeats.clear();
       const isAgain = !isFirst;
       isFirst = false;
       if (!isAgain) return listed.map(first);
@@ -159,7 +177,7 @@ function listedOf(tail: FileTail, read: LogFileEnd | undefined): Listed {
   const compared = tail.lines.map(comparable);
   if (tail.isWhole) return { tail, compared, file: { lines: tail.lines, compared, end: compared.length, isWhole: true } };
   const lines = read?.lines.map(comparable) ?? [];
-  const at = read && lastBlock(lines, compared);
+  const at = read && lastBlockAt(lines, compared);
   return { tail, compared, file: read && at !== undefined ? { ...read, compared: lines, end: at + compared.length } : undefined };
 }
 
@@ -175,7 +193,7 @@ function startIn({ file }: Listed, { tail, all, mark }: Known): Start | undefine
     const isSame = all.count <= file.end && digestOf(compared, all.count) === all.digest;
     return isSame ? { at: all.count, mark, isHole: false } : undefined;
   }
-  const at = firstBlock(compared, tail, file.end);
+  const at = blockAt(compared, tail, file.end);
   if (at !== undefined) return { at: at + tail.length, mark, isHole: false };
   return file.isWhole ? undefined : { at: 0, mark, isHole: true };
 }
@@ -194,24 +212,6 @@ function fromTail({ tail, compared }: Listed, known: Known | undefined, begin: S
 
 function digestOf(lines: readonly string[], count: number): string {
   return createHash("sha256").update(lines.slice(0, count).join("\n")).digest("base64");
-}
-
-function isBlock(lines: readonly string[], at: number, block: readonly string[]): boolean {
-  return at >= 0 && at + block.length <= lines.length && block.every((line, index) => lines[at + index] === line);
-}
-
-function firstBlock(lines: readonly string[], block: readonly string[], end: number): number | undefined {
-  for (let at = 0; at + block.length <= end; at += 1) if (isBlock(lines, at, block)) return at;
-  return undefined;
-}
-
-function lastBlock(lines: readonly string[], block: readonly string[]): number | undefined {
-  for (let at = lines.length - block.length; at >= 0; at -= 1) if (isBlock(lines, at, block)) return at;
-  return undefined;
-}
-
-function isEqual(lines: readonly string[], others: readonly string[] | undefined): boolean {
-  return lines.length === others?.length && isBlock(others, 0, lines);
 }
 
 /** Every line is stamped, and later ones later: such a tail stands in its file once. */

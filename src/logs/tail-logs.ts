@@ -66,7 +66,14 @@ export async function* tailLogs(options: TailOptions): AsyncGenerator<LogRecord>
         for (const event of events) {
           if (event.kind === "terminated") reason = event.reason;
           else if (event.kind === "tails") yield* await tailRecords(event.tails, overlap, assembler, options);
-          else yield* liveRecords(event, overlap, assembler, onState);
+          else if (event.kind === "live-start") {
+            overlap.begun();
+            onState({ state: "live" });
+          } else {
+            const found = overlap.live(event.line);
+            const kind = typeof found === "string" ? found : overlap.judge(event.line, found.path, await readEnd(found.path, options));
+            if (kind === "new") yield* assembler.push(event.line, {});
+          }
         }
         yield* assembler.flush(clock.now() - HOLD_MS);
       }
@@ -82,21 +89,6 @@ export async function* tailLogs(options: TailOptions): AsyncGenerator<LogRecord>
     await clock.sleep(delayMs, signal).catch(() => undefined);
   }
   yield* assembler.flush();
-}
-
-function liveRecords(
-  event: Extract<KuduEvent, { kind: "live" | "live-start" }>,
-  overlap: Overlap,
-  assembler: RecordAssembler,
-  onState: (state: TailState) => void,
-): readonly LogRecord[] {
-  if (event.kind === "live") {
-    overlap.shown(event.line);
-    return assembler.push(event.line, {});
-  }
-  overlap.begun();
-  onState({ state: "live" });
-  return [];
 }
 
 /** The unseen lines of the tails, from the files themselves where a tail is not enough. The stream waits meanwhile. */

@@ -8,6 +8,7 @@ import { localStatus, resetLocal, startLocal, stopLocal } from "../../src/emulat
 import { isSameProcess, type ProcessStamp } from "../../src/emulator/process-stamp.ts";
 import { httpsCall } from "../support/emulator.ts";
 import { until } from "../support/patience.ts";
+import { keepTemplates, lendTemplates } from "../support/templates.ts";
 
 let dist = "";
 
@@ -31,8 +32,10 @@ const test = base.extend<{ home: string }>({
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads the pattern
   home: async ({}, use) => {
     const home = mkdtempSync(join(tmpdir(), "ppg-home-"));
+    lendTemplates(home);
     await use(home);
     await stopLocal(home);
+    keepTemplates(home);
     rmSync(home, { recursive: true, force: true });
   },
 });

@@ -20,7 +20,7 @@ async function isOnce(told: Story): Promise<void> {
 /** Stories told in `npm test`, of a new seed each time; PPG_FUZZ_RUNS=50000 tells as many. */
 const STORIES = Number(process.env.PPG_FUZZ_RUNS) || 150;
 
-const quiet = { live: [], turn: 0, delivered: 1, away: [], meanwhile: undefined };
+const quiet = { raced: [], live: [], turn: 0, delivered: 1, away: [], meanwhile: undefined };
 const of = (file: File, texts: readonly string[], step = 1): Write => ({ kind: "write", file, texts, step });
 const many = (text: string, times: number): string[] => Array<string>(times).fill(text);
 const numbered = (from: number, count: number): string[] => Array.from({ length: count }, (_, index) => String(from + index));
@@ -86,6 +86,21 @@ const pinned: readonly (readonly [what: string, told: Partial<Story>])[] = [
         { ...quiet, away: [of("application", many("", 10))] },
         { ...quiet, meanwhile: of("application", ["meanwhile"]) },
         quiet,
+      ],
+    },
+  ],
+  [
+    "lines that Kudu says twice, as they came between its noting the files' ends and reading their tails",
+    {
+      before: [of("m1_docker", numbered(0, 12)), of("application", numbered(0, 4))],
+      connections: [
+        {
+          ...quiet,
+          raced: ["m1_docker", "application", "m1_docker"],
+          live: [of("m1_docker", ["tick"])],
+          away: [of("m1_docker", numbered(20, 15))],
+        },
+        { ...quiet, raced: ["m1_docker", "m2_default_docker"], live: [of("m1_docker", ["tick"], 0)] },
       ],
     },
   ],

@@ -65,6 +65,11 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
 );
 /** What happens while connected, how much of it still arrives, and what happens until the next connection. */
 const connection = fc.record({
+  /** Written after Kudu noted the files' ends and before it read their tails: said twice. Words of their own, as real stamps would make them. */
+  raced: fc.oneof(
+    { weight: 3, arbitrary: fc.constant<readonly File[]>([]) },
+    { weight: 1, arbitrary: fc.array(fc.constantFrom(...FILES), { maxLength: 5 }) },
+  ),
   live: fc.array(write, { maxLength: 8 }),
   turn: fc.nat({ max: 3 }),
   /** Of the whole stream; the rest is lost with the connection. */
@@ -138,8 +143,8 @@ export async function follow(told: Story) {
   const { before, connections, chunk, isTagged } = told;
   const site = createSite(isTagged);
   for (const one of before) site.write(one);
-  const first = tailsOf(site.kudu);
-  const from = site.written.length;
+  let first: readonly string[] = [];
+  let from = 0;
   const ends = new AbortController();
   const states: TailState[] = [];
   let number = 0;
@@ -150,7 +155,12 @@ export async function follow(told: Story) {
   const open = async function* (): AsyncGenerator<Buffer> {
     const present = connections[number];
     number += 1;
-    const greeting = site.kudu.greeting();
+    const greeting = site.kudu.greeting(() => {
+      for (const file of present?.raced ?? [])
+        site.write({ kind: "write", file, texts: [`raced ${number} ${site.written.length}`], step: 1 });
+      // What the first connection shows is where the story begins.
+      if (number === 1) [first, from] = [tailsOf(site.kudu), site.written.length];
+    });
     if (!present) {
       // The last one comes whole, with all that is still written while files are read.
       yield* cut(greeting);
@@ -159,7 +169,7 @@ export async function follow(told: Story) {
       yield Buffer.from("\n");
       return;
     }
-    // The first connection's tails arrive: what it shows is where the story begins. Later ones may break off in their tails.
+    // The first connection's tails arrive. Later ones may break off in their tails.
     const { delivered } = present;
     if (number > 1 && delivered < 0.2) yield* cut(greeting.subarray(0, Math.round(5 * delivered * greeting.length)));
     else {
@@ -180,7 +190,7 @@ export async function follow(told: Story) {
   };
   const readFile = async (path: string) => {
     const meanwhile = connections[number - 1]?.meanwhile;
-    if (meanwhile && number > 1) site.write(meanwhile);
+    if (meanwhile) site.write(meanwhile);
     if (!site.kudu.paths().includes(path)) throw new KnownError("azure/not-found", "404");
     return site.kudu.read(path, 1e9);
   };
