@@ -1,5 +1,5 @@
 /** `block` stands in the lines at this place. */
-export function isBlock(lines: readonly string[], at: number, block: readonly string[]): boolean {
+function isBlock(lines: readonly string[], at: number, block: readonly string[]): boolean {
   return at >= 0 && at + block.length <= lines.length && block.every((line, index) => lines[at + index] === line);
 }
 

@@ -20,7 +20,7 @@ export interface LogFileEnd {
 }
 
 /** The lines of one file that are to be shown now, in order. */
-export interface Unseen {
+interface Unseen {
   readonly path: string;
   readonly lines: readonly string[];
   /** False when lines may be missing before these. */
