@@ -1,5 +1,13 @@
 import { defineConfig } from "vitest/config";
 
+/** Limits say that something hangs, never how fast it is: tests run on loaded machines. */
+const usual = {
+  globalSetup: ["test/support/templates.ts"],
+  testTimeout: 600_000,
+  hookTimeout: 600_000,
+  expect: { poll: { timeout: 180_000, interval: 20 } },
+};
+
 export default defineConfig({
   test: {
     passWithNoTests: false,
@@ -11,25 +19,21 @@ export default defineConfig({
           name: "unit",
           include: ["test/**/*.test.ts"],
           exclude: ["test/e2e/**", "test/clients/**", "test/contract/**", "test/matrix/**"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          ...usual,
         },
       },
       {
         test: {
           name: "contract",
           include: ["test/contract/**/*.test.ts"],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          ...usual,
         },
       },
       {
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts", "test/matrix/**/*.test.ts"],
-          testTimeout: 300_000,
-          hookTimeout: 120_000,
-          fileParallelism: false,
+          ...usual,
         },
       },
       {
@@ -37,9 +41,8 @@ export default defineConfig({
         test: {
           name: "clients",
           include: ["test/clients/**/*.test.ts"],
-          globalSetup: ["test/clients/support/write-coverage.ts"],
-          testTimeout: 300_000,
-          hookTimeout: 120_000,
+          ...usual,
+          globalSetup: ["test/support/templates.ts", "test/clients/support/write-coverage.ts"],
         },
       },
       {
@@ -47,8 +50,8 @@ export default defineConfig({
         test: {
           name: "matrix",
           include: ["test/matrix/**/*.matrix.ts"],
+          ...usual,
           testTimeout: 4 * 3_600_000,
-          hookTimeout: 120_000,
           fileParallelism: false,
         },
       },

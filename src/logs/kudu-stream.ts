@@ -1,7 +1,9 @@
+import type { FileTail } from "./overlap.ts";
+
 /** What one line of Kudu's log stream means. */
 export type KuduEvent =
-  /** The last lines of one log file, once all of them are there. Letters outside ASCII have become `?`. */
-  | { readonly kind: "tail"; readonly path: string; readonly lines: readonly string[] }
+  /** The last lines of every log file, once all of them are there. */
+  | { readonly kind: "tails"; readonly tails: readonly FileTail[] }
   /** From here on lines are live. */
   | { readonly kind: "live-start" }
   | { readonly kind: "live"; readonly line: string }
@@ -13,6 +15,10 @@ export interface KuduStream {
   push(line: string): KuduEvent | undefined;
 }
 
+/** Kudu repeats so many lines of each file, empty ones too. */
+const TAIL_LINES = 10;
+/** Empty lines after a file's: one of its own list, one before the next name. */
+const FRAMING_LINES = 2;
 const WELCOME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d {2}Welcome, you are now connected to log-streaming service\.$/;
 const TAIL_START = /^Starting Log Tail -n \d+ of existing logs -+$/;
 /** Files outside `LogFiles` have no URL: then one blank ends the line. */
@@ -29,27 +35,35 @@ const GOODBYE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d {2}((?:Stream terminated due to
  */
 export function createKuduStream(): KuduStream {
   let phase: "start" | "tail" | "tail-done" | "live" = "start";
-  let file: { readonly path: string; readonly lines: string[] } | undefined;
+  let present: { readonly path: string; readonly lines: string[] } | undefined;
+  const tails: FileTail[] = [];
 
-  const finishFile = (): KuduEvent | undefined => {
-    const done = file;
-    file = undefined;
-    return done && { kind: "tail", ...done };
+  const finishFile = (): void => {
+    if (!present) return;
+    const { path, lines } = present;
+    const last = lines.findLastIndex((line) => line !== "");
+    const empty = lines.length - 1 - last;
+    // Whether the second empty line is the framing's or the file's own cannot be told: then the file counts as longer.
+    tails.push({
+      path,
+      lines: lines.slice(0, lines.length - Math.min(empty, FRAMING_LINES)),
+      isWhole: lines.length - Math.min(empty, 1) < TAIL_LINES,
+    });
+    present = undefined;
   };
   const inTail = (line: string): KuduEvent | undefined => {
-    if (TAIL_END.test(line)) {
-      phase = "tail-done";
-      return finishFile();
-    }
     const [, listed, volatile] = TAIL_FILE.exec(line) ?? [];
     const path = listed ?? volatile;
-    if (path === undefined) {
-      file?.lines.push(line);
+    const isEnd = TAIL_END.test(line);
+    if (path === undefined && !isEnd) {
+      present?.lines.push(line);
       return undefined;
     }
-    const done = finishFile();
-    file = { path, lines: [] };
-    return done;
+    finishFile();
+    if (path !== undefined) present = { path, lines: [] };
+    if (!isEnd) return undefined;
+    phase = "tail-done";
+    return { kind: "tails", tails };
   };
   const inLive = (line: string): KuduEvent | undefined => {
     if (HEARTBEAT.test(line)) return undefined;
@@ -59,9 +73,9 @@ export function createKuduStream(): KuduStream {
 
   return {
     push: (line) => {
+      if (phase === "tail") return inTail(line);
       if (line === "") return undefined;
       if (phase === "live") return inLive(line);
-      if (phase === "tail") return inTail(line);
       if (phase === "start" && WELCOME.test(line)) return undefined;
       if (phase === "start" && TAIL_START.test(line)) {
         phase = "tail";

@@ -4,7 +4,7 @@ const CUT = " … [line cut at 64 KB]";
 
 /** Makes lines of chunks, whatever the chunks' borders cut through; holds at most one line. */
 export interface LineSplitter {
-  /** The lines that are complete now, without their line break (`\n` or `\r\n`). */
+  /** The lines that are complete now, without their line break (`\n`, `\r\n`; a lone `\r` parts lines too, as Kudu's tails have it). */
   push(chunk: Uint8Array): readonly string[];
 }
 
@@ -12,11 +12,13 @@ export interface LineSplitter {
 export function createLineSplitter(): LineSplitter {
   let held: Buffer[] = [];
   let heldBytes = 0;
-  const take = (piece: Buffer): string => {
+  const take = (piece: Buffer, lines: string[]): void => {
     const line = heldBytes === 0 ? piece : Buffer.concat([...held, piece]);
     held = [];
     heldBytes = 0;
-    return decode(line);
+    const text = decode(line);
+    if (text.includes("\r")) lines.push(...text.split("\r"));
+    else lines.push(text);
   };
   const hold = (piece: Buffer): void => {
     // One byte more than the limit, to know that there was more.
@@ -32,7 +34,7 @@ export function createLineSplitter(): LineSplitter {
       const lines: string[] = [];
       let start = 0;
       for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
-        lines.push(take(bytes.subarray(start, end)));
+        take(bytes.subarray(start, end), lines);
         start = end + 1;
       }
       if (start < bytes.length) hold(bytes.subarray(start));

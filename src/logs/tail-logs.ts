@@ -3,7 +3,7 @@ import { KnownError } from "../base/errors.ts";
 import { createRecordAssembler, type RecordAssembler } from "./assemble-records.ts";
 import { createKuduStream, type KuduEvent } from "./kudu-stream.ts";
 import type { LogRecord } from "./log-record.ts";
-import { createOverlap, type LogFileEnd, type Overlap } from "./overlap.ts";
+import { createOverlap, type FileTail, type LogFileEnd, type Overlap } from "./overlap.ts";
 import { createLineSplitter } from "./split-lines.ts";
 
 /** What happens to the connection, for the line under the log. */
@@ -35,6 +35,8 @@ const LAST_DELAY_MS = 10_000;
 /** A connection that lived this long was a success. */
 const STEADY_MS = 1_000;
 const READ_TRIES = 3;
+/** So many files are read at a time. */
+const READERS = 4;
 
 /** Another try would meet the same answer. */
 const FINAL: ReadonlySet<string> = new Set([
@@ -63,8 +65,15 @@ export async function* tailLogs(options: TailOptions): AsyncGenerator<LogRecord>
       for await (const events of connection(open, clock, signal, assembler)) {
         for (const event of events) {
           if (event.kind === "terminated") reason = event.reason;
-          else if (event.kind === "tail") yield* await tailRecords(event, overlap, assembler, options);
-          else yield* liveRecords(event, overlap, assembler, onState);
+          else if (event.kind === "tails") yield* await tailRecords(event.tails, overlap, assembler, options);
+          else if (event.kind === "live-start") {
+            overlap.begun();
+            onState({ state: "live" });
+          } else {
+            const found = overlap.live(event.line);
+            const kind = typeof found === "string" ? found : overlap.judge(event.line, found.path, await readEnd(found.path, options));
+            if (kind === "new") yield* assembler.push(event.line, {});
+          }
         }
         yield* assembler.flush(clock.now() - HOLD_MS);
       }
@@ -82,34 +91,27 @@ export async function* tailLogs(options: TailOptions): AsyncGenerator<LogRecord>
   yield* assembler.flush();
 }
 
-function liveRecords(
-  event: Extract<KuduEvent, { kind: "live" | "live-start" }>,
-  overlap: Overlap,
-  assembler: RecordAssembler,
-  onState: (state: TailState) => void,
-): readonly LogRecord[] {
-  if (event.kind === "live") {
-    overlap.shown(event.line);
-    return assembler.push(event.line, {});
-  }
-  overlap.begun();
-  onState({ state: "live" });
-  return [];
-}
-
-/** The unseen lines of a tail; those that it no longer has, from the file. The stream waits meanwhile. */
+/** The unseen lines of the tails, from the files themselves where a tail is not enough. The stream waits meanwhile. */
 async function tailRecords(
-  { path, lines: tail }: Extract<KuduEvent, { kind: "tail" }>,
+  tails: readonly FileTail[],
   overlap: Overlap,
   assembler: RecordAssembler,
   options: TailOptions,
 ): Promise<readonly LogRecord[]> {
-  const { within, ...inTail } = overlap.unseen(path, tail);
-  const file = inTail.isComplete ? undefined : await readEnd(path, options);
-  const { lines, isComplete } = (file && within(file)) ?? inTail;
-  if (!isComplete) options.onState?.({ state: "gap", path });
-  // A tail is complete: its last record goes out before the next file's first.
-  return [...lines.flatMap((line) => assembler.push(line, { path })), ...assembler.flush()];
+  const files = new Map<string, LogFileEnd>();
+  const wanted = [...overlap.wanted(tails)];
+  const readNext = async (): Promise<void> => {
+    for (let path = wanted.shift(); path !== undefined; path = wanted.shift()) {
+      const file = await readEnd(path, options);
+      if (file) files.set(path, file);
+    }
+  };
+  await Promise.all(Array.from({ length: READERS }, readNext));
+  return overlap.settle(tails, files).flatMap(({ path, lines, isComplete }) => {
+    if (!isComplete) options.onState?.({ state: "gap", path });
+    // A tail is complete: its last record goes out before the next file's first.
+    return [...lines.flatMap((line) => assembler.push(line, { path })), ...assembler.flush()];
+  });
 }
 
 /** `undefined` when the file cannot be read: the tail goes on without it. */
@@ -117,8 +119,7 @@ async function readEnd(path: string, { readFile, clock, signal }: TailOptions): 
   for (let tries = 1; readFile; tries += 1) {
     try {
       const { bytes, isWhole } = await readFile(path);
-      // Kudu's stream has no empty lines either.
-      return { lines: createLineSplitter().push(bytes).filter(Boolean), isWhole };
+      return { lines: createLineSplitter().push(bytes), isWhole };
     } catch (error) {
       if (signal.aborted || !(error instanceof KnownError || isPassing(error))) throw error;
       if (tries === READ_TRIES || !isPassing(error)) return undefined;

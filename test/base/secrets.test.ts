@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { redact, redactJson } from "../../src/base/secrets.ts";
+import { workedMs } from "../support/patience.ts";
 
 const jwt = ["eyJhbGciOiJSUzI1NiJ9", "eyJvaWQiOiJjYW5hcnkifQ", "c2lnbmVkLWNhbmFyeQ"].join(".");
 
@@ -50,8 +51,8 @@ test.each([
 });
 
 test("a megabyte of anything takes no time", () => {
-  const startedAt = performance.now();
+  const startedAt = workedMs();
   for (const piece of ["a.", "eyJ", "password ", "://", "a:", "bearer ", "-----BEGIN ", "x@", "&sig"])
     for (const clean of [redact, redactJson]) clean(JSON.stringify(piece.repeat(1_000_000 / piece.length)));
-  expect(performance.now() - startedAt).toBeLessThan(5_000);
+  expect(workedMs() - startedAt).toBeLessThan(5_000);
 });

@@ -43,7 +43,7 @@ async function deadSocketIn(folder: string): Promise<string> {
   return path;
 }
 
-test("a holder that is suspended is told of, and waited for half an hour only", { timeout: 60_000 }, async ({ folder, onTestFinished }) => {
+test("a holder that is suspended is told of, and waited for half an hour only", async ({ folder, onTestFinished }) => {
   const path = await pathIn(folder);
   const mute = await listenAt(path);
   onTestFinished(() => void mute.close());
@@ -61,7 +61,7 @@ test("a holder that is suspended is told of, and waited for half an hour only", 
   expect(notes).toEqual([expect.stringContaining("does not answer")]);
 });
 
-test("the file of a killed run is no lock; those who find it work one at a time", { timeout: 60_000 }, async ({ folder }) => {
+test("the file of a killed run is no lock; those who find it work one at a time", async ({ folder }) => {
   await deadSocketIn(folder);
   let inside = 0;
   let most = 0;

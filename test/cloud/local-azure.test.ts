@@ -11,6 +11,7 @@ import type { Environment } from "../../src/cloud/environment.ts";
 import { accessDifferences } from "../../src/cloud/principals.ts";
 import { connectSql, type SqlSession } from "../../src/cloud/sql.ts";
 import { startTestEmulator, type TestEmulator } from "../support/emulator.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 
 /** Local Azure as a black box: only its endpoints are used. */
 const GROUP = "rg-cloud";
@@ -236,7 +237,7 @@ describe("adapters over local Azure", () => {
     const bytes = await buffer(zip.outputStream);
     const { deploymentId } = await scm.zipDeploy({ stream: () => Readable.from([bytes]), size: bytes.length });
 
-    const until = Date.now() + 60_000;
+    const until = Date.now() + PATIENCE_MS;
     let status = await cloud.webApps.deploymentStatus(GROUP, "cloud-node", deploymentId);
     while (!status?.isTerminal && Date.now() < until) {
       await new Promise((resolve) => setTimeout(resolve, 200));
@@ -248,7 +249,7 @@ describe("adapters over local Azure", () => {
 
     const stop = new AbortController();
     let seen = "";
-    for await (const chunk of await scm.openLogStream(AbortSignal.any([stop.signal, AbortSignal.timeout(30_000)]))) {
+    for await (const chunk of await scm.openLogStream(AbortSignal.any([stop.signal, AbortSignal.timeout(PATIENCE_MS)]))) {
       // Only once the stream is open: the line must come live.
       if (seen === "") expect(await cloud.site(app).get("/marker-1")).toMatchObject({ status: 200, body: "it is me" });
       seen += Buffer.from(chunk).toString("utf8");

@@ -11,6 +11,7 @@ import { scmSite } from "../../src/cloud/scm-site.ts";
 import type { WebApp } from "../../src/cloud/web-apps.ts";
 import { type TailState, tailLogs } from "../../src/logs/tail-logs.ts";
 import { startTestEmulator } from "../support/emulator.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 import { contextOf, type Exchange, startReplay } from "./replay-server.ts";
 
 const GROUP = "rg-tail";
@@ -63,7 +64,7 @@ beforeAll(async () => {
   const { deploymentId } = await cloud.scmSite(site).zipDeploy({ stream: () => Readable.from([bytes]), size: bytes.length });
   await vi.waitFor(
     async () => expect(await cloud.webApps.deploymentStatus(GROUP, APP, deploymentId)).toMatchObject({ status: "RuntimeSuccessful" }),
-    { timeout: 60_000, interval: 200 },
+    { timeout: PATIENCE_MS, interval: 200 },
   );
 });
 afterAll(() => release?.());
@@ -95,7 +96,7 @@ it("shows every line once while settings are written, each of which cuts the str
       return scm.readLogFile(path, { lastBytes: 4 * 1024 * 1024 });
     },
     clock: systemClock,
-    signal: AbortSignal.any([ends.signal, AbortSignal.timeout(50_000)]),
+    signal: AbortSignal.any([ends.signal, AbortSignal.timeout(PATIENCE_MS)]),
     onState: (state) => states.push(state),
   });
   const connections = () => states.filter(({ state }) => state === "live").length;

@@ -41,7 +41,7 @@ async function fillByHand(emulator: TestEmulator, project: TestProject): Promise
       network: { publicNetworkAccess: "Enabled" },
     },
   });
-  await expect.poll(async () => (await cloud.postgresServers.get(group, "their-db"))?.state, { timeout: 90_000 }).toBe("Ready");
+  await expect.poll(async () => (await cloud.postgresServers.get(group, "their-db"))?.state).toBe("Ready");
   await cloud.postgresServers.putFirewallRule(group, "their-db", { name: "office", start: "203.0.113.7", end: "203.0.113.7" });
   await put("PUT", `/providers/Microsoft.Web/serverfarms/their-plan?${web}`, {
     location: "westeurope",
@@ -119,7 +119,7 @@ describe.sequential("a group that others filled", () => {
     };
     const accepted = await emulator.arm("PATCH", `${id}/Microsoft.DBforPostgreSQL/flexibleServers/their-db?${postgres}`, body);
     expect(accepted.status).toBeLessThan(300);
-    await expect.poll(async () => (await cloud.postgresServers.get(group, "their-db"))?.passwordAuth, { timeout: 20_000 }).toBe(true);
+    await expect.poll(async () => (await cloud.postgresServers.get(group, "their-db"))?.passwordAuth).toBe(true);
     await emulator.arm("PUT", `${id}/Microsoft.Web/sites/their-old-app?${web}`, {
       location: "westeurope",
       kind: "app,linux",

@@ -111,7 +111,7 @@ async function setTenant(
     const at = await cloud.postgresServers.get(group, server);
     return at?.state === "Ready" && at.tenantId === tenantId;
   };
-  await expect.poll(isSet, { timeout: 20_000 }).toBe(true);
+  await expect.poll(isSet).toBe(true);
 }
 
 /** One batch: made by hand, found by name (and nothing else is), repaired by `--fix` or by the hand named, and then well. */
@@ -422,7 +422,7 @@ const batches: readonly {
       await arm("PATCH", `Microsoft.DBforPostgreSQL/flexibleServers/${server}?api-version=2025-08-01`, {
         properties: { authConfig: { passwordAuth: "Enabled" }, administratorLogin: "boss", administratorLoginPassword: "Tr0ub4dor&3" },
       });
-      await expect.poll(async () => (await cloud.postgresServers.get(group, server))?.passwordAuth, { timeout: 20_000 }).toBe(true);
+      await expect.poll(async () => (await cloud.postgresServers.get(group, server))?.passwordAuth).toBe(true);
       await cloud.postgresServers.setParameter(group, server, "require_secure_transport", "off");
     },
     found: ["TLS is required", "password authentication is off"],
@@ -471,7 +471,7 @@ const batches: readonly {
       await arm("PATCH", `Microsoft.DBforPostgreSQL/flexibleServers/${server}?api-version=2025-08-01`, {
         properties: { authConfig: { passwordAuth: "Enabled" }, administratorLogin: "boss", administratorLoginPassword: "Tr0ub4dor&3" },
       });
-      await expect.poll(async () => (await cloud.postgresServers.get(group, server))?.passwordAuth, { timeout: 20_000 }).toBe(true);
+      await expect.poll(async () => (await cloud.postgresServers.get(group, server))?.passwordAuth).toBe(true);
     },
     found: ["password authentication is off", "server is as the project file says"],
     byHand: ["server is as the project file says"],
@@ -491,7 +491,7 @@ const batches: readonly {
         const found = await cloud.postgresServers.get(group, server);
         return found?.state === "Ready" && !found.entraAuth;
       };
-      await expect.poll(isOff, { timeout: 20_000 }).toBe(true);
+      await expect.poll(isOff).toBe(true);
     },
     found: ["Entra authentication is on", "caller signs in to PostgreSQL", "password authentication is off"],
   },
@@ -505,7 +505,7 @@ const batches: readonly {
         const found = await cloud.postgresServers.get(group, server);
         return found?.state === "Ready" && !found.publicNetworkAccess;
       };
-      await expect.poll(isClosed, { timeout: 20_000 }).toBe(true);
+      await expect.poll(isClosed).toBe(true);
     },
     found: ["server is reachable over public access"],
     byHand: ["server is reachable over public access"],
@@ -517,7 +517,7 @@ const batches: readonly {
         const found = await cloud.postgresServers.get(group, server);
         return found?.state === "Ready" && found.publicNetworkAccess;
       };
-      await expect.poll(isOpen, { timeout: 20_000 }).toBe(true);
+      await expect.poll(isOpen).toBe(true);
     },
   },
   {
@@ -741,21 +741,17 @@ http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).s
       body: zip,
     });
     const status = `${site?.id}/deploymentStatus/${answer.headers.get("scm-deployment-id")}?${web}`;
-    await emulator.until(status, (found) => found.status === 200, 60_000);
+    await emulator.until(status, (found) => found.status === 200);
     expect(wrong(await examine(project))).toEqual([]);
     const settings = (await cloud.webApps.getSettings(setup.resourceGroup, role)) ?? {};
     await cloud.webApps.putSettings(setup.resourceGroup, role, { ...settings, BROKEN: "yes", PRETEND: "somebody" });
-    await expect
-      .poll(async () => wrong(await examine(project)), { timeout: 30_000 })
-      .toEqual(["api: app answers", "api: app signs in with its token"]);
+    await expect.poll(async () => wrong(await examine(project))).toEqual(["api: app answers", "api: app signs in with its token"]);
     await cloud.webApps.putSettings(setup.resourceGroup, role, settings);
     const withHealth = await openTestProject(emulator, {
       ...file,
       apps: { api: { ...file.apps.api, startup: "python main.py", health: "/gone" } },
     });
-    await expect
-      .poll(async () => wrong(await examine(withHealth)), { timeout: 30_000 })
-      .toEqual(["api: health check path is set", "api: health path answers"]);
+    await expect.poll(async () => wrong(await examine(withHealth))).toEqual(["api: health check path is set", "api: health path answers"]);
   });
 
   test("a clock that is wrong, a subscription that is disabled, a caller who is nobody's administrator", async ({ emulator }) => {

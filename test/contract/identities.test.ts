@@ -118,7 +118,7 @@ async function deploy(emulator: TestEmulator, project: TestProject): Promise<voi
     body: await zipOf({ "app.js": source }),
   });
   const deployment = sent.headers.get("scm-deployment-id") ?? "";
-  await emulator.until(`${id}/deploymentStatus/${deployment}?api-version=2024-04-01`, ({ status }) => status === 200, 60_000);
+  await emulator.until(`${id}/deploymentStatus/${deployment}?api-version=2024-04-01`, ({ status }) => status === 200);
 }
 
 describe.sequential("an app with a user-assigned identity", () => {

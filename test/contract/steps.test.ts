@@ -60,7 +60,7 @@ describe.sequential("every step against local Azure", () => {
           const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
           return server?.state === "Ready" && server.passwordAuth;
         };
-        await expect.poll(isDone, { timeout: 20_000 }).toBe(true);
+        await expect.poll(isDone).toBe(true);
       },
       [/^flexible server: passwordAuth: Enabled → Disabled$/],
     ],

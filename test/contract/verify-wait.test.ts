@@ -37,7 +37,7 @@ test("an app that cannot sign in is given a minute, also where Azure's clock is 
     body: await zipOf({ "app.js": source }),
   });
   const status = `${site?.id}/deploymentStatus/${sent.headers.get("scm-deployment-id")}?api-version=2024-04-01`;
-  await emulator.until(status, (found) => found.status === 200, 60_000);
+  await emulator.until(status, (found) => found.status === 200);
   const clock = lateClock();
   const checks = await verify({ setup, cloud, door, clock, signal: new AbortController().signal, marker: "m" });
   await door.close();

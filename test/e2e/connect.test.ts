@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test as base, describe, expect } from "vitest";
+import { until } from "../support/patience.ts";
 import { openWatchedCli, type WatchedCli } from "../support/watched-cli.ts";
 
 const test = base.extend<{ $file: { cli: WatchedCli } }>({
@@ -47,13 +48,6 @@ async function openings(cli: WatchedCli): Promise<string[]> {
   return (body.value as { name: string }[]).map(({ name }) => name).filter((name) => name.startsWith("passwordless-pg-"));
 }
 
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 30_000; !isSo(); ) {
-    if (Date.now() > deadline) throw new Error(`not reached in 30 s: ${what}`);
-    await new Promise((done) => setTimeout(done, 20));
-  }
-}
-
 describe.sequential("connect", () => {
   test("psql gets the token in its environment alone, verified TLS, and nothing that leads it elsewhere", async ({ cli }) => {
     const psql = ownPsql(cli, "exit 7");
@@ -90,7 +84,7 @@ describe.sequential("connect", () => {
     ["psql is killed", "psql", 137, /psql was ended by SIGKILL/],
     ["the terminal is closed", "SIGHUP", 130, /stopped by SIGHUP/],
     ["it is asked to end", "SIGTERM", 130, /stopped by SIGTERM/],
-  ])("the opening and the files are given back when %s", { timeout: 60_000 }, async ([_what, how, code, words], { cli }) => {
+  ])("the opening and the files are given back when %s", async ([_what, how, code, words], { cli }) => {
     const psql = ownPsql(cli, "exec sleep 60");
     const running = cli.spawn(["connect", "--local"], { PATH: psql.PATH });
     let stderr = "";
@@ -110,7 +104,7 @@ describe.sequential("connect", () => {
     await until("psql is gone", () => !existsSync(`/proc/${psql.seen("pid").trim()}/cwd`));
   });
 
-  test("Ctrl-C is psql's own", { timeout: 60_000 }, async ({ cli }) => {
+  test("Ctrl-C is psql's own", async ({ cli }) => {
     // As the terminal does it: both get the signal.
     const psql = ownPsql(cli, "trap 'echo interrupted > interrupted; exit 5' INT; while :; do sleep 0.1; done");
     const running = cli.spawn(["connect", "--local"], { PATH: psql.PATH });

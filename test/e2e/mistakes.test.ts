@@ -81,7 +81,7 @@ describe("the mistakes of a newcomer", () => {
     ["a file", "file"],
     ["below a file", "file/home"],
     ["where the system makes no folders", "/proc/nowhere"],
-  ])("a home for local Azure that is %s: said at once, with the way out", { timeout: 30_000 }, async ([_what, home], { cli }) => {
+  ])("a home for local Azure that is %s: said at once, with the way out", async ([_what, home], { cli }) => {
     const folder = cli.folder();
     writeFileSync(join(folder, "file"), "");
     for (const args of [

@@ -62,7 +62,7 @@ function echo(cli: WatchedCli): string {
 }
 
 describe.sequential("no secret gets out", () => {
-  test("of any command, in what it prints and what it starts", { timeout: 240_000 }, async ({ cli }) => {
+  test("of any command, in what it prints and what it starts", async ({ cli }) => {
     for (const number of [1, 2, 3]) cli.addSecret(`password ${number}`, `canary-password-${number}`);
     const first = await cli.run(["up", "--local", "--yes", "--json"]);
     expect(first.stdout, first.stderr).toContain('"principalId"');
@@ -78,7 +78,7 @@ describe.sequential("no secret gets out", () => {
     expect(cli.tokenCount()).toBeGreaterThan(commands.length);
   });
 
-  test.skipIf(!hasScript)("nor on a terminal", { timeout: 120_000 }, async ({ cli }) => {
+  test.skipIf(!hasScript)("nor on a terminal", async ({ cli }) => {
     for (const args of [
       ["verify", "-v"],
       ["deploy", "--force"],
@@ -142,7 +142,7 @@ describe.sequential("no secret gets out", () => {
       { host: "postgres:*", method: "LOGIN", action: { kind: "sql-error", sqlState: "28000" } },
       [["principal", "show"], ["verify"], ["connect"]],
     ],
-  ])("when %s repeat them in a refusal", { timeout: 120_000 }, async ([what, fault, refused], { cli }) => {
+  ])("when %s repeat them in a refusal", async ([what, fault, refused], { cli }) => {
     const words = echo(cli);
     const { action } = fault as { action: Record<string, unknown> };
     const filled = {
@@ -182,7 +182,7 @@ describe.sequential("no secret gets out", () => {
     }
   });
 
-  test("nothing is left in any file: state, journal, logs, project, temporary folder", { timeout: 120_000 }, async ({ cli }) => {
+  test("nothing is left in any file: state, journal, logs, project, temporary folder", async ({ cli }) => {
     const site = `${cli.emulator.subscription}/resourceGroups/rg-canary/providers/Microsoft.Web/sites/canary-api-t3st`;
     const { body } = await cli.emulator.arm("POST", `${site}/config/publishingcredentials/list?api-version=2024-04-01`);
     cli.addSecret("publishing password", body.properties.publishingPassword);
@@ -210,7 +210,7 @@ function identityHeaders(cli: WatchedCli): string[] {
 }
 
 describe.sequential("the home of local Azure", () => {
-  cliTest("is closed where it holds secrets, whatever the umask says", { timeout: 60_000 }, async ({ cli }) => {
+  cliTest("is closed where it holds secrets, whatever the umask says", async ({ cli }) => {
     const before = process.umask(0);
     const started = await cli.run(["local", "start", "--json"]).finally(() => process.umask(before));
     expect(started.code, started.stderr).toBe(0);

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect } from "vitest";
 import { cliTest as test } from "../support/cli.ts";
@@ -64,9 +64,10 @@ describe.sequential("two projects in one local Azure", () => {
     expect(verify.code, verify.stdout).toBe(0);
   });
 
-  test("logs download writes a zip and never over a file", async ({ cli }) => {
+  test("logs download writes a zip for its owner only, and never over a file", async ({ cli }) => {
     const file = join(folders[0] ?? "", "logs.zip");
     expect((await cli.run(["logs", "download", "--local", "-o", file, folders[0] ?? ""])).code).toBe(0);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
     const again = await cli.run(["logs", "download", "--local", "-o", file, folders[0] ?? ""]);
     expect(again.code, again.stderr).toBe(2);
     expect(again.stderr).toMatch(/exists already/);

@@ -4,6 +4,7 @@ import { test as base, expect } from "vitest";
 import { audiences } from "../../src/emulator/platform.ts";
 import { startTestEmulator, type TestEmulator } from "../support/emulator.ts";
 import { mutated, oddValue, runs } from "../support/fuzz.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 
 interface Target {
   readonly emulator: TestEmulator;
@@ -157,7 +158,7 @@ function send(target: Target, method: string, path: string, body: string | undef
         method,
         path,
         agent,
-        timeout: 10_000,
+        timeout: PATIENCE_MS,
         headers: {
           authorization: `Bearer ${token}`,
           ...(body === undefined ? {} : { "content-type": "application/json", "content-length": String(Buffer.byteLength(body)) }),
@@ -171,7 +172,7 @@ function send(target: Target, method: string, path: string, body: string | undef
         response.on("error", reject);
       },
     );
-    outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer within 10 s: ${method} ${path}`)));
+    outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer: ${method} ${path}`)));
     outgoing.on("error", reject);
     outgoing.end(body);
   });

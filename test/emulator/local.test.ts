@@ -7,6 +7,8 @@ import { afterAll, test as base, beforeAll, expect } from "vitest";
 import { localStatus, resetLocal, startLocal, stopLocal } from "../../src/emulator/local.ts";
 import { isSameProcess, type ProcessStamp } from "../../src/emulator/process-stamp.ts";
 import { httpsCall } from "../support/emulator.ts";
+import { until } from "../support/patience.ts";
+import { keepTemplates, lendTemplates } from "../support/templates.ts";
 
 let dist = "";
 
@@ -30,8 +32,10 @@ const test = base.extend<{ home: string }>({
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads the pattern
   home: async ({}, use) => {
     const home = mkdtempSync(join(tmpdir(), "ppg-home-"));
+    lendTemplates(home);
     await use(home);
     await stopLocal(home);
+    keepTemplates(home);
     rmSync(home, { recursive: true, force: true });
   },
 });
@@ -72,8 +76,7 @@ test("stop ends the process and the port; the next start takes the same port and
 test("a daemon killed with SIGKILL does not look like a running one and can be started again", async ({ home }) => {
   const first = await startLocal(home, options());
   process.kill(first.pid, "SIGKILL");
-  const deadline = Date.now() + 5_000;
-  while ((await localStatus(home)).running && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+  await until("it is gone", async () => !(await localStatus(home)).running);
   expect(await localStatus(home)).toEqual({ running: false, home });
   const second = await startLocal(home, options());
   expect(second.pid).not.toBe(first.pid);
@@ -107,8 +110,7 @@ test("a start that is cancelled half-way leaves no daemon", async ({ home }) => 
   const controller = new AbortController();
   const starting = startLocal(home, { ...options(), signal: controller.signal });
   const refused = expect(starting).rejects.toMatchObject({ code: "cancelled" });
-  const deadline = Date.now() + 10_000;
-  while (!existsSync(join(home, "local.log")) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until("a daemon begins", () => existsSync(join(home, "local.log")));
   controller.abort();
   await refused;
   expect((await localStatus(home)).running).toBe(false);

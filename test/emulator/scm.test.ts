@@ -1,4 +1,7 @@
-import { describe, expect } from "vitest";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished } from "vitest";
 import { fileTest as test } from "../support/emulator.ts";
 import { eventually, makeSite, pythonApp, type TestSite, zipOf } from "../support/sites.ts";
 
@@ -128,21 +131,29 @@ describe("zip deploy", () => {
     expect((await emulator.fetch(site.origin)).text).toContain("waiting for your content");
   });
 
-  test("a deployment that is built while the one before still starts keeps its files", { timeout: 120_000 }, async ({ emulator }) => {
+  test("a deployment that is built while the one before still starts keeps its files", async ({ emulator }) => {
     const site = await makeSite(emulator, "scm-next", { runtime: "NODE|20-lts", startup: "node index.js", settings: build });
-    const app = (words: string, delayMs: number): string =>
-      `setTimeout(() => require("http").createServer((q, r) => r.end("${words}")).listen(process.env.PORT), ${delayMs});`;
+    // Both go on when the test says so: a file appears.
+    const gates = mkdtempSync(join(tmpdir(), "ppg-gates-"));
+    chmodSync(gates, 0o711);
+    onTestFinished(() => rmSync(gates, { recursive: true }));
+    const behind = (gate: string, work: string): string =>
+      `const timer = setInterval(() => { if (!require("fs").existsSync("${join(gates, gate)}")) return; clearInterval(timer); ${work} }, 20);`;
+    const open = (gate: string): void => writeFileSync(join(gates, gate), "");
+    const app = (words: string): string => `require("http").createServer((q, r) => r.end("${words}")).listen(process.env.PORT);`;
     const push = async (files: Readonly<Record<string, string>>) => site.kudu("POST", "/api/zipdeploy?isAsync=true", await zipOf(files));
-    const first = await push({ "package.json": '{"name":"one","main":"index.js"}', "index.js": app("one", 5_000) });
+    const first = await push({ "package.json": '{"name":"one","main":"index.js"}', "index.js": behind("start", app("one")) });
     await eventually(
       () => site.kudu("GET", "/api/isdeploying"),
       ({ body }) => body.value === "False",
     );
-    const slow = { name: "two", main: "index.js", scripts: { build: 'node -e "setTimeout(()=>{},12000)"' } };
-    const second = await push({ "package.json": JSON.stringify(slow), "index.js": app("two", 0) });
+    const slow = { name: "two", main: "index.js", scripts: { build: "node build.js" } };
+    const second = await push({ "package.json": JSON.stringify(slow), "build.js": behind("build", ""), "index.js": app("two") });
     expect(second.status).toBe(202);
+    open("start");
     await site.waitFor(first.headers.get("scm-deployment-id") ?? "");
     expect((await site.kudu("GET", "/api/isdeploying")).body.value).toBe("True");
+    open("build");
     const done = await site.waitFor(second.headers.get("scm-deployment-id") ?? "");
     expect(done.body.properties.status).toBe("RuntimeSuccessful");
     expect((await emulator.fetch(site.origin)).text).toBe("two");

@@ -119,7 +119,7 @@ test("loses and doubles nothing over reconnects, however the bytes are cut and h
       }
       expect(states).not.toContainEqual(expect.objectContaining({ state: "gap" }));
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   );
 });
 

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { terminalText } from "../../src/logs/terminal-text.ts";
+import { workedMs } from "../support/patience.ts";
 
 test.each([
   ["\x1b[31mred\x1b[0m", "red"],
@@ -29,7 +30,7 @@ test("never lets a control character through", () => {
 
 test.each(["\x9d", "\x1b]", "\x1b[", "\x9b0", "\x1b "])("takes no longer than the text is long: %j", (unit) => {
   const line = `${unit.repeat(65_536)}\x1bX`;
-  const began = performance.now();
+  const began = workedMs();
   terminalText(line);
-  expect(performance.now() - began).toBeLessThan(1_000); // 7 s when each beginning looked for an end of its own
+  expect(workedMs() - began).toBeLessThan(1_000); // 7 s when each beginning looked for an end of its own
 });

@@ -38,8 +38,8 @@ export interface Reference {
   readonly points: { readonly up: readonly Point[]; readonly down: readonly Point[] };
 }
 
-/** Ctrl-C must be answered at once; giving back a firewall opening may take some calls. */
-const tidyMs = 5_000;
+/** Ctrl-C is answered at once, though giving back a firewall opening may take some calls: less than any wait of the client, on a loaded machine too. */
+const tidyMs = 45_000;
 
 /** Runs `up`, again, and `down`, undisturbed. Leaves nothing behind. */
 export async function takeReference(scene: Scene): Promise<Reference> {

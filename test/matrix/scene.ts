@@ -6,6 +6,7 @@ import { build } from "esbuild";
 import type { OnTraffic, TrafficPoint } from "../../src/emulator/http/traffic.ts";
 import { ownStamp } from "../../src/emulator/process-stamp.ts";
 import { startTestEmulator, type TestEmulator } from "../support/emulator.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 
 /** How a run of the command line ended. */
 export interface Ended {
@@ -49,7 +50,7 @@ interface Names {
   readonly sites: readonly string[];
 }
 
-const deadlineMs = 90_000;
+const deadlineMs = PATIENCE_MS;
 
 const app = { runtime: "node|22-lts", path: ".", startup: "node server.js", health: "/healthz" };
 
@@ -156,8 +157,8 @@ export async function openScene(kind: SceneKind = "plain"): Promise<Scene> {
       const { status, headers } = await emulator.arm("DELETE", groupUrl);
       // Polled, it ends as soon as its work is done; unpolled, after a second.
       const operation = headers.get("location");
-      if (status === 202 && operation) await emulator.until(operation, (answer) => answer.status !== 202, 60_000);
-      await emulator.until(groupUrl, (answer) => answer.status === 404, 60_000);
+      if (status === 202 && operation) await emulator.until(operation, (answer) => answer.status !== 202);
+      await emulator.until(groupUrl, (answer) => answer.status === 404);
     },
     release: async () => {
       react = undefined;

@@ -8,6 +8,7 @@ import { findProject, type ProjectFile } from "../../src/project/file.ts";
 import { createSetup, type Setup, withNames } from "../../src/project/setup.ts";
 import { validateProject } from "../../src/project/validate.ts";
 import { deepJson, mutated, runs } from "../support/fuzz.ts";
+import { workedMs } from "../support/patience.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ppg-project-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -139,7 +140,7 @@ describe("whatever bytes a project file has", () => {
   });
 
   test("ten megabytes, or brackets without an end, end in an error soon", async () => {
-    const began = performance.now();
+    const began = workedMs();
     expect(await read(deepJson(5_000_000))).toBeInstanceOf(KnownError);
     expect(await read("[".repeat(1_000_000))).toBeInstanceOf(KnownError);
     expect(await read(`{"name":"${"x".repeat(10_000_000)}"}`)).toBeInstanceOf(KnownError);
@@ -148,6 +149,6 @@ describe("whatever bytes a project file has", () => {
     expect(many.message).toContain("20000 problems");
     expect(judge({ name: "shop", ["x".repeat(100_000)]: 1 })).toBeInstanceOf(KnownError);
     expect(judge({ name: "shop", a: JSON.parse(deepJson(10_000)) })).toBeInstanceOf(KnownError);
-    expect(performance.now() - began).toBeLessThan(10_000);
+    expect(workedMs() - began).toBeLessThan(10_000);
   });
 });

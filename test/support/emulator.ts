@@ -6,6 +6,8 @@ import { ClientSecretCredential } from "@azure/identity";
 import { test as base } from "vitest";
 import { type Emulator, type EmulatorOptions, startEmulator } from "../../src/emulator/emulator.ts";
 import { audiences } from "../../src/emulator/platform.ts";
+import { PATIENCE_MS } from "./patience.ts";
+import { keepTemplates, lendTemplates } from "./templates.ts";
 
 export interface Answer {
   readonly status: number;
@@ -25,7 +27,7 @@ export interface TestEmulator extends Emulator {
   arm(method: string, path: string, body?: unknown, more?: { headers?: Record<string, string> }): Promise<Answer>;
   /** Any HTTPS request with the CA trusted and no token. */
   fetch(url: string, init?: { method?: string; headers?: Record<string, string>; body?: string | Buffer }): Promise<Answer>;
-  /** Repeats an ARM GET until its answer satisfies `isDone`; fails after `timeoutMs` (20 s). */
+  /** Repeats an ARM GET until its answer satisfies `isDone`; fails after `timeoutMs`, by default with the patience of all tests. */
   until(path: string, isDone: (answer: Answer) => boolean, timeoutMs?: number): Promise<Answer>;
   /** A token for a principal by object ID, app ID, UPN or display name. */
   tokenFor(principal: string, audience: string, options?: { lifetimeSeconds?: number; flaw?: string }): Promise<string>;
@@ -42,6 +44,7 @@ export async function startTestEmulator(
   options: Partial<EmulatorOptions> = {},
 ): Promise<{ emulator: TestEmulator; release: () => Promise<void> }> {
   const homeFolder = options.homeFolder ?? mkdtempSync(join(tmpdir(), "ppg-"));
+  lendTemplates(homeFolder);
   const running: Emulator[] = [];
   const bugs: string[] = [];
   const log = (line: string): void => {
@@ -61,6 +64,7 @@ export async function startTestEmulator(
     emulator,
     release: async () => {
       for (const one of running) await one.close();
+      keepTemplates(homeFolder);
       rmSync(homeFolder, { recursive: true, force: true });
       if (bugs.length > 0) throw new Error(`Local Azure met its own bugs:\n${bugs.join("\n")}`);
     },
@@ -114,7 +118,7 @@ function withHelpers(emulator: Emulator, homeFolder: string, restart: () => Prom
     subscription,
     arm,
     fetch: call,
-    until: async (path, isDone, timeoutMs = 20_000) => {
+    until: async (path, isDone, timeoutMs = PATIENCE_MS) => {
       const deadline = Date.now() + timeoutMs;
       for (;;) {
         const answer = await arm("GET", path);

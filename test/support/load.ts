@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { Client } from "pg";
+import { PATIENCE_MS } from "./patience.ts";
 
 /** What came of a crowd. */
 export interface Tally {
@@ -18,9 +19,6 @@ interface Crowd {
   readonly clients: number;
   readonly seconds: number;
 }
-
-/** Longest that one answer may take before it counts as silence. */
-const SILENCE_MS = 30_000;
 
 async function crowd({ clients, seconds }: Crowd, once: (client: number) => Promise<string | undefined>): Promise<Tally> {
   const tally: Tally = { right: 0, refused: new Map(), wrong: [], tookMs: [] };
@@ -53,7 +51,7 @@ export interface Door {
 }
 
 function clientOf({ host, port, user, ca, token }: Door): Client {
-  const times = { connectionTimeoutMillis: SILENCE_MS, query_timeout: SILENCE_MS };
+  const times = { connectionTimeoutMillis: PATIENCE_MS, query_timeout: PATIENCE_MS };
   const client = new Client({ host, port, user, password: token, database: "postgres", ssl: { ca }, ...times });
   client.on("error", () => {});
   return client;
@@ -101,7 +99,7 @@ export async function crowdOfWriters(
   const call = (method: string, path: string, body?: object): Promise<{ status: number; text: string }> =>
     new Promise((resolve, reject) => {
       const headers = { authorization: `Bearer ${arm.token}`, "content-type": "application/json" };
-      const outgoing = request(`${arm.url}${path}?api-version=2021-04-01`, { method, agent, headers, timeout: SILENCE_MS }, (response) => {
+      const outgoing = request(`${arm.url}${path}?api-version=2021-04-01`, { method, agent, headers, timeout: PATIENCE_MS }, (response) => {
         let text = "";
         response.setEncoding("utf8").on("data", (chunk: string) => {
           text += chunk;

@@ -70,7 +70,7 @@ export async function makeSite(
   const kudu: TestSite["kudu"] = (method, path, body) =>
     emulator.fetch(`${scm}${path}`, { method, headers: { authorization: `Bearer ${token}` }, ...(body ? { body } : {}) });
   const waitFor: TestSite["waitFor"] = (deploymentId) =>
-    emulator.until(`${id}/deploymentStatus/${deploymentId}?${API}`, ({ status }) => status === 200, 40_000);
+    emulator.until(`${id}/deploymentStatus/${deploymentId}?${API}`, ({ status }) => status === 200);
   return {
     id,
     planId,
@@ -89,13 +89,13 @@ export async function makeSite(
   };
 }
 
-/** Repeats until it is so; fails after 20 s. */
+/** Repeats until it is so. */
 export async function eventually<T>(read: () => Promise<T>, isDone: (value: T) => boolean): Promise<T> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
     const value = await read();
     if (isDone(value)) return value;
-    if (Date.now() > deadline) throw new Error(`not so after 20 s: ${JSON.stringify(value)}`);
+    if (Date.now() > deadline) throw new Error(`not so: ${JSON.stringify(value)}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
@@ -117,3 +117,5 @@ class Handler(http.server.BaseHTTPRequestHandler):
 print("hello from the app", flush=True)
 http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()
 `;
+
+import { PATIENCE_MS } from "./patience.ts";

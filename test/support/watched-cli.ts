@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { ownStamp } from "../../src/emulator/process-stamp.ts";
 import { startTestEmulator, type TestEmulator } from "./emulator.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 interface Watched {
   readonly code: number | null;
@@ -43,9 +44,6 @@ export interface WatchedCli {
   leakingFiles(): string[];
   release(): Promise<void>;
 }
-
-/** No command of these tests has a reason to take longer. */
-const deadlineMs = 60_000;
 
 const bin = resolve(import.meta.dirname, "../../bin/passwordless-pg.js");
 
@@ -132,7 +130,7 @@ export async function openWatchedCli(): Promise<WatchedCli> {
         stderr += text;
       });
       child.stdin?.end(options.input ?? "");
-      const alarm = setTimeout(() => child.kill("SIGKILL"), deadlineMs);
+      const alarm = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
       const code = await new Promise<number | null>((done) => child.once("close", done));
       clearTimeout(alarm);
       clearInterval(look);

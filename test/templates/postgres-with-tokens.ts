@@ -6,6 +6,7 @@ import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import pg from "pg";
+import { PATIENCE_MS } from "../support/patience.ts";
 
 /** A real PostgreSQL over TLS whose role `app` has one token as its password, and an identity endpoint that hands the token out. */
 export interface TokenPostgres {
@@ -122,7 +123,7 @@ async function run(host: string, port: number, database: string, sql: string): P
 }
 
 async function until(attempt: () => Promise<void>): Promise<void> {
-  for (const deadline = Date.now() + 20_000; ; ) {
+  for (const deadline = Date.now() + PATIENCE_MS; ; ) {
     try {
       return await attempt();
     } catch (error) {

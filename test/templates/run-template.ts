@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PATIENCE_MS } from "../support/patience.ts";
 import { freePort } from "./postgres-with-tokens.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -52,7 +53,7 @@ export async function runTemplate(name: TemplateName, settings: Record<string, s
 }
 
 async function answers(url: string, isDead: () => boolean, output: () => string): Promise<void> {
-  for (const deadline = Date.now() + 30_000; ; ) {
+  for (const deadline = Date.now() + PATIENCE_MS; ; ) {
     if (await fetch(url).catch(() => undefined)) return;
     if (isDead() || Date.now() > deadline) throw new Error(`the template does not answer: ${output()}`);
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -4,8 +4,9 @@ import { pipeline } from "node:stream/promises";
 import { KnownError } from "../../base/errors.ts";
 import type { WebApp } from "../../cloud/web-apps.ts";
 import type { LogLevel, LogRecord } from "../../logs/log-record.ts";
+import type { TailState } from "../../logs/tail-logs.ts";
 import type { GlobalOptions, Io } from "../io.ts";
-import { duration, paint, safeText } from "../output/style.ts";
+import { duration, type Paint, paint, safeText } from "../output/style.ts";
 import { chooseApp, openProject, type Session, withSession } from "../session.ts";
 
 interface TailOptions {
@@ -45,10 +46,9 @@ export async function tail(io: Io, options: TailOptions & GlobalOptions, directo
         readFile: (path) => scm.readLogFile(path, { lastBytes: MISSED_BYTES }),
         clock: session.clock,
         signal: io.signal,
-        onState: (change) => {
-          if (change.state === "waiting")
-            io.note(colors.dim(`(connection lost: ${safeText(change.reason, 200)}; again in ${duration(change.delayMs)})`));
-          if (change.state === "gap") io.note(colors.yellow(`(some lines of ${change.path} were missed)`));
+        onState: (state) => {
+          const note = noteOf(state, colors);
+          if (note !== undefined) io.note(note);
         },
       });
       for await (const record of records) if (isWanted(record)) io.verbatim(io.isJson ? JSON.stringify(record) : text(record));
@@ -57,6 +57,14 @@ export async function tail(io: Io, options: TailOptions & GlobalOptions, directo
     if (!io.signal.aborted) throw error;
   }
   return 130;
+}
+
+/** The line under the log; reasons and paths come from the other side. `undefined`: nothing to say. */
+export function noteOf(state: TailState, colors: Paint): string | undefined {
+  if (state.state === "waiting")
+    return colors.dim(`(connection lost: ${safeText(state.reason, 200)}; again in ${duration(state.delayMs)})`);
+  if (state.state === "gap") return colors.yellow(`(some lines of ${safeText(state.path, 200)} may have been missed)`);
+  return undefined;
 }
 
 export async function download(
@@ -99,10 +107,10 @@ function writeFailure(file: string, error: unknown, signal: AbortSignal): unknow
   });
 }
 
-/** Never over a file that is there. */
+/** Never over a file that is there, and for its owner only: a log holds what an app says of its users. */
 async function openNew(file: string): Promise<FileHandle> {
   try {
-    return await open(file, "wx");
+    return await open(file, "wx", 0o600);
   } catch (cause) {
     const isThere = (cause as NodeJS.ErrnoException).code === "EEXIST";
     throw new KnownError("usage/invalid", isThere ? `${file} exists already` : `${file} cannot be written`, {
@@ -126,7 +134,7 @@ async function ensureLogging(io: Io, { cloud, setup }: Session, site: WebApp): P
   await cloud.webApps.enableFileSystemLogging(setup.resourceGroup, site.name);
 }
 
-function levelMark(level: LogLevel, colors: ReturnType<typeof paint>): string {
+function levelMark(level: LogLevel, colors: Paint): string {
   const mark = level.toUpperCase().padEnd(8);
   return level === "error" || level === "critical" ? colors.red(mark) : level === "warning" ? colors.yellow(mark) : colors.dim(mark);
 }

@@ -9,6 +9,7 @@ import {
   type PostgresRuntime,
   preparePostgres,
 } from "../../../src/emulator/machines/postgres.ts";
+import { until } from "../../support/patience.ts";
 
 let home: string;
 let runtime: PostgresRuntime;
@@ -30,14 +31,6 @@ const newMachine = (name: string): PostgresMachine =>
   );
 const pidOf = async (name: string): Promise<number> =>
   Number.parseInt(await readFile(join(home, "servers", name, "data", "postmaster.pid"), "utf8"), 10);
-
-async function until(what: string, isTrue: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  while (!(await isTrue().catch(() => false))) {
-    if (Date.now() > deadline) throw new Error(`not within 30 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 describe("a PostgreSQL machine", () => {
   it("comes back by itself after kill -9, with every row that was committed", async () => {

@@ -8,6 +8,7 @@ import { test as base, describe, expect } from "vitest";
 import { openCertificates } from "../../../src/emulator/http/certificates.ts";
 import { openTokenGateway, type TokenGateway } from "../../../src/emulator/machines/token-gateway.ts";
 import { runs } from "../../support/fuzz.ts";
+import { PATIENCE_MS } from "../../support/patience.ts";
 
 /** A gateway before a server that greets whomever it lets through; no PostgreSQL, which would only be slower here. */
 interface Door {
@@ -22,7 +23,7 @@ interface Door {
 }
 
 const RIGHT = "the right token";
-const LOGIN_WITHIN_MS = 400;
+const LOGIN_WITHIN_MS = 4_000;
 
 async function openDoor(
   options: { requiresTls?: boolean; loginWithinMs?: number } = {},
@@ -112,10 +113,10 @@ function listen(socket: Socket): { readonly over: Promise<Buffer>; readonly said
   return { over, said: () => Buffer.concat(parts) };
 }
 
-async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
+async function within<T>(what: string, work: Promise<T>): Promise<T> {
   let alarm: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    alarm = setTimeout(() => reject(new Error(`not over within ${ms} ms: ${what}`)), ms);
+    alarm = setTimeout(() => reject(new Error(`not over: ${what}`)), PATIENCE_MS);
   });
   try {
     return await Promise.race([work, late]);
@@ -146,7 +147,7 @@ async function signInWorks(door: Door): Promise<void> {
   const socket = await secured(door);
   const { said } = listen(socket);
   socket.write(Buffer.concat([startup(), message("p", words(RIGHT))]));
-  await expect.poll(() => said().toString("hex"), { timeout: 5_000 }).toMatch(/520000000800000000.*5a0000000549$/);
+  await expect.poll(() => said().toString("hex")).toMatch(/520000000800000000.*5a0000000549$/);
   socket.destroy();
 }
 
@@ -214,7 +215,7 @@ describe("whatever comes before a login", () => {
         if (goodbye === "end") socket.end();
         else if (goodbye === "destroy") socket.destroySoon();
         else socket.destroy();
-        const said = await within(LOGIN_WITHIN_MS + 5_000, "the connection", over);
+        const said = await within("the connection", over);
         if (goodbye === "end") expect(isSober(said), said.toString("latin1")).toBe(true);
         expect(door.admitted()).toBe(before);
       }),
@@ -240,7 +241,7 @@ describe("whatever comes before a login", () => {
       const socket = plain(door);
       const { over } = listen(socket);
       socket.end(bytes);
-      expect((await within(5_000, what, over)).toString("latin1").replaceAll("\0", " "), what).toMatch(expected);
+      expect((await within(what, over)).toString("latin1").replaceAll("\0", " "), what).toMatch(expected);
     }
     expect(door.admitted()).toBe(0);
   });
@@ -256,7 +257,7 @@ describe("whatever comes before a login", () => {
       const socket = plain(door);
       const { over } = listen(socket);
       socket.write(bytes);
-      expect((await within(5_000, "a stuffed buffer", over)).toString("latin1")).toMatch(/^N?$/);
+      expect((await within("a stuffed buffer", over)).toString("latin1")).toMatch(/^N?$/);
     }
     // The same in a second segment: TLS itself finds no handshake in it.
     const late = plain(door);
@@ -264,7 +265,7 @@ describe("whatever comes before a login", () => {
     late.write(SSL);
     await new Promise((resolve) => late.once("data", resolve));
     late.write(stuffed);
-    const said = (await within(5_000, "plain text after S", over)).toString("latin1");
+    const said = (await within("plain text after S", over)).toString("latin1");
     expect(said.startsWith("S")).toBe(true);
     expect(said).not.toContain("R\0\0\0\x08");
     expect(door.judged).toEqual([]);
@@ -303,11 +304,11 @@ describe("time and sockets", () => {
         const socket = entry === "plain" ? plain(door) : await secured(door);
         const { over } = listen(socket);
         socket.write(bytes);
-        await within(LOGIN_WITHIN_MS + 5_000, what, over);
+        await within(what, over);
       }),
     );
     await Promise.all(waits);
-    await expect.poll(descriptors, { timeout: 5_000 }).toBeLessThanOrEqual(before);
+    await expect.poll(descriptors).toBeLessThanOrEqual(before);
     expect(door.admitted()).toBe(1);
   });
 
@@ -319,7 +320,7 @@ describe("time and sockets", () => {
     try {
       // The first four zeros are a length of 0; so the drip is inside a start-up packet.
       socket.write(Buffer.concat([int32(5_000), int32(196_608)]));
-      await within(LOGIN_WITHIN_MS + 5_000, "the dripping client", over);
+      await within("the dripping client", over);
     } finally {
       clearInterval(drip);
     }
@@ -353,9 +354,9 @@ describe("time and sockets", () => {
       socket.end(login);
     }
     // Each of those that heard the greeting, and the half-closed ones, were let in.
-    await expect.poll(() => door.admitted(), { timeout: 10_000 }).toBeGreaterThanOrEqual(25);
-    await expect.poll(() => door.behind(), { timeout: 10_000 }).toBe(0);
-    await expect.poll(descriptors, { timeout: 10_000 }).toBeLessThanOrEqual(before + 2);
+    await expect.poll(() => door.admitted()).toBeGreaterThanOrEqual(25);
+    await expect.poll(() => door.behind()).toBe(0);
+    await expect.poll(descriptors).toBeLessThanOrEqual(before + 2);
     await signInWorks(door);
   });
 });

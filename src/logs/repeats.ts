@@ -1,0 +1,58 @@
+import { blockAt, countOf } from "./blocks.ts";
+
+/**
+ * What Kudu says twice in one connection. It notes where its files end, begins to follow them, and only then reads the tails: lines that
+ * are written in between stand in the tail and come live again (KuduLite `LogStreamManager.Initialize` and `ProcessRequest` @ 0099a93ecd).
+ */
+export interface Repeats {
+  /** A connection begins: the last lines of a file that are shown already, all that a live line could repeat. */
+  begin(path: string, lines: readonly string[]): void;
+  /** `no`; `yes`; else the file that tells: the line is one of its last, or their twin. */
+  ask(line: string): "no" | "yes" | { readonly path: string };
+  /** Answers with the lines of the file; without them the line counts as new, so that nothing is lost. */
+  judge(line: string, path: string, file: readonly string[] | undefined): boolean;
+  clear(): void;
+}
+
+/** More lines between note and tail are not looked for. */
+const MOST_LINES = 2_000;
+
+export function createRepeats(): Repeats {
+  const files = new Map<string, { readonly lines: readonly string[]; expected: readonly string[] }>();
+  /** Which file a line may be of. */
+  const paths = new Map<string, string>();
+  const forget = (path: string): void => {
+    for (const line of files.get(path)?.lines ?? []) if (paths.get(line) === path) paths.delete(line);
+    files.delete(path);
+  };
+  return {
+    begin: (path, all) => {
+      const lines = all.slice(-MOST_LINES);
+      files.set(path, { lines, expected: [] });
+      for (const line of lines) if (line !== "") paths.set(line, path);
+    },
+    ask: (line) => {
+      const path = paths.get(line);
+      const file = path === undefined ? undefined : files.get(path);
+      if (path === undefined || !file) return "no";
+      if (file.expected[0] !== line) return { path };
+      file.expected = file.expected.slice(1);
+      if (file.expected.length === 0) forget(path);
+      return "yes";
+    },
+    judge: (line, path, file) => {
+      const shown = files.get(path)?.lines ?? [];
+      const at = file && blockAt(file, shown);
+      // The file has it more often than it was shown: this is another one, and what comes from here on is new.
+      const isNew = !file || at === undefined || countOf(file.slice(at), line) > countOf(shown, line);
+      const expected = shown.slice(shown.indexOf(line) + 1);
+      if (isNew || expected.length === 0) forget(path);
+      else files.set(path, { lines: shown, expected });
+      return !isNew;
+    },
+    clear: () => {
+      files.clear();
+      paths.clear();
+    },
+  };
+}
