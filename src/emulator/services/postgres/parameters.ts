@@ -129,7 +129,7 @@ export async function listParameters(server: FlexibleServer, machine: PostgresMa
 }
 
 const SETTINGS =
-  "SELECT name, setting, unit, context, vartype, min_val, max_val, enumvals, boot_val, short_desc, pending_restart FROM pg_settings ORDER BY category, name";
+  "SELECT name, setting, unit, context, vartype, min_val, max_val, enumvals, boot_val, short_desc, pending_restart FROM pg_catalog.pg_settings ORDER BY category, name";
 
 function fromSetting(row: SettingRow, server: FlexibleServer, base: string | undefined, major: number): Parameter {
   const unit = row.unit ? (UNITS[row.unit] ?? row.unit) : undefined;
@@ -204,7 +204,7 @@ export async function applyParameter(parameter: Parameter, value: string | undef
       "postgres",
       value === undefined ? `ALTER SYSTEM RESET ${name}` : `ALTER SYSTEM SET ${name} = '${value.replaceAll("'", "''")}'`,
     );
-    await machine.query("postgres", "SELECT pg_reload_conf()");
+    await machine.query("postgres", "SELECT pg_catalog.pg_reload_conf()");
   } catch (error) {
     if ((error as { severity?: string }).severity === "ERROR") throw refused;
     throw error;

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { isSameId, resourceGroupId } from "../../../base/resource-id.ts";
 import { armFront } from "../../http/arm-error.ts";
 import { type EmulatorRequest, empty, json, type Route, route } from "../../http/router.ts";
@@ -114,8 +115,7 @@ function regionRoutes({ platform, tables }: Surroundings): readonly Route[] {
 }
 
 function serverRoutes({ platform, tables, fleet, writes }: Surroundings): readonly Route[] {
-  const toWire = (server: FlexibleServer, apiVersion: string): object =>
-    serverToWire(server, apiVersion, fleet.version().split(".")[1] ?? "0");
+  const toWire = (server: FlexibleServer, apiVersion: string): object => serverToWire(server, apiVersion, fleet.minorVersion(server));
 
   const update = async (server: FlexibleServer, request: EmulatorRequest, mayMove: boolean): Promise<Response> => {
     requireIdle(platform, server);
@@ -142,7 +142,8 @@ function serverRoutes({ platform, tables, fleet, writes }: Surroundings): readon
     requireServable(body);
     if (body.location) requireLocation(body.location, TYPE);
     const createdAt = new Date(platform.clock.now()).toISOString();
-    const server = await withVerifier(newServer(id, name, body, platform.endpoints.tenantId, createdAt), body);
+    const wanted = newServer(id, name, body, platform.endpoints.tenantId, createdAt);
+    const server = { ...(await withVerifier(wanted, body)), generation: randomUUID() };
     requireLogin(server);
     tables.servers.set(id, server);
     return writes.accept("server-create", server, id, {}, request.apiVersion);
@@ -299,10 +300,10 @@ function firewallRoutes({ platform, tables, writes }: Surroundings): readonly Ro
 function configurationRoutes({ platform, tables, fleet, writes }: Surroundings): readonly Route[] {
   const ITEM = `${SERVER}/configurations/{name}`;
   const read = async (server: FlexibleServer): Promise<readonly Parameter[]> => {
-    const machine = fleet.machine(server.id);
+    const machine = fleet.machine(server);
     // Known: a GET while the server is created answers a plain 500.
     if (!machine) throw armFront(500, "InternalServerError", "An unexpected error occured while processing the request.");
-    return listParameters(server, machine, (await fleet.runtime()).binaries.major);
+    return listParameters(server, machine, Number(server.version));
   };
   const find = async (server: FlexibleServer, name: string): Promise<Parameter> => {
     const found = (await read(server)).find((parameter) => isSameId(parameter.name, name));
@@ -345,8 +346,8 @@ function databaseRoutes({ platform, tables, fleet, writes }: Surroundings): read
   /** What is there in truth, made by whichever door; while the server is stopped, what ARM made. */
   const list = async (server: FlexibleServer): Promise<readonly Database[]> => {
     const stored = tables.databases.list(`${server.id}/`);
-    const machine = fleet.machine(server.id);
-    const rows = await machine?.administer("SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY oid");
+    const machine = fleet.machine(server);
+    const rows = await machine?.administer("SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY oid");
     const names = rows?.map(({ datname }) => String(datname)) ?? [...SYSTEM_DATABASES, ...stored.map(({ name }) => name)];
     return names.map(
       (name) => stored.find((known) => known.name === name) ?? { id: idOf(server, name), name, charset: "UTF8", collation: "en_US.utf8" },
