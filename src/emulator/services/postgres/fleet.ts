@@ -17,8 +17,8 @@ import { watchOf } from "./watch.ts";
  * never touches the next server of the same name. What is asked of one server is done one after the other.
  */
 export interface Fleet {
-  /** Has a major's programs and template ready before the first server asks. */
-  prepare(major: number): Promise<unknown>;
+  /** Has a major's template ready before the first server asks, if its programs are here. */
+  warm(major: number): Promise<void>;
   /** PostgreSQL's minor version of a server, once it is known. */
   minorVersion(server: FlexibleServer): string;
   /** The running machine; `undefined` while the server is stopped. */
@@ -136,7 +136,7 @@ export function createFleet(platform: Platform, servers: Collection<FlexibleServ
   });
 
   return {
-    prepare: (major) => runtimes.of(major),
+    warm: runtimes.warm,
     minorVersion: ({ version }) => runtimes.minorOf(Number(version)) ?? "0",
     machine: (server) => {
       const machine = units.get(keyOf(server))?.machine;

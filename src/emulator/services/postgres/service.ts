@@ -60,7 +60,7 @@ export function createPostgresService(platform: Platform): Service & { readonly 
     },
     start: async () => {
       // Made ready before the first server asks, so that creating it takes no longer than on any other day.
-      fleet.prepare(USUAL_MAJOR).catch((error) => platform.log(`postgres: ${error instanceof Error ? error.message : error}`));
+      fleet.warm(USUAL_MAJOR).catch((error) => platform.log(`postgres: ${error instanceof Error ? error.message : error}`));
       await revival.start();
     },
     stop: async () => {
