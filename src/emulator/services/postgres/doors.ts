@@ -20,27 +20,28 @@ export async function openDoor(
   home: string,
   taken: ReadonlySet<string>,
   open: (at: { readonly address: string; readonly port: number }) => Promise<TokenGateway>,
+  port = POSTGRES_PORT,
 ): Promise<TokenGateway> {
   const candidates = Array.from({ length: ADDRESS_ATTEMPTS }, (_, attempt) => candidateAddress(home, server.name, attempt));
   let refusal = "";
   for (const address of [...(server.address ? [server.address] : []), ...candidates, ONLY_LOOPBACK]) {
     if (taken.has(address) || (address === ONLY_LOOPBACK && refusal !== "EADDRNOTAVAIL" && server.address !== ONLY_LOOPBACK)) continue;
     try {
-      return await open({ address, port: POSTGRES_PORT });
+      return await open({ address, port });
     } catch (error) {
       refusal = (error as NodeJS.ErrnoException).code ?? "";
       if (!["EADDRINUSE", "EADDRNOTAVAIL", "EACCES"].includes(refusal)) throw error;
     }
   }
-  throw armFront(409, PORT_TAKEN, await wordsOf(server.name, refusal));
+  throw armFront(409, PORT_TAKEN, await wordsOf(server.name, port, refusal));
 }
 
-async function wordsOf(name: string, refusal: string): Promise<string> {
-  const what = `The server '${name}' has no address: port ${POSTGRES_PORT}`;
+async function wordsOf(name: string, port: number, refusal: string): Promise<string> {
+  const what = `The server '${name}' has no address: port ${port}`;
   if (refusal === "EACCES") return `${what} may not be listened on by this account.`;
-  const holder = await portHolder(POSTGRES_PORT);
+  const holder = await portHolder(port);
   const others = `${holder ?? "another process (a PostgreSQL or a container with a published port is likely)"}`;
-  const repair = `Stop it, or publish it on 127.0.0.1 only (Docker: -p 127.0.0.1:${POSTGRES_PORT}:${POSTGRES_PORT}), then run the command again.`;
-  const seen = `\`ss -ltnp sport = :${POSTGRES_PORT}\` shows it.`;
+  const repair = `Stop it, or publish it on 127.0.0.1 only (Docker: -p 127.0.0.1:${port}:${port}), then run the command again.`;
+  const seen = `\`ss -ltnp sport = :${port}\` shows it.`;
   return `${what} is taken on every loopback address by ${others}. ${holder ? "" : `${seen} `}${repair}`;
 }

@@ -96,6 +96,18 @@ export function invalidParameter(message: string) {
   return armFront(400, "InvalidParameterValue", message);
 }
 
+/**
+ * The text itself, when PostgreSQL can hold it as a name or a value. Throws Azure's 400 for control characters (a zero byte ends a text there, a line
+ * break ends a setting), lone surrogates, and what is no text. Text of the error inferred.
+ */
+export function checkedText(value: unknown, parameter: string): string {
+  if (typeof value === "string" && !CONTROL.test(value)) return value;
+  throw invalidParameter(`Invalid value given for parameter ${parameter}. Specify a valid parameter value.`);
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are looked for
+const CONTROL = /[\u0000-\u001f\u007f]|\p{Surrogate}/u;
+
 /** A new server from a PUT body. Throws Azure's 400 for what it would not take; codes and texts without a recording are inferred. */
 export function newServer(id: string, name: string, body: ServerBody, tenantId: string, createdAt: string): FlexibleServer {
   if (!isServerName(name)) throw invalidParameter(SERVER_NAME_RULE);
@@ -143,12 +155,13 @@ export function changedServer(server: FlexibleServer, body: ServerBody): Flexibl
   const auth = {
     activeDirectoryAuth: toSwitch(wanted.authConfig?.activeDirectoryAuth, server.auth.activeDirectoryAuth, "activeDirectoryAuth"),
     passwordAuth: toSwitch(wanted.authConfig?.passwordAuth, server.auth.passwordAuth, "passwordAuth"),
-    tenantId: wanted.authConfig?.tenantId || server.auth.tenantId,
+    tenantId: checkedText(wanted.authConfig?.tenantId || server.auth.tenantId, "tenantId"),
   };
   if (auth.activeDirectoryAuth === "Disabled" && auth.passwordAuth === "Disabled") {
     throw invalidParameter("At least one of Microsoft Entra authentication and password authentication must stay enabled."); // text inferred
   }
-  const administratorLogin = server.administratorLogin ?? wanted.administratorLogin;
+  const login = server.administratorLogin ?? wanted.administratorLogin;
+  const administratorLogin = login && checkedText(login, "administratorLogin");
   const tags = body.tags ?? server.tags;
   return {
     ...server,

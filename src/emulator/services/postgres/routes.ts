@@ -10,6 +10,7 @@ import type { Fleet } from "./fleet.ts";
 import {
   type Administrator,
   changedServer,
+  checkedText,
   type Database,
   type FlexibleServer,
   invalidParameter,
@@ -264,7 +265,13 @@ function readAdministrator(id: string, { params, body }: EmulatorRequest, server
   if (server.auth.activeDirectoryAuth === "Disabled") {
     throw invalidParameter("Microsoft Entra authentication is not enabled on the server."); // not found anywhere: invented
   }
-  return { id, objectId, principalType: type, principalName, tenantId: tenantId || server.auth.tenantId };
+  return {
+    id,
+    objectId,
+    principalType: type,
+    principalName: checkedText(principalName, "principalName"),
+    tenantId: checkedText(tenantId || server.auth.tenantId, "tenantId"),
+  };
 }
 
 function firewallRoutes({ platform, tables, writes }: Surroundings): readonly Route[] {
@@ -322,7 +329,7 @@ function configurationRoutes({ platform, tables, fleet, writes }: Surroundings):
     const parameter = await find(server, request.params.name ?? "");
     const { value, source } = ((request.body ?? {}) as { properties?: { value?: string; source?: string } }).properties ?? {};
     const isReset = source === "system-default" && (!value || value === parameter.defaultValue); // inferred from the CLI's help
-    const text = `${value ?? ""}`;
+    const text = checkedText(`${value ?? ""}`, "value"); // inferred: other bad values are only found out by the operation
     const payload = isReset ? { parameter } : { parameter, value: parameter.dataType === "Boolean" ? text.toLowerCase() : text };
     return writes.accept("configuration-set", server, `${server.id}/configurations/${parameter.name}`, payload, request.apiVersion);
   };
@@ -367,8 +374,8 @@ function databaseRoutes({ platform, tables, fleet, writes }: Surroundings): read
     }),
     route("PUT", ITEM, "recorded", (request) => {
       const server = requireServer(platform, tables, request);
-      const name = request.params.database ?? "";
-      if (Buffer.byteLength(name) > 63)
+      const name = checkedText(request.params.database ?? "", "databaseName");
+      if (name === "" || Buffer.byteLength(name) > 63)
         throw invalidParameter("Invalid value given for parameter databaseName. Specify a valid parameter value.");
       const { charset = "UTF8", collation = "en_US.utf8" } =
         ((request.body ?? {}) as { properties?: { charset?: string; collation?: string } }).properties ?? {};
