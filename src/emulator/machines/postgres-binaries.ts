@@ -47,7 +47,8 @@ export async function hasPostgres(folder: string, major: number): Promise<boolea
  */
 async function findPostgresBinaries(folder: string, major: number): Promise<PostgresBinaries | undefined> {
   const copies = join(folder, "binaries");
-  await mkdir(copies, { recursive: true, mode: 0o755 });
+  await mkdir(copies, { recursive: true });
+  await chmod(copies, 0o755); // whoever PostgreSQL runs as has to come through, whatever the caller's umask
   const installed = await installedPackage();
   if (installed && majorOf(installed.version) === major) return describe(installed.version, await materialize(installed, copies));
   const copy = await copyOf(copies, major);
