@@ -153,6 +153,8 @@ describe("port 5432", () => {
       expect(refused.error?.message).toMatch(/^The server 'too-late' has no address: port 5432 is taken on every loopback address by/);
       expect((await again.arm("GET", `${await idOf(again, "too-late")}?${API}`)).status).toBe(404);
       expect(foldersOf(again, "too-late")).toEqual([]);
+      const asked = await write(again, "POST", `${id}/start`);
+      expect(asked).toMatchObject({ status: "Failed", error: { code: "LocalAzurePortTaken" } });
       await Promise.all(strangers.splice(0).map(({ leave }) => leave()));
       await again.until(`${id}?${API}`, ({ body }) => body.properties.state === "Ready", WAIT_MS);
       expect(await ask(again, host, "SELECT 1")).toBe(1);

@@ -50,8 +50,8 @@ export function createRevival(platform: Platform, servers: Collection<FlexibleSe
   const lookAgain = (): void => {
     for (const id of portless) {
       const server = servers.get(id);
-      if (!server?.isWaiting || server.state !== "Stopped") portless.delete(id);
-      else if (!trying.has(id) && operations.running(id).length === 0) void revive(server);
+      if (!server?.isWaiting) portless.delete(id);
+      else if (server.state === "Stopped" && !trying.has(id) && operations.running(id).length === 0) void revive(server);
     }
   };
 
