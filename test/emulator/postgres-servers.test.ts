@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -191,6 +191,35 @@ describe("the version", () => {
     const answer = await emulator.arm("PUT", `${await idOf(emulator, "old")}?${API}`, bodyOf("14"));
     expect(answer).toMatchObject({ status: 400, body: { error: { code: "ParameterOutOfRange" } } });
     expect(answer.body.error.message).toContain("[15,16,17,18]");
+  });
+
+  withEmulator("nor does a server change its version: its data would not be readable any more", async ({ emulator }) => {
+    const id = await idOf(emulator, "stays");
+    expect(await write(emulator, "PUT", id, bodyOf("16"))).toMatchObject({ status: "Succeeded" });
+    const answer = await emulator.arm("PATCH", `${id}?${API}`, { properties: { version: "17" } });
+    expect(answer).toMatchObject({ status: 501, body: { error: { code: "NotImplementedByLocalAzure" } } });
+    expect((await emulator.arm("GET", `${id}?${API}`)).body.properties.version).toBe("16");
+  });
+
+  test("data of another major, or none, are not served, and the server is not Ready", async () => {
+    const lines: string[] = [];
+    const { emulator, release } = await startTestEmulator({ log: (line) => lines.push(line) });
+    try {
+      const [other, none] = [await idOf(emulator, "other"), await idOf(emulator, "none")];
+      for (const id of [other, none]) expect(await write(emulator, "PUT", id, bodyOf("16"))).toMatchObject({ status: "Succeeded" });
+      await emulator.close();
+      const folderOf = (name: string): string => join(emulator.homeFolder, "postgres", "servers", foldersOf(emulator, name)[0] ?? "");
+      writeFileSync(join(folderOf("other"), "data", "PG_VERSION"), "15\n"); // as an earlier version of this tool made them
+      rmSync(join(folderOf("none"), "data"), { recursive: true });
+      const again = await emulator.restart();
+      for (const id of [other, none]) expect((await again.arm("GET", `${id}?${API}`)).body.properties.state).toBe("Stopped");
+      expect(lines.join("\n")).toMatch(/postgres other: .*is of PostgreSQL 15, not 16/);
+      expect(lines.join("\n")).toMatch(/postgres none: .*data is gone/);
+      expect(existsSync(join(folderOf("none"), "data"))).toBe(false);
+      for (const id of [other, none]) expect(await write(again, "DELETE", id)).toMatchObject({ status: "Succeeded" });
+    } finally {
+      await release();
+    }
   });
 
   withEmulator("the asked major serves, side by side with another", async ({ emulator, skip }) => {

@@ -97,6 +97,8 @@ export function createFleet(platform: Platform, servers: Collection<FlexibleServ
         backendOf(platform, rules, unit, () => find(unit.server)),
       ),
     );
+    const { name, address: before } = row(unit);
+    if (before && before !== door.address) log(`postgres ${name}: moved from ${before}, which is taken, to ${door.address}`);
     servers.set(id, { ...row(unit), address: door.address });
     store.commit();
     return door;

@@ -29,8 +29,9 @@ export async function findRole(machine: PostgresMachine, user: string): Promise<
 
 /** Gives the server the names `pgaadauth_create_principal` resolves. One batch, hence one transaction. */
 export async function publishDirectory(machine: PostgresMachine, tenantId: string, directory: Platform["directory"]): Promise<void> {
-  const rows = directory.list().map((principal) => {
+  const rows = directory.list().flatMap((principal) => {
     const name = principal.type === "User" ? (principal.userPrincipalName ?? principal.displayName) : principal.displayName;
+    if (name.includes("\0")) return []; // no role can be called that
     return `(${[name, labelType(principal.type), principal.objectId].map(escapeLiteral).join(", ")})`;
   });
   await machine.administer(

@@ -124,6 +124,9 @@ function serverRoutes({ platform, tables, fleet, writes }: Surroundings): readon
     requireServable(body);
     if (mayMove) requireSameLocation(server, body, request.params.group ?? "");
     const next = await withVerifier(changedServer(server, body), body);
+    if (next.version !== server.version) {
+      throw armFront(501, "NotImplementedByLocalAzure", "Local Azure does no upgrade of a server to another major version.");
+    }
     requireLogin(next);
     // Documented: another size restarts the server, and so does switching Entra on (a library is loaded).
     const needsRestart = next.sku.name !== server.sku.name || next.auth.activeDirectoryAuth !== server.auth.activeDirectoryAuth;
