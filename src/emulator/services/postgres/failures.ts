@@ -4,7 +4,7 @@ import { type ArmError, armFront, isArmError } from "../../http/arm-error.ts";
 import type { Platform } from "../../platform.ts";
 
 /** The code of what fails because of the machine local Azure runs on: no room, no PostgreSQL of the version, no npm. Local Azure's own. */
-export const LOCAL_FAILURE = "LocalAzureFailed";
+const LOCAL_FAILURE = "LocalAzureFailed";
 
 /**
  * A failure of this machine as a client of ARM is told of it, in words: an InternalServerError would send people to Azure's status page. `what` begins its
