@@ -213,7 +213,8 @@ export function createProgram(openIo: (options: GlobalOptions) => Io, exit: (cod
   localVerb("start", "start it in the background", async () => (await localCommands()).start)
     .option("--port <number>", "port of the ARM endpoint (default: the last one, or a free one)")
     .option("--clock <pace>", "fast, or recorded[:SCALE] for the durations of real Azure", "fast")
-    .option("--token-lifetime <seconds>", "lifetime of the tokens it gives out", "3600");
+    .option("--token-lifetime <seconds>", "lifetime of the tokens it gives out", "3600")
+    .option("--postgres <versions>", "fetch these PostgreSQL versions now, for work without a network: 16, or 16,17");
   localVerb("stop", "stop it; everything it holds stays", async () => (await localCommands()).stop);
   localVerb("status", "is it running, and where", async () => (await localCommands()).status);
   localVerb("reset", "stop it and forget everything it holds", async () => (await localCommands()).reset);

@@ -114,7 +114,7 @@ const cleanupMs = 10 * 60_000;
 
 /** Signs in and opens the adapters. */
 async function openSession(io: Io, options: GlobalOptions, project: Project): Promise<Session> {
-  const { context, cloud, signInFor } = await connect(io, options);
+  const { context, cloud, signInFor } = await connect(io, options, project.setup.server.version);
   const door = createDatabaseDoor({
     servers: cloud.postgresServers,
     openServersForCleanup: async () => {
@@ -179,13 +179,13 @@ interface Connection {
   signInFor(signal: AbortSignal): Promise<TokenCredential>;
 }
 
-async function connect(io: Io, options: GlobalOptions): Promise<Connection> {
+async function connect(io: Io, options: GlobalOptions, postgresVersion: string): Promise<Connection> {
   const name = options.local ? "local" : (options.cloud ?? io.environment.PASSWORDLESS_PG_CLOUD ?? "public");
   const signal = io.signal;
   const [{ openCloud }, { signIn }] = await Promise.all([import("../cloud/cloud.ts"), import("../cloud/credential.ts")]);
   if (name === "local") {
     const { ensureLocal } = await import("./commands/local.ts");
-    const { environment, settings, subscriptionId } = await ensureLocal(io);
+    const { environment, settings, subscriptionId } = await ensureLocal(io, postgresVersion);
     const credential = await signIn(environment, settings, signal);
     const context = { environment, credential, subscriptionId, signal, clock: systemClock };
     const signInFor = (other: AbortSignal) => signIn(environment, settings, other, credential);

@@ -1,16 +1,17 @@
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { systemClock } from "../base/clock.ts";
 import { type ErrorCode, exitCodeOf, KnownError } from "../base/errors.ts";
 import type { LocalDetails } from "./emulator.ts";
 import { homeFailure, homeFiles, homeFolders, prepareHome, wipeHome } from "./home.ts";
 import { withLock } from "./lock.ts";
+import { sweepPostgres } from "./machines/postgres-sweep.ts";
 import { sweepProcesses } from "./machines/process.ts";
 import type { Pace } from "./operations.ts";
 import { isSameProcess, type ProcessStamp } from "./process-stamp.ts";
 import { createStore } from "./store.ts";
+import { sweepFiles } from "./sweep-files.ts";
 
 export type LocalStatus = RunningLocal | { readonly running: false; readonly home: string };
 export type RunningLocal = { readonly running: true; readonly pid: number } & LocalDetails;
@@ -168,21 +169,11 @@ async function endProcess(stamp: ProcessStamp): Promise<void> {
   throw new KnownError("local/failed", `The process ${stamp.pid} of local Azure does not end.`);
 }
 
-/** Ends the apps and the PostgreSQL servers of a daemon that was killed. The daemon itself must be gone. */
+/** Ends the apps and the PostgreSQL servers of a daemon that was killed, and removes what it left half made. The daemon itself must be gone. */
 async function sweepLeftovers(home: string): Promise<void> {
-  const files = homeFiles(home);
-  sweepApps(files.state);
-  const servers = join(homeFolders(home).postgres, "servers");
-  for (const data of namesIn(servers).map((name) => join(servers, name, "data"))) {
-    const pid = Number.parseInt(readText(join(data, "postmaster.pid")) ?? "", 10);
-    if (!pid || !serves(pid, data)) continue;
-    process.kill(pid, "SIGINT"); // PostgreSQL's fast shutdown
-    if (await isGone(() => serves(pid, data), STOP_MS / 3)) continue;
-    process.kill(pid, "SIGQUIT");
-    if (!(await isGone(() => serves(pid, data), STOP_MS / 3))) {
-      throw new KnownError("local/failed", `The PostgreSQL process ${pid} of local Azure does not end.`);
-    }
-  }
+  sweepApps(homeFiles(home).state);
+  sweepFiles(homeFolders(home));
+  await sweepPostgres(homeFolders(home).postgres);
 }
 
 /** A store that cannot be read names no processes: it must not stop `local reset`, which is the way out of it. */
@@ -194,12 +185,6 @@ function sweepApps(stateFile: string): void {
   }
 }
 
-/** The process must say itself that it works on this folder: process numbers come again. */
-function serves(pid: number, data: string): boolean {
-  const state = /\) (\w) /.exec(readText(`/proc/${pid}/stat`) ?? "")?.[1];
-  return state !== undefined && state !== "Z" && (readText(`/proc/${pid}/cmdline`) ?? "").split("\0").includes(data);
-}
-
 async function isGone(isThere: () => boolean, withinMs: number): Promise<boolean> {
   const deadline = systemClock.now() + withinMs;
   while (isThere()) {
@@ -207,15 +192,6 @@ async function isGone(isThere: () => boolean, withinMs: number): Promise<boolean
     await systemClock.sleep(20);
   }
   return true;
-}
-
-function namesIn(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
-  }
 }
 
 function readText(file: string): string | undefined {

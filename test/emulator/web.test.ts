@@ -1,6 +1,7 @@
+import { rename, rm, writeFile } from "node:fs/promises";
 import { WebSiteManagementClient } from "@azure/arm-appservice";
-import { describe, expect } from "vitest";
-import { fileTest as test } from "../support/emulator.ts";
+import { describe, expect, test as plainTest } from "vitest";
+import { startTestEmulator, fileTest as test } from "../support/emulator.ts";
 import { eventually, makeSite } from "../support/sites.ts";
 
 const API = "api-version=2024-04-01";
@@ -140,4 +141,18 @@ describe("sites", () => {
     await expect(emulator.fetch(site.origin)).rejects.toMatchObject({ code: "ECONNREFUSED" });
     expect(emulator.platform.directory.find(principalId)).toBeUndefined();
   });
+});
+
+plainTest("a site that could not be opened is not kept, and can be made again", async () => {
+  const { emulator, release } = await startTestEmulator();
+  const { sites } = emulator.platform.home;
+  await emulator.group();
+  await rename(sites, `${sites}.aside`);
+  await writeFile(sites, "in the way");
+  await expect(makeSite(emulator, "second-try")).rejects.toThrow();
+  await rm(sites);
+  await rename(`${sites}.aside`, sites);
+  const site = await makeSite(emulator, "second-try");
+  expect((await site.arm("GET")).status).toBe(200);
+  await expect(release()).rejects.toThrow("ENOTDIR"); // the fault put in its way, and no other bug
 });

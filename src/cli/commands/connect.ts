@@ -38,6 +38,10 @@ export async function connect(io: Io, options: ConnectOptions & GlobalOptions, d
       throw new KnownError("azure/not-found", `flexible server ${setup.server.name} does not exist`, {
         hint: "run `passwordless-pg init`",
       });
+    if (server.state === "Stopped") {
+      // Its address may be somebody else's by now, and nobody answers there for it.
+      throw new KnownError("azure/conflict", `the server ${server.name} is stopped`, { hint: "start it: `passwordless-pg init`" });
+    }
     const login = await administratorLogin({ cloud, door, group: setup.resourceGroup }, server);
     // Opens the firewall when it has to, with an error that says more than psql's.
     await door.through(server, () => cloud.principals.find(server, login, login));

@@ -11,6 +11,7 @@ interface StartFlags {
   readonly port?: string;
   readonly clock?: string;
   readonly tokenLifetime?: string;
+  readonly postgres?: string;
 }
 
 type Running = Extract<LocalStatus, { running: true }>;
@@ -30,13 +31,26 @@ function daemonFile(io: Io): string {
   return join(io.packageRoot, "dist", "daemon.js");
 }
 
-/** Starts local Azure when it is not running, and answers with all a client needs to use it. */
-export async function ensureLocal(io: Io): Promise<{ environment: Environment; settings: SignInSettings; subscriptionId: string }> {
+/**
+ * Starts local Azure when it is not running, and answers with all a client needs to use it. Says so when a server of this version will need a download.
+ */
+export async function ensureLocal(
+  io: Io,
+  postgresVersion?: string,
+): Promise<{ environment: Environment; settings: SignInSettings; subscriptionId: string }> {
   const home = localHome(io);
   let status = await localStatus(home);
   if (!status.running) {
     io.note(`starting local Azure in ${home}`);
     status = await startLocal(home, { daemonFile: daemonFile(io), signal: io.signal });
+  }
+  if (postgresVersion !== undefined) {
+    const { missingPostgres } = await import("../../emulator/local-postgres.ts");
+    const missing = await missingPostgres(home, postgresVersion);
+    if (missing)
+      io.note(
+        `local Azure has no PostgreSQL ${postgresVersion} yet: it fetches ${missing} (24 MB) with npm, once, when it makes the server`,
+      );
   }
   const [caPem, clientSecret] = await Promise.all([readFile(status.caFile, "utf8"), readFile(status.clientSecretFile, "utf8")]);
   const { environments } = await import("../../cloud/environment.ts");
@@ -61,6 +75,15 @@ export async function isLocalRunning(io: Io): Promise<boolean> {
 
 export async function start(io: Io, flags: StartFlags & GlobalOptions): Promise<number> {
   const options = startOptions(io, flags);
+  for (const version of versionsOf(flags.postgres)) {
+    const { fetchPostgres } = await import("../../emulator/local-postgres.ts");
+    await fetchPostgres(
+      localHome(io),
+      version,
+      (wanted) => io.note(`fetching PostgreSQL ${version}: ${wanted} (24 MB) with npm`),
+      io.signal,
+    );
+  }
   io.note("starting local Azure");
   const status = await startLocal(localHome(io), options);
   showStatus(io, status);
@@ -190,6 +213,15 @@ function paceOf(clock: string): { kind: "fast" } | { kind: "recorded"; scale: nu
   if (Number.isFinite(scale) && scale > 0) return { kind: "recorded", scale };
   throw new KnownError("usage/invalid", `--clock ${clock} is not understood`, {
     hint: "fast, recorded, or recorded:0.01 for a hundredth of the real durations",
+  });
+}
+
+function versionsOf(text: string | undefined): readonly string[] {
+  const versions = text === undefined ? [] : text.split(",").map((version) => version.trim());
+  const odd = versions.find((version) => !/^1[5-8]$/.test(version));
+  if (odd === undefined) return versions;
+  throw new KnownError("usage/invalid", `--postgres ${odd} is no version that local Azure serves`, {
+    hint: "15, 16, 17, 18, or several with commas",
   });
 }
 

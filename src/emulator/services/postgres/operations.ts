@@ -3,10 +3,12 @@ import { armFront } from "../../http/arm-error.ts";
 import { empty, json, type Route, route } from "../../http/router.ts";
 import type { Operation } from "../../operations.ts";
 import type { Platform } from "../../platform.ts";
-import { dropAdministratorRole, type Fleet, putAdministratorRole } from "./fleet.ts";
+import { asArmError } from "./failures.ts";
+import type { Fleet } from "./fleet.ts";
 import type { Administrator, Database, FirewallRule, FlexibleServer } from "./model.ts";
 import { applyParameter, type Parameter } from "./parameters.ts";
-import { forget, subscriptionOf, type Tables } from "./servers.ts";
+import { dropAdministratorRole, putAdministratorRole, putPasswordAdministrator } from "./roles.ts";
+import { forget, isSameServer, type ServerKey, serverGone, subscriptionOf, type Tables } from "./servers.ts";
 import { locationDisplayName } from "./sizes.ts";
 import { acceptedBody, pollBody } from "./wire.ts";
 
@@ -76,7 +78,7 @@ export function createWrites(platform: Platform, tables: Tables, fleet: Fleet): 
         kind: `postgres/${kind}`,
         resourceId,
         location,
-        payload: { serverId: server.id, ...payload },
+        payload: { server: { id: server.id, ...(server.generation ? { generation: server.generation } : {}) }, ...payload },
       });
       const subscription = subscriptionOf(server);
       return json(202, acceptedBody(operation), {
@@ -125,124 +127,176 @@ function pollRoutes({ operations }: Platform): readonly Route[] {
   ];
 }
 
+/** What the work of every kind knows of its server. Operations that an older version left unfinished carry only the ID. */
+interface OnServer {
+  readonly server?: ServerKey;
+  readonly serverId?: string;
+}
+
 function defineKinds(platform: Platform, tables: Tables, fleet: Fleet): void {
   const { servers, administrators, rules, databases } = tables;
-  const set = (serverId: string, change: Partial<FlexibleServer>): void => {
-    const server = servers.get(serverId);
-    if (server) servers.set(serverId, { ...server, ...change });
+  /** The row of the very server an operation was begun on; not that of a later one with its name. */
+  const find = (key: ServerKey): FlexibleServer | undefined => {
+    const server = servers.get(key.id);
+    return server && isSameServer(server, key) ? server : undefined;
+  };
+  const set = (key: ServerKey, change: Partial<FlexibleServer>): void => {
+    const server = find(key);
+    if (server) servers.set(key.id, { ...server, ...change });
+  };
+  const requireServer = (key: ServerKey): FlexibleServer => {
+    const server = find(key);
+    if (!server) throw serverGone(key.id);
+    return server;
   };
   const define = <K extends Kind>(
     kind: K,
     does: {
-      work?(payload: Payloads[K] & { readonly serverId: string }): Promise<unknown>;
-      finish?(payload: Payloads[K] & { readonly serverId: string }): void;
-      fail?(payload: Payloads[K] & { readonly serverId: string }): void;
+      work?(key: ServerKey, payload: Payloads[K]): Promise<unknown>;
+      finish?(key: ServerKey, payload: Payloads[K]): void;
+      fail?(key: ServerKey, payload: Payloads[K]): void;
     },
   ): void => {
-    const payloadOf = (operation: Operation) => operation.payload as Payloads[K] & { readonly serverId: string };
+    const payloadOf = (operation: Operation) => operation.payload as Payloads[K] & OnServer;
+    const keyOf = (operation: Operation): ServerKey => {
+      const { server, serverId = "" } = payloadOf(operation);
+      return server ?? { id: serverId };
+    };
     platform.operations.define(`postgres/${kind}`, {
-      work: async (operation) => does.work?.(payloadOf(operation)),
-      finish: (operation) => does.finish?.(payloadOf(operation)),
-      fail: (operation) => does.fail?.(payloadOf(operation)),
+      work: async (operation) => {
+        try {
+          return await does.work?.(keyOf(operation), payloadOf(operation));
+        } catch (error) {
+          throw asArmError(platform, `postgres ${keyOf(operation).id.split("/").at(-1)}: ${kind}`, error);
+        }
+      },
+      finish: (operation) => does.finish?.(keyOf(operation), payloadOf(operation)),
+      fail: (operation) => does.fail?.(keyOf(operation), payloadOf(operation)),
     });
   };
-  const requireMachine = (serverId: string) => {
-    const machine = fleet.machine(serverId);
+  /** Waits for a start that is going on: after a `kill -9` the server and what was asked of it are taken up together. */
+  const requireMachine = async (key: ServerKey) => {
+    requireServer(key);
+    await fleet.settled(key);
+    const machine = fleet.machine(key);
     if (machine) return machine;
-    throw armFront(409, "ServerIsNotReady", `The server '${servers.get(serverId)?.name}' is not started.`); // text inferred
+    throw armFront(409, "ServerIsNotReady", `The server '${find(key)?.name}' is not started.`); // text inferred
+  };
+  /** Children of a server that is gone are not written back. */
+  const whileThere =
+    <P>(change: (key: ServerKey, payload: P) => void) =>
+    (key: ServerKey, payload: P): void => {
+      if (find(key)) change(key, payload);
+    };
+  /** A server that does not run is not Ready, whatever it was before: its address may be somebody else's by now. */
+  const setBack = (key: ServerKey, before: string): void => {
+    const isDown = before === "Ready" && !fleet.machine(key);
+    set(key, isDown ? { state: "Stopped", isWaiting: true } : { state: before as FlexibleServer["state"] });
+  };
+  const destroy = async (key: ServerKey): Promise<void> => {
+    const server = find(key);
+    if (server) await fleet.destroy(server);
   };
 
   define("server-create", {
-    work: async ({ serverId }) => {
-      const machine = await fleet.launch(serverId);
-      await putPasswordAdministrator(machine, servers.get(serverId));
+    work: async (key) => {
+      try {
+        await putPasswordAdministrator(await fleet.launch(key), find(key));
+      } catch (error) {
+        await destroy(key).catch((left) => platform.log(`postgres ${key.id}: ${left}`)); // what failed first is told
+        throw error;
+      }
     },
-    finish: ({ serverId }) => set(serverId, { state: "Ready" }),
-    fail: ({ serverId }) => {
-      const server = servers.get(serverId);
-      forget(tables, serverId);
-      if (server) fleet.destroy(server).catch((error) => platform.log(`postgres ${server.name}: ${error}`));
+    finish: (key) => set(key, { state: "Ready" }),
+    fail: (key) => {
+      const server = find(key);
+      if (!server) return;
+      forget(tables, key.id);
+      fleet.destroy(server).catch((error) => platform.log(`postgres ${server.name}: ${error}`));
     },
   });
   define("server-update", {
-    work: async ({ serverId, next, needsRestart }) => {
-      if (!fleet.machine(serverId)) return;
-      if (needsRestart) await fleet.restart(serverId);
-      await putPasswordAdministrator(requireMachine(serverId), next);
+    work: async (key, { next, needsRestart }) => {
+      requireServer(key);
+      await fleet.settled(key);
+      if (!fleet.machine(key)) return;
+      if (needsRestart) await fleet.restart(key);
+      await putPasswordAdministrator(await requireMachine(key), next);
     },
-    finish: ({ serverId, next }) => set(serverId, next),
-    fail: ({ serverId, next }) => set(serverId, { state: next.state }),
+    finish: (key, { next: { address: _, ...next } }) => set(key, next), // the address may have changed meanwhile
+    fail: (key, { next }) => setBack(key, next.state),
   });
   define("server-delete", {
-    work: async ({ serverId }) => {
-      const server = servers.get(serverId);
-      if (server) await fleet.destroy(server);
+    work: destroy,
+    finish: (key) => {
+      if (find(key)) forget(tables, key.id);
     },
-    finish: ({ serverId }) => forget(tables, serverId),
-    fail: ({ serverId }) => set(serverId, { state: "Inaccessible" }),
+    fail: (key) => set(key, { state: "Inaccessible" }),
   });
   define("server-start", {
-    work: async ({ serverId }) => {
-      await fleet.launch(serverId); // a machine is no result that can be kept
+    work: async (key) => {
+      await fleet.launch(key); // a machine is no result that can be kept
     },
-    finish: ({ serverId }) => set(serverId, { state: "Ready" }),
-    fail: ({ serverId }) => set(serverId, { state: "Stopped" }),
+    finish: (key) => set(key, { state: "Ready", isWaiting: false }),
+    fail: (key) => set(key, { state: "Stopped" }),
   });
   define("server-stop", {
-    work: async ({ serverId, before }) => {
-      requireStarted(servers.get(serverId), before);
-      await fleet.halt(serverId);
+    work: async (key, { before }) => {
+      requireStarted(find(key), before);
+      await fleet.halt(key);
     },
-    finish: ({ serverId }) => set(serverId, { state: "Stopped" }),
-    fail: ({ serverId, before }) => set(serverId, { state: before as FlexibleServer["state"] }),
+    finish: (key) => set(key, { state: "Stopped", isWaiting: false }),
+    fail: (key, { before }) => setBack(key, before),
   });
   define("server-restart", {
-    work: async ({ serverId, before }) => {
-      requireStarted(servers.get(serverId), before);
-      await fleet.restart(serverId);
+    work: async (key, { before }) => {
+      requireStarted(find(key), before);
+      await fleet.restart(key);
     },
-    finish: ({ serverId }) => set(serverId, { state: "Ready" }),
-    fail: ({ serverId, before }) => set(serverId, { state: before as FlexibleServer["state"] }),
+    finish: (key) => set(key, { state: "Ready" }),
+    fail: (key, { before }) => setBack(key, before),
   });
   define("administrator-put", {
-    work: async ({ serverId, administrator }) => {
+    work: async (key, { administrator }) => {
       try {
-        await putAdministratorRole(requireMachine(serverId), administrator);
+        await putAdministratorRole(await requireMachine(key), administrator);
       } catch (error) {
         if ((error as { severity?: string }).severity !== "ERROR") throw error;
         const reason = "0LP01: An unexpected error occurred while trying to validate user.";
         throw armFront(400, "AadAuthOperationFailed", `Failed to create Azure AD Principal. Reason - ${reason}`); // code inferred
       }
     },
-    finish: ({ administrator }) => administrators.set(administrator.id, administrator),
+    finish: whileThere((_, { administrator }) => administrators.set(administrator.id, administrator)),
   });
   define("administrator-delete", {
-    work: async ({ serverId, administrator }) => dropAdministratorRole(requireMachine(serverId), administrator.principalName),
-    finish: ({ administrator }) => void administrators.delete(administrator.id),
+    work: async (key, { administrator }) => dropAdministratorRole(await requireMachine(key), administrator.principalName),
+    finish: whileThere((_, { administrator }) => void administrators.delete(administrator.id)),
   });
-  define("firewall-put", { finish: ({ rule }) => rules.set(rule.id, rule) });
-  define("firewall-delete", { finish: ({ ruleId }) => void rules.delete(ruleId) });
+  define("firewall-put", { finish: whileThere((_, { rule }) => rules.set(rule.id, rule)) });
+  define("firewall-delete", { finish: whileThere((_, { ruleId }) => void rules.delete(ruleId)) });
   define("configuration-set", {
-    work: async ({ serverId, parameter, value }) => applyParameter(parameter, value, requireMachine(serverId)),
-    finish: ({ serverId, parameter, value }) => {
-      const { [parameter.name]: _, ...others } = servers.get(serverId)?.parameters ?? {};
-      set(serverId, { parameters: value === undefined ? others : { ...others, [parameter.name]: value } });
+    work: async (key, { parameter, value }) => applyParameter(parameter, value, await requireMachine(key)),
+    finish: (key, { parameter, value }) => {
+      const { [parameter.name]: _, ...others } = find(key)?.parameters ?? {};
+      set(key, { parameters: value === undefined ? others : { ...others, [parameter.name]: value } });
     },
   });
   define("database-put", {
-    work: async ({ serverId, database }) => {
-      const machine = requireMachine(serverId);
-      const known = await machine.administer(`SELECT FROM pg_database WHERE datname = ${escapeLiteral(database.name)}`);
+    work: async (key, { database }) => {
+      const machine = await requireMachine(key);
+      const known = await machine.administer(
+        `SELECT FROM pg_catalog.pg_database WHERE datname = ${escapeLiteral(database.name)}::pg_catalog.name`,
+      );
       if (known.length > 0) return;
       const owner = "OWNER azure_pg_admin";
       await machine.query("postgres", `CREATE DATABASE ${escapeIdentifier(database.name)} ${owner}`);
     },
-    finish: ({ database }) => databases.set(database.id, database),
+    finish: whileThere((_, { database }) => databases.set(database.id, database)),
   });
   define("database-delete", {
-    work: async ({ serverId, database }) =>
-      requireMachine(serverId).query("postgres", `DROP DATABASE IF EXISTS ${escapeIdentifier(database.name)} WITH (FORCE)`),
-    finish: ({ database }) => void databases.delete(database.id),
+    work: async (key, { database }) =>
+      (await requireMachine(key)).query("postgres", `DROP DATABASE IF EXISTS ${escapeIdentifier(database.name)} WITH (FORCE)`),
+    finish: whileThere((_, { database }) => void databases.delete(database.id)),
   });
 }
 
@@ -252,23 +306,5 @@ function requireStarted(server: FlexibleServer | undefined, before: string): voi
     409,
     "ServerIsNotReady",
     `Restart or Stop Server can only be performed on Started servers. Sever Name = ${server?.name}, Current Server State = ${before}`,
-  );
-}
-
-/** The login with a password, where the server has one: a member of `azure_pg_admin` without an Entra label. */
-async function putPasswordAdministrator(
-  machine: { administer(sql: string): Promise<readonly unknown[]> },
-  server: FlexibleServer | undefined,
-): Promise<void> {
-  const { administratorLogin, administratorVerifier } = server ?? {};
-  if (!administratorLogin || !administratorVerifier) return;
-  const role = escapeIdentifier(administratorLogin);
-  const known = await machine.administer(`SELECT FROM pg_authid WHERE rolname = ${escapeLiteral(administratorLogin)}`);
-  await machine.administer(
-    [
-      ...(known.length === 0 ? [`CREATE ROLE ${role} LOGIN CREATEROLE CREATEDB`] : []),
-      `ALTER ROLE ${role} PASSWORD ${escapeLiteral(administratorVerifier)}`,
-      `GRANT azure_pg_admin TO ${role} WITH ADMIN OPTION`,
-    ].join(";"),
   );
 }

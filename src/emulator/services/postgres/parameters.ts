@@ -1,3 +1,4 @@
+import { escapeLiteral } from "pg";
 import { armFront } from "../../http/arm-error.ts";
 import type { PostgresMachine } from "../../machines/postgres.ts";
 import type { FlexibleServer } from "./model.ts";
@@ -129,7 +130,7 @@ export async function listParameters(server: FlexibleServer, machine: PostgresMa
 }
 
 const SETTINGS =
-  "SELECT name, setting, unit, context, vartype, min_val, max_val, enumvals, boot_val, short_desc, pending_restart FROM pg_settings ORDER BY category, name";
+  "SELECT name, setting, unit, context, vartype, min_val, max_val, enumvals, boot_val, short_desc, pending_restart FROM pg_catalog.pg_settings ORDER BY category, name";
 
 function fromSetting(row: SettingRow, server: FlexibleServer, base: string | undefined, major: number): Parameter {
   const unit = row.unit ? (UNITS[row.unit] ?? row.unit) : undefined;
@@ -200,14 +201,32 @@ export async function applyParameter(parameter: Parameter, value: string | undef
     .map((part) => `"${part.replaceAll('"', '""')}"`)
     .join(".");
   try {
+    await requireLibraries(parameter.name, value, machine);
     await machine.query(
       "postgres",
       value === undefined ? `ALTER SYSTEM RESET ${name}` : `ALTER SYSTEM SET ${name} = '${value.replaceAll("'", "''")}'`,
     );
-    await machine.query("postgres", "SELECT pg_reload_conf()");
+    await machine.query("postgres", "SELECT pg_catalog.pg_reload_conf()");
   } catch (error) {
     if ((error as { severity?: string }).severity === "ERROR") throw refused;
     throw error;
+  }
+}
+
+const NO_SUCH_FILE = "58P01";
+
+/** A library that is not there would keep every session, or the whole server, from starting: for good, since the value is in its files. */
+async function requireLibraries(name: string, value: string | undefined, machine: PostgresMachine): Promise<void> {
+  if (!/_preload_libraries$/.test(name)) return;
+  const libraries = (value ?? "").split(",").map((library) => library.trim().replace(/^"(.*)"$/, "$1"));
+  for (const library of libraries.filter((one) => one !== "")) {
+    if (library.includes("/")) throw armFront(400, "OperationFailed", "{0}"); // Azure has a list of names
+    try {
+      await machine.query("postgres", `LOAD ${escapeLiteral(library)}`);
+    } catch (error) {
+      if ((error as { code?: string }).code === NO_SUCH_FILE) throw error;
+      // It is there, and says itself that it wants to be loaded in another way.
+    }
   }
 }
 

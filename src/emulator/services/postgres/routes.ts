@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { isSameId, resourceGroupId } from "../../../base/resource-id.ts";
 import { armFront } from "../../http/arm-error.ts";
 import { type EmulatorRequest, empty, json, type Route, route } from "../../http/router.ts";
@@ -9,6 +10,7 @@ import type { Fleet } from "./fleet.ts";
 import {
   type Administrator,
   changedServer,
+  checkedText,
   type Database,
   type FlexibleServer,
   invalidParameter,
@@ -114,8 +116,7 @@ function regionRoutes({ platform, tables }: Surroundings): readonly Route[] {
 }
 
 function serverRoutes({ platform, tables, fleet, writes }: Surroundings): readonly Route[] {
-  const toWire = (server: FlexibleServer, apiVersion: string): object =>
-    serverToWire(server, apiVersion, fleet.version().split(".")[1] ?? "0");
+  const toWire = (server: FlexibleServer, apiVersion: string): object => serverToWire(server, apiVersion, fleet.minorVersion(server));
 
   const update = async (server: FlexibleServer, request: EmulatorRequest, mayMove: boolean): Promise<Response> => {
     requireIdle(platform, server);
@@ -123,6 +124,9 @@ function serverRoutes({ platform, tables, fleet, writes }: Surroundings): readon
     requireServable(body);
     if (mayMove) requireSameLocation(server, body, request.params.group ?? "");
     const next = await withVerifier(changedServer(server, body), body);
+    if (next.version !== server.version) {
+      throw armFront(501, "NotImplementedByLocalAzure", "Local Azure does no upgrade of a server to another major version.");
+    }
     requireLogin(next);
     // Documented: another size restarts the server, and so does switching Entra on (a library is loaded).
     const needsRestart = next.sku.name !== server.sku.name || next.auth.activeDirectoryAuth !== server.auth.activeDirectoryAuth;
@@ -142,7 +146,8 @@ function serverRoutes({ platform, tables, fleet, writes }: Surroundings): readon
     requireServable(body);
     if (body.location) requireLocation(body.location, TYPE);
     const createdAt = new Date(platform.clock.now()).toISOString();
-    const server = await withVerifier(newServer(id, name, body, platform.endpoints.tenantId, createdAt), body);
+    const wanted = newServer(id, name, body, platform.endpoints.tenantId, createdAt);
+    const server = { ...(await withVerifier(wanted, body)), generation: randomUUID() };
     requireLogin(server);
     tables.servers.set(id, server);
     return writes.accept("server-create", server, id, {}, request.apiVersion);
@@ -263,7 +268,13 @@ function readAdministrator(id: string, { params, body }: EmulatorRequest, server
   if (server.auth.activeDirectoryAuth === "Disabled") {
     throw invalidParameter("Microsoft Entra authentication is not enabled on the server."); // not found anywhere: invented
   }
-  return { id, objectId, principalType: type, principalName, tenantId: tenantId || server.auth.tenantId };
+  return {
+    id,
+    objectId,
+    principalType: type,
+    principalName: checkedText(principalName, "principalName"),
+    tenantId: checkedText(tenantId || server.auth.tenantId, "tenantId"),
+  };
 }
 
 function firewallRoutes({ platform, tables, writes }: Surroundings): readonly Route[] {
@@ -299,10 +310,10 @@ function firewallRoutes({ platform, tables, writes }: Surroundings): readonly Ro
 function configurationRoutes({ platform, tables, fleet, writes }: Surroundings): readonly Route[] {
   const ITEM = `${SERVER}/configurations/{name}`;
   const read = async (server: FlexibleServer): Promise<readonly Parameter[]> => {
-    const machine = fleet.machine(server.id);
+    const machine = fleet.machine(server);
     // Known: a GET while the server is created answers a plain 500.
     if (!machine) throw armFront(500, "InternalServerError", "An unexpected error occured while processing the request.");
-    return listParameters(server, machine, (await fleet.runtime()).binaries.major);
+    return listParameters(server, machine, Number(server.version));
   };
   const find = async (server: FlexibleServer, name: string): Promise<Parameter> => {
     const found = (await read(server)).find((parameter) => isSameId(parameter.name, name));
@@ -321,7 +332,7 @@ function configurationRoutes({ platform, tables, fleet, writes }: Surroundings):
     const parameter = await find(server, request.params.name ?? "");
     const { value, source } = ((request.body ?? {}) as { properties?: { value?: string; source?: string } }).properties ?? {};
     const isReset = source === "system-default" && (!value || value === parameter.defaultValue); // inferred from the CLI's help
-    const text = `${value ?? ""}`;
+    const text = checkedText(`${value ?? ""}`, "value"); // inferred: other bad values are only found out by the operation
     const payload = isReset ? { parameter } : { parameter, value: parameter.dataType === "Boolean" ? text.toLowerCase() : text };
     return writes.accept("configuration-set", server, `${server.id}/configurations/${parameter.name}`, payload, request.apiVersion);
   };
@@ -345,8 +356,8 @@ function databaseRoutes({ platform, tables, fleet, writes }: Surroundings): read
   /** What is there in truth, made by whichever door; while the server is stopped, what ARM made. */
   const list = async (server: FlexibleServer): Promise<readonly Database[]> => {
     const stored = tables.databases.list(`${server.id}/`);
-    const machine = fleet.machine(server.id);
-    const rows = await machine?.administer("SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY oid");
+    const machine = fleet.machine(server);
+    const rows = await machine?.administer("SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY oid");
     const names = rows?.map(({ datname }) => String(datname)) ?? [...SYSTEM_DATABASES, ...stored.map(({ name }) => name)];
     return names.map(
       (name) => stored.find((known) => known.name === name) ?? { id: idOf(server, name), name, charset: "UTF8", collation: "en_US.utf8" },
@@ -366,8 +377,8 @@ function databaseRoutes({ platform, tables, fleet, writes }: Surroundings): read
     }),
     route("PUT", ITEM, "recorded", (request) => {
       const server = requireServer(platform, tables, request);
-      const name = request.params.database ?? "";
-      if (Buffer.byteLength(name) > 63)
+      const name = checkedText(request.params.database ?? "", "databaseName");
+      if (name === "" || Buffer.byteLength(name) > 63)
         throw invalidParameter("Invalid value given for parameter databaseName. Specify a valid parameter value.");
       const { charset = "UTF8", collation = "en_US.utf8" } =
         ((request.body ?? {}) as { properties?: { charset?: string; collation?: string } }).properties ?? {};

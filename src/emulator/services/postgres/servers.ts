@@ -1,4 +1,4 @@
-import { parseResourceId, resourceGroupId } from "../../../base/resource-id.ts";
+import { isSameId, parseResourceId, resourceGroupId } from "../../../base/resource-id.ts";
 import { armFront } from "../../http/arm-error.ts";
 import type { EmulatorRequest } from "../../http/router.ts";
 import type { Platform } from "../../platform.ts";
@@ -24,6 +24,13 @@ export function openTables({ store }: Platform): Tables {
   };
 }
 
+/** A server, told apart from an earlier or later one of the same name. Servers of older versions have no generation. */
+export type ServerKey = Pick<FlexibleServer, "id" | "generation">;
+
+export function isSameServer(one: ServerKey, other: ServerKey): boolean {
+  return isSameId(one.id, other.id) && one.generation === other.generation;
+}
+
 /** The ID of the server a request's path names, spelled as Azure spells it. */
 export function serverIdOf({ params }: EmulatorRequest): string {
   return `${resourceGroupId(params.subscription ?? "", params.group ?? "")}/providers/${TYPE}/${params.server}`;
@@ -41,6 +48,11 @@ export function requireServer(platform: Platform, tables: Tables, request: Emula
     "ResourceNotFound",
     `The Resource '${TYPE}/${name}' under resource group '${group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix`,
   );
+}
+
+/** For work that comes too late: the server was deleted meanwhile. */
+export function serverGone(id: string) {
+  return armFront(404, "ResourceNotFound", `The Resource '${TYPE}/${id.split("/").at(-1)}' was not found.`); // text inferred
 }
 
 /** 404 as the provider itself says it, for children. */

@@ -1,7 +1,9 @@
 import type { FlexibleServerRegistry, Platform, Service } from "../../platform.ts";
+import { POSTGRES_PORT } from "./doors.ts";
 import { createFleet } from "./fleet.ts";
 import { SYSTEM_DATABASES } from "./model.ts";
 import { createWrites } from "./operations.ts";
+import { createRevival } from "./revival.ts";
 import { postgresRoutes } from "./routes.ts";
 import { forget, openTables, serversOf } from "./servers.ts";
 import { TYPE } from "./wire.ts";
@@ -27,11 +29,15 @@ const API_VERSIONS = [
   "2026-10-01",
 ];
 
+/** What a body without a version gets, and this tool's own default. */
+const USUAL_MAJOR = 16;
+
 /** Microsoft.DBforPostgreSQL: flexible servers that are real PostgreSQL behind a token gateway. */
 export function createPostgresService(platform: Platform): Service & { readonly registry: FlexibleServerRegistry } {
   const tables = openTables(platform);
   const fleet = createFleet(platform, tables.servers, tables.rules);
   const writes = createWrites(platform, tables, fleet);
+  const revival = createRevival(platform, tables.servers, fleet);
   return {
     namespace: "Microsoft.DBforPostgreSQL",
     apiVersions: API_VERSIONS,
@@ -54,15 +60,13 @@ export function createPostgresService(platform: Platform): Service & { readonly 
     },
     start: async () => {
       // Made ready before the first server asks, so that creating it takes no longer than on any other day.
-      fleet.runtime().catch((error) => platform.log(`postgres: ${error instanceof Error ? error.message : error}`));
-      const running = tables.servers.list().filter(({ state }) => state !== "Stopped" && state !== "Provisioning" && state !== "Dropping");
-      await Promise.all(
-        running.map(({ id, name }) =>
-          fleet.launch(id).catch((error) => platform.log(`postgres ${name}: ${error instanceof Error ? error.message : error}`)),
-        ),
-      );
+      fleet.warm(USUAL_MAJOR).catch((error) => platform.log(`postgres: ${error instanceof Error ? error.message : error}`));
+      await revival.start();
     },
-    stop: () => fleet.close(),
+    stop: async () => {
+      revival.stop();
+      await fleet.close();
+    },
     registry: registry(platform, tables),
   };
 }
@@ -72,9 +76,9 @@ function registry(platform: Platform, tables: ReturnType<typeof openTables>): Fl
     find: (serverId) => {
       const server = tables.servers.get(serverId);
       if (!server?.address) return undefined;
-      const { id, name, address, port = 5432, publicNetworkAccess } = server;
+      const { id, name, address, publicNetworkAccess } = server;
       const databases = [...SYSTEM_DATABASES, ...tables.databases.list(`${id}/`).map((database) => database.name)];
-      return { id, name, host: address, port, databases, publicNetworkAccess };
+      return { id, name, host: address, port: POSTGRES_PORT, databases, publicNetworkAccess };
     },
     allowAzureServices: (serverId) => {
       const server = tables.servers.get(serverId);

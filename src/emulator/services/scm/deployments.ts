@@ -279,6 +279,7 @@ async function buildRelease(
       runtime,
       appSettings: site.appSettings,
       cacheFolder: platform.home.cache,
+      sitesFolder: platform.home.sites,
       signal,
       say: detail,
     });

@@ -49,6 +49,8 @@ export async function openSiteMachine(
   for (const name of ["home/LogFiles", "home/site", "home/data", "releases", "deployments", "tmp", "volatile"]) {
     mkdirSync(join(folder, name), { recursive: true });
   }
+  // What a killed local Azure was building or replacing; nothing builds yet.
+  for (const other of otherReleases(join(folder, "releases"), source.site().release ?? "")) rmSync(other, { recursive: true, force: true });
   const isHttpLogging = (): boolean => source.site().logs.httpLogs.fileSystem.enabled;
   const log = createAppLog(() => join(folder, isHttpLogging() ? "home/LogFiles" : "volatile"), platform.clock);
   const host = createAppHost(() => describeApp(platform, source, folder), {

@@ -62,13 +62,20 @@ export function createSites(
   };
   const open = async (site: Site): Promise<SiteMachine> => {
     const { id } = site;
+    // By its folder, which is of this creation alone: a machine that is being closed must not write to the next site of the name.
+    const own = (): Site | undefined => {
+      const found = siteRows.get(id);
+      return found?.folder === site.folder ? found : undefined;
+    };
     const opened = await openSiteMachine(
       platform,
       {
-        site: () => siteRows.get(id) ?? site,
-        plan: () => planRows.get((siteRows.get(id) ?? site).planId),
+        site: () => own() ?? site,
+        plan: () => planRows.get((own() ?? site).planId),
         setRelease: (release) => {
-          siteRows.set(id, { ...require(id), release });
+          const found = own();
+          if (!found) throw new Error(`site ${id} is gone`);
+          siteRows.set(id, { ...found, release });
           platform.store.commit();
         },
       },
@@ -94,7 +101,11 @@ export function createSites(
     machine,
     create: async (site) => {
       siteRows.set(site.id, site);
-      const opened = await open(site);
+      const opened = await open(site).catch(async (error) => {
+        siteRows.delete(site.id); // a site without its machine would be there and could do nothing
+        await rm(join(platform.home.sites, site.folder), { recursive: true, force: true }).catch(() => {}); // what failed first is told
+        throw error;
+      });
       await opened.restartApp();
       return require(site.id);
     },
