@@ -1,6 +1,6 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign, verify } from "node:crypto";
 import type { Clock } from "../../../base/clock.ts";
-import { readClaims, type TokenClaims } from "../../../base/jwt.ts";
+import { decodeBase64url, readClaims, type TokenClaims } from "../../../base/jwt.ts";
 import type { Directory, DirectoryPrincipal, TokenRefusal, Tokens } from "../../platform.ts";
 
 /** The Azure CLI's public client ID: users of local Azure sign in as if through it. */
@@ -130,9 +130,11 @@ function refusalOf(
 
 function isSignedBy(token: string, key: KeyObject): boolean {
   const [header = "", body = "", signature = ""] = token.split(".");
+  const [headerBytes, signatureBytes] = [decodeBase64url(header), decodeBase64url(signature)];
+  if (!headerBytes || !signatureBytes) return false;
   try {
-    const { alg } = JSON.parse(Buffer.from(header, "base64url").toString("utf8")) as { alg?: unknown };
-    return alg === "RS256" && verify("sha256", Buffer.from(`${header}.${body}`), key, Buffer.from(signature, "base64url"));
+    const { alg } = JSON.parse(headerBytes.toString("utf8")) as { alg?: unknown };
+    return alg === "RS256" && verify("sha256", Buffer.from(`${header}.${body}`), key, signatureBytes);
   } catch {
     return false;
   }
