@@ -1,15 +1,18 @@
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { once } from "node:events";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { systemClock } from "../base/clock.ts";
 import { type ErrorCode, exitCodeOf, KnownError } from "../base/errors.ts";
+import { clearWay, isDiskFull, readIfReadable } from "./durable-file.ts";
 import type { LocalDetails } from "./emulator.ts";
-import { homeFailure, homeFiles, homeFolders, prepareHome, wipeHome } from "./home.ts";
-import { withLock } from "./lock.ts";
+import { homeFailure, homeFiles, homeFolders, isHome, prepareHome, wipeHome } from "./home.ts";
+import { withLock, withLockIfRoom } from "./lock.ts";
 import { sweepProcesses } from "./machines/process.ts";
 import type { Pace } from "./operations.ts";
-import { isSameProcess, type ProcessStamp } from "./process-stamp.ts";
+import { wordsOfPace } from "./pace.ts";
+import { isSameProcess, type ProcessStamp, stampFrom } from "./process-stamp.ts";
 import { createStore } from "./store.ts";
 
 export type LocalStatus = RunningLocal | { readonly running: false; readonly home: string };
@@ -50,12 +53,13 @@ export async function startLocal(home: string, options: StartOptions): Promise<R
 
 async function start(home: string, options: StartOptions): Promise<RunningLocal> {
   const running = await localStatus(home);
-  if (running.running) return running;
+  if (running.running) return asAsked(running, options);
   prepareHome(home);
   return await withLock(homeFiles(home).lock, options.signal, async () => {
     const status = await localStatus(home);
-    if (status.running) return status;
+    if (status.running) return asAsked(status, options);
     if (options.signal?.aborted) throw cancelled();
+    await endUnlisted(home);
     await sweepLeftovers(home);
     await spawnDaemon(home, options);
     const started = await localStatus(home);
@@ -65,21 +69,37 @@ async function start(home: string, options: StartOptions): Promise<RunningLocal>
   });
 }
 
+/** What was asked for must be what runs: a flag is not dropped in silence. */
+function asAsked(running: RunningLocal, { port, pace, tokenLifetimeSeconds }: StartOptions): RunningLocal {
+  const pairs: readonly (readonly [what: string, asked: unknown, is: unknown])[] = [
+    ["port", port, Number(new URL(running.arm).port)],
+    ["clock", pace && wordsOfPace(pace), running.pace],
+    ["token lifetime", tokenLifetimeSeconds, running.tokenLifetimeSeconds],
+  ];
+  const other = pairs.find(([, asked, is]) => asked !== undefined && asked !== is);
+  if (!other) return running;
+  const [what, asked, is] = other;
+  throw new KnownError("local/failed", `Local Azure runs in ${running.home} with the ${what} ${String(is)}, not ${String(asked)}.`, {
+    hint: "end it with `passwordless-pg local stop` and start it again, or set PASSWORDLESS_PG_HOME for a second one",
+  });
+}
+
 /** Ends local Azure and whatever a killed one left running. Answers whether it was running. */
 export async function stopLocal(home: string): Promise<boolean> {
   return atHome(home, () => stop(home));
 }
 
 async function stop(home: string): Promise<boolean> {
+  if (!isHome(home)) return false;
   const files = homeFiles(home);
-  if (readText(files.state) === undefined) return false;
-  return await withLock(files.lock, undefined, async () => {
+  return await withLockIfRoom(files.lock, async () => {
     const stamp = readStamp(home);
-    const wasRunning = stamp !== undefined && isSameProcess(stamp);
-    if (wasRunning) await endProcess(stamp);
+    const isListed = stamp !== undefined && isSameProcess(stamp);
+    if (isListed) await endProcess(home, stamp);
+    const isUnlisted = await endUnlisted(home);
     await sweepLeftovers(home);
-    rmSync(files.run, { force: true });
-    return wasRunning;
+    rmSync(files.run, { recursive: true, force: true });
+    return isListed || isUnlisted;
   });
 }
 
@@ -95,8 +115,7 @@ export async function localStatus(home: string): Promise<LocalStatus> {
 export async function resetLocal(home: string): Promise<void> {
   await stopLocal(home);
   await atHome(home, async () => {
-    if (readText(homeFiles(home).state) === undefined) return;
-    await withLock(homeFiles(home).lock, undefined, async () => wipeHome(home));
+    if (isHome(home)) await withLockIfRoom(homeFiles(home).lock, async () => wipeHome(home));
   });
 }
 
@@ -112,13 +131,36 @@ async function atHome<T>(home: string, work: () => Promise<T>): Promise<T> {
 /** `run.json`: the daemon's process and what it told about itself. */
 type RunFile = ProcessStamp & LocalDetails;
 
+/** `undefined` also when the file is torn or foreign: then nothing is known of a daemon. */
 function readStamp(home: string): RunFile | undefined {
-  const text = readText(homeFiles(home).run);
-  return text === undefined ? undefined : (JSON.parse(text) as RunFile);
+  const stamp = stampFrom(readIfReadable(homeFiles(home).run));
+  return stamp && isRunFile(stamp) ? stamp : undefined;
+}
+
+const NAMED = [
+  "home",
+  "arm",
+  "authority",
+  "tenantId",
+  "subscriptionId",
+  "clientId",
+  "clientSecretFile",
+  "userPrincipalName",
+  "userPasswordFile",
+  "caFile",
+  "caBundleFile",
+  "controlKeyFile",
+  "pace",
+] as const satisfies readonly (keyof LocalDetails)[];
+
+function isRunFile(value: object): value is RunFile {
+  const members = new Map<string, unknown>(Object.entries(value));
+  return NAMED.every((name) => typeof members.get(name) === "string") && URL.canParse(String(members.get("arm")));
 }
 
 async function spawnDaemon(home: string, options: StartOptions): Promise<void> {
   mkdirSync(home, { recursive: true });
+  clearWay(homeFiles(home).log);
   const log = openSync(homeFiles(home).log, "a", 0o600);
   const child = spawn(process.execPath, [options.daemonFile], { cwd: home, detached: true, stdio: ["pipe", "pipe", log] });
   closeSync(log);
@@ -133,6 +175,10 @@ async function spawnDaemon(home: string, options: StartOptions): Promise<void> {
     stdin.on("error", () => undefined); // it may end before it reads; the missing greeting says so
     stdin.end(`${JSON.stringify(given)}\n`);
     await greeting(stdout, home, options.signal);
+  } catch (error) {
+    // The next start must not meet what is left of this one.
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    throw error;
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener("abort", cancel);
@@ -160,12 +206,62 @@ function isErrorCode(code: string | undefined): code is ErrorCode {
   return code !== undefined && code in exitCodeOf;
 }
 
-async function endProcess(stamp: ProcessStamp): Promise<void> {
-  process.kill(stamp.pid, "SIGTERM");
-  if (await isGone(() => isSameProcess(stamp), STOP_MS)) return;
-  process.kill(stamp.pid, "SIGKILL");
-  if (await isGone(() => isSameProcess(stamp), STOP_MS)) return;
+/** A daemon that takes its signal says so within this: its run file goes first. */
+const HEARD_MS = 6_000;
+
+/** In order when it listens, else the hard way; one that was suspended goes on first, or it could not end. */
+async function endProcess(home: string, stamp: ProcessStamp): Promise<void> {
+  const isAlive = (): boolean => isSameProcess(stamp);
+  const isDeaf = (): boolean => isAlive() && readStamp(home)?.pid === stamp.pid;
+  for (const signal of ["SIGTERM", "SIGCONT"] as const) signalProcess(stamp.pid, signal);
+  if ((await isGone(isDeaf, HEARD_MS)) && (await isGone(isAlive, STOP_MS))) return;
+  signalProcess(stamp.pid, "SIGKILL");
+  if (await isGone(isAlive, STOP_MS)) return;
   throw new KnownError("local/failed", `The process ${stamp.pid} of local Azure does not end.`);
+}
+
+/** One that has just ended by itself is no error. */
+function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+/**
+ * Ends a daemon of this home that no run file names, because that was lost, or not written yet when its starter was killed: two would write
+ * one state. Answers whether there was one. Known by its program and its working folder; needs `/proc`.
+ */
+async function endUnlisted(home: string): Promise<boolean> {
+  const folder = realpathSync(home);
+  const pids = namesIn("/proc").filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  let wasThere = false;
+  for (const pid of pids.map(Number)) {
+    const isAlive = (): boolean => isDaemonIn(pid, folder);
+    if (!isAlive()) continue;
+    wasThere = true;
+    for (const signal of ["SIGTERM", "SIGCONT"] as const) signalProcess(pid, signal);
+    if (await isGone(isAlive, HEARD_MS)) continue;
+    signalProcess(pid, "SIGKILL");
+    if (!(await isGone(isAlive, STOP_MS))) throw new KnownError("local/failed", `The process ${pid} of local Azure does not end.`);
+  }
+  return wasThere;
+}
+
+function isDaemonIn(pid: number, folder: string): boolean {
+  const state = /\) (\w) /.exec(readIfReadable(`/proc/${pid}/stat`) ?? "")?.[1];
+  if (state === undefined || state === "Z" || state === "X") return false;
+  const [, program = "", ...more] = (readIfReadable(`/proc/${pid}/cmdline`) ?? "").split("\0");
+  return /[/\\]daemon\.m?js$/.test(program) && more.join("") === "" && workingFolderOf(pid) === folder;
+}
+
+function workingFolderOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return undefined; // gone, or another user's
+  }
 }
 
 /** Ends the apps and the PostgreSQL servers of a daemon that was killed. The daemon itself must be gone. */
@@ -188,9 +284,10 @@ async function sweepLeftovers(home: string): Promise<void> {
 /** A store that cannot be read names no processes: it must not stop `local reset`, which is the way out of it. */
 function sweepApps(stateFile: string): void {
   try {
-    if (readText(stateFile) !== undefined) sweepProcesses(createStore(stateFile), "");
+    sweepProcesses(createStore(stateFile), "");
   } catch (error) {
-    if (!(error instanceof KnownError)) throw error;
+    // What is swept is only noted then, to no purpose, again.
+    if (!(error instanceof KnownError) && !isDiskFull(error)) throw error;
   }
 }
 
@@ -213,7 +310,7 @@ function namesIn(folder: string): readonly string[] {
   try {
     return readdirSync(folder);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return [];
     throw error;
   }
 }

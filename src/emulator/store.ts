@@ -1,5 +1,6 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { KnownError } from "../base/errors.ts";
+import { replaceFile } from "./durable-file.ts";
 
 /** Documents of one kind, by key. Keys are compared without case (ARM IDs are); values are plain JSON and are copied in and out. */
 export interface Collection<T> {
@@ -10,7 +11,10 @@ export interface Collection<T> {
   delete(key: string): boolean;
 }
 
-/** Everything local Azure must not forget. `commit` makes it durable against `kill -9`; the server commits before it answers. */
+/**
+ * Everything local Azure must not forget. `commit` makes it durable against `kill -9` and power cuts; the server commits before it answers.
+ * A `commit` that throws (`ENOSPC`) has changed nothing on the disk; the next one writes it all.
+ */
 export interface Store {
   collection<T>(name: string): Collection<T>;
   commit(): void;
@@ -58,20 +62,18 @@ export function createStore(file?: string): Store {
     },
     commit: () => {
       if (!isDirty || !file) return;
-      const beside = `${file}.${process.pid}.tmp`;
-      writeFileSync(beside, JSON.stringify({ format, data }), { mode: 0o600 });
-      renameSync(beside, file);
+      replaceFile(file, JSON.stringify({ format, data }), 0o600);
       isDirty = false;
     },
   };
 }
 
 function load(file: string): Document {
-  const text = readIfThere(file);
-  if (text === undefined) return {};
   const hint = "run `passwordless-pg local reset`, which forgets what it holds, or set PASSWORDLESS_PG_HOME to another folder";
   let kept: { format?: unknown; data?: Document };
   try {
+    const text = readIfThere(file);
+    if (text === undefined) return {};
     kept = JSON.parse(text) as typeof kept;
   } catch (cause) {
     throw new KnownError("local/failed", `${file} is not readable as the state of local Azure`, { cause, hint });

@@ -26,8 +26,20 @@ export function newSigningKeyPem(): string {
   return newKey().export({ type: "pkcs8", format: "pem" }).toString();
 }
 
+/** Is it a private RSA key of the size that we make, or a greater one? */
+export function isSigningKey(keyPem: string): boolean {
+  try {
+    const { asymmetricKeyType, asymmetricKeyDetails } = createPrivateKey(keyPem);
+    return asymmetricKeyType === "rsa" && (asymmetricKeyDetails?.modulusLength ?? 0) >= KEY_BITS;
+  } catch {
+    return false;
+  }
+}
+
+const KEY_BITS = 2048;
+
 function newKey(): KeyObject {
-  return generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
+  return generateKeyPairSync("rsa", { modulusLength: KEY_BITS }).privateKey;
 }
 
 /** Tokens of one tenant, signed with the key in `keyPem` (PKCS#8). `lifetimeSeconds` is the default lifetime. */
