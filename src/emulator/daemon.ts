@@ -28,8 +28,9 @@ async function run(options: DaemonOptions): Promise<void> {
 
   const asked = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => asked.abort());
+  let emulator: Emulator | undefined;
   try {
-    const emulator = await startEmulator({ ...options, log, onShutdown: () => asked.abort() });
+    emulator = await startEmulator({ ...options, log, onShutdown: () => asked.abort() });
     replaceFile(files.run, JSON.stringify({ ...ownStamp(), ...emulator.status }), 0o600);
     log(`ready on ${emulator.endpoints.resourceManager}`);
     greet({ ready: true });
@@ -39,6 +40,7 @@ async function run(options: DaemonOptions): Promise<void> {
     logBug(error);
     greet({ ready: false, error: told(homeFailure(options.homeFolder, error)) });
     process.exitCode = 1;
+    await emulator?.close().catch(logBug);
   }
   // Nothing should be left to wait for; if something is, it must not keep a dead local Azure alive.
   setTimeout(() => process.kill(process.pid, "SIGKILL"), END_MS).unref();

@@ -199,10 +199,10 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
 
   const close = closer({ services, listener, hosts, operations, store, journal });
   try {
-    store.commit();
+    keep(store, home.root);
     operations.resume();
     for (const service of services) await service.start?.();
-    store.commit();
+    keep(store, home.root);
   } catch (error) {
     host.reject(error);
     await close();
@@ -235,6 +235,14 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     status: details,
     close,
   };
+}
+
+/** Without room at its start it would promise what it cannot keep. */
+function keep(store: Store, home: string): void {
+  if (store.commit()) return;
+  throw new KnownError("local/failed", `Local Azure cannot live in ${home}: there is no room left on the disk (ENOSPC).`, {
+    hint: "make room there, or set PASSWORDLESS_PG_HOME to a folder with more space",
+  });
 }
 
 /** The service list of local Azure: one line a service; the later may stand on the earlier. */
@@ -294,8 +302,7 @@ function closer(parts: {
     results.push(await settledOf(parts.operations.close()));
     for (const service of [...parts.services].reverse()) results.push(await settledOf(service.stop?.()));
     results.push(await settledOf(parts.hosts.closeAll()));
-    // On a full disk what nobody was told of yet is lost; the rest stands there.
-    results.push(await settledOf((async () => parts.store.commit())()));
+    parts.store.commit(); // on a full disk what nobody was told of yet is lost
     await parts.journal.flush();
     const failed = results.find((result) => result.status === "rejected");
     if (failed) throw failed.reason;

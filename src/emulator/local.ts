@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { systemClock } from "../base/clock.ts";
 import { type ErrorCode, exitCodeOf, KnownError } from "../base/errors.ts";
-import { clearWay, isDiskFull, readIfReadable } from "./durable-file.ts";
+import { clearWay, readIfReadable } from "./durable-file.ts";
 import type { LocalDetails } from "./emulator.ts";
 import { homeFailure, homeFiles, homeFolders, isHome, prepareHome, wipeHome } from "./home.ts";
 import { withLock, withLockIfRoom } from "./lock.ts";
@@ -286,8 +286,7 @@ function sweepApps(stateFile: string): void {
   try {
     sweepProcesses(createStore(stateFile), "");
   } catch (error) {
-    // What is swept is only noted then, to no purpose, again.
-    if (!(error instanceof KnownError) && !isDiskFull(error)) throw error;
+    if (!(error instanceof KnownError)) throw error;
   }
 }
 
