@@ -16,6 +16,8 @@ import type { OnTraffic } from "./http/traffic.ts";
 import { createOperations, type Pace } from "./operations.ts";
 import { wordsOfPace } from "./pace.ts";
 import type { Endpoints, Platform, Service } from "./platform.ts";
+import { createAccess } from "./services/authorization/access.ts";
+import { createAuthorizationService } from "./services/authorization/service.ts";
 import { openDirectory } from "./services/entra/directory.ts";
 import { createEntraService } from "./services/entra/service.ts";
 import { createTokens, isSigningKey, newSigningKeyPem } from "./services/entra/tokens.ts";
@@ -147,6 +149,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     clock,
     lifetimeSeconds,
   });
+  const access = createAccess(store, directory);
   const platform: Platform = {
     home,
     clock,
@@ -154,6 +157,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     operations,
     directory,
     tokens,
+    access,
     certificates,
     endpoints,
     hosts,
@@ -220,7 +224,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   });
   const open = [route("GET", "/metadata/endpoints", "documentation", ({ apiVersion }) => json(200, cloudToWire(endpoints, apiVersion)))];
   const isRegistered = (namespace: string): boolean => providers.find(namespace)?.state !== "Unregistered";
-  host.resolve(createAzureHost({ endpoints, tokens, services, control, open, isRegistered, clock }));
+  host.resolve(createAzureHost({ endpoints, tokens, access, directory, services, control, open, isRegistered, clock }));
 
   return {
     platform,
@@ -252,6 +256,7 @@ function armServices(platform: Platform, providers: Providers, all: () => readon
   const sites = createWebService(platform);
   return [
     resources,
+    createAuthorizationService(platform, all),
     servers,
     createManagedIdentityService(platform),
     sites,
