@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from "node:fs";
+import { request } from "node:https";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { systemClock } from "../base/clock.ts";
@@ -109,6 +110,28 @@ export async function localStatus(home: string): Promise<LocalStatus> {
   if (!stamp || !isSameProcess(stamp)) return { running: false, home };
   const { startTime: _, ...details } = stamp;
   return { running: true, ...details };
+}
+
+/** Far longer than an answer takes on a machine that is busy. */
+const ANSWER_MS = 10_000;
+
+/** Throws `local/failed` when a daemon that runs does not answer: it was suspended, or it hangs. Without this each call waits for its own limit. */
+export async function requireAnswer({ arm, home, pid }: RunningLocal, signal: AbortSignal, withinMs = ANSWER_MS): Promise<void> {
+  const isAnswered = await new Promise<boolean>((resolve, reject) => {
+    // Whose certificate it is, the calls that carry tokens ask. Any answer will do.
+    const asked = request(`${arm}/_local/status`, { rejectUnauthorized: false, agent: false, signal }, (response) => {
+      response.resume();
+      resolve(true);
+    });
+    const timer = setTimeout(() => asked.destroy(new Error("no answer")), withinMs);
+    asked.once("error", () => (signal.aborted ? reject(signal.reason) : resolve(false)));
+    asked.once("close", () => clearTimeout(timer));
+    asked.end();
+  });
+  if (isAnswered) return;
+  throw new KnownError("local/failed", `Local Azure in ${home} (process ${pid}) runs, but does not answer.`, {
+    hint: "end it with `passwordless-pg local stop` and run the same command again; `passwordless-pg local logs` may tell why",
+  });
 }
 
 /** Stops local Azure and forgets every resource, database and secret. Package caches and the PostgreSQL binaries stay. */

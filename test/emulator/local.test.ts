@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, test as base, beforeAll, expect } from "vitest";
-import { localStatus, resetLocal, startLocal, stopLocal } from "../../src/emulator/local.ts";
+import { localStatus, requireAnswer, resetLocal, startLocal, stopLocal } from "../../src/emulator/local.ts";
 import { isSameProcess, type ProcessStamp } from "../../src/emulator/process-stamp.ts";
 import { buildDaemon } from "../support/daemon.ts";
 import { httpsCall } from "../support/emulator.ts";
@@ -153,4 +153,17 @@ test("apps, keys and packages are closed to other users, and so is what an older
   await startLocal(home, options());
   const modes = ["keys", "sites", "cache", "postgres", "."].map((name) => [name, (statSync(join(home, name)).mode & 0o777).toString(8)]);
   expect(Object.fromEntries(modes)).toEqual({ keys: "700", sites: "700", cache: "700", postgres: "711", ".": "711" });
+});
+
+test("a daemon that runs but does not answer is told of soon, with the way out", async ({ home }) => {
+  const started = await startLocal(home, options());
+  const { signal } = new AbortController();
+  await requireAnswer(started, signal);
+  process.kill(started.pid, "SIGSTOP");
+  await expect(requireAnswer(started, signal, 300)).rejects.toMatchObject({
+    code: "local/failed",
+    hint: expect.stringContaining("local stop"),
+  });
+  process.kill(started.pid, "SIGCONT");
+  await requireAnswer(started, signal);
 });

@@ -3,9 +3,18 @@ import { join, resolve } from "node:path";
 import { KnownError } from "../../base/errors.ts";
 import type { SignInSettings } from "../../cloud/credential.ts";
 import type { Environment } from "../../cloud/environment.ts";
-import { type LocalStatus, localStatus, resetLocal, type StartOptions, startLocal, stopLocal } from "../../emulator/local.ts";
+import {
+  type LocalStatus,
+  localStatus,
+  requireAnswer,
+  resetLocal,
+  type StartOptions,
+  startLocal,
+  stopLocal,
+} from "../../emulator/local.ts";
 import { homeFolder } from "../home-folder.ts";
 import type { GlobalOptions, Io } from "../io.ts";
+import { localHints } from "./local-hints.ts";
 
 interface StartFlags {
   readonly port?: string;
@@ -37,7 +46,7 @@ export async function ensureLocal(io: Io): Promise<{ environment: Environment; s
   if (!status.running) {
     io.note(`starting local Azure in ${home}`);
     status = await startLocal(home, { daemonFile: daemonFile(io), signal: io.signal });
-  }
+  } else await requireAnswer(status, io.signal);
   const [caPem, clientSecret] = await Promise.all([readFile(status.caFile, "utf8"), readFile(status.clientSecretFile, "utf8")]);
   const { environments } = await import("../../cloud/environment.ts");
   return {
@@ -49,6 +58,8 @@ export async function ensureLocal(io: Io): Promise<{ environment: Environment; s
       siteScheme: "http",
       hasOwnAuthority: true,
       caPem,
+      hints: localHints,
+      limits: { callMs: 60_000, authorityCallMs: 10_000 },
     },
     settings: { tenantId: status.tenantId, clientId: status.clientId, clientSecret },
     subscriptionId: status.subscriptionId,

@@ -102,7 +102,7 @@ function writeFailure(file: string, error: unknown, signal: AbortSignal): unknow
 /** Never over a file that is there. */
 async function openNew(file: string): Promise<FileHandle> {
   try {
-    return await open(file, "wx");
+    return await open(file, "wx", 0o600); // logs tell of visitors and of the database
   } catch (cause) {
     const isThere = (cause as NodeJS.ErrnoException).code === "EEXIST";
     throw new KnownError("usage/invalid", isThere ? `${file} exists already` : `${file} cannot be written`, {
