@@ -45,15 +45,25 @@ const NUMBERS = ["exp", "nbf", "iat"] as const satisfies readonly (keyof TokenCl
 const MAX_TOKEN = 65_535;
 
 /**
+ * The bytes of a base64url text (RFC 4648 section 5, no padding: RFC 7515 section 2); `undefined` for anything that is not exactly the one text
+ * for its bytes. Node's own reading skips what it does not know, so that a token with junk in it would be taken for the token without.
+ */
+export function decodeBase64url(text: string): Buffer | undefined {
+  const bytes = Buffer.from(text, "base64url");
+  return bytes.toString("base64url") === text ? bytes : undefined;
+}
+
+/**
  * Reads the claims of a JWT *without checking its signature*: only for tokens that this process got itself over TLS.
- * `undefined` when the text is not a JWT. A claim that has not the type it should have is left out.
+ * `undefined` when the text is not a JWT: three base64url parts, of which the second is a JSON object. A claim that has not the type it should have is left out.
  */
 export function readClaims(token: string): TokenClaims | undefined {
   if (token.length > MAX_TOKEN) return undefined;
-  const parts = token.split(".");
-  if (parts.length !== 3 || !parts[1]) return undefined;
+  const parts = token.split(".").map(decodeBase64url);
+  const [header, payload, signature] = parts;
+  if (parts.length !== 3 || !header || !payload || !signature) return undefined;
   try {
-    const claims: unknown = JSON.parse(Buffer.from(parts[1], "base64url").toString("utf8"));
+    const claims: unknown = JSON.parse(payload.toString("utf8"));
     return typeof claims === "object" && claims !== null && !Array.isArray(claims) ? ofRightTypes(claims) : undefined;
   } catch {
     return undefined;

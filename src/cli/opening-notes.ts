@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir, userInfo } from "node:os";
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Opening, OpeningNotes } from "../steps/database-door.ts";
+import { isOwnFolder, temporaryFolderOf } from "./own-folder.ts";
 
 /**
  * Notes of the firewall openings that runs on this machine have borrowed and not given back, one file each in the temporary folder. A killed
@@ -10,28 +10,23 @@ import type { Opening, OpeningNotes } from "../steps/database-door.ts";
  * Without a usable folder nothing is noted, and what is left behind is found by its name's beginning once Azure shows it.
  */
 export function openingNotes(project: string): OpeningNotes {
-  const user = process.getuid?.() ?? userInfo().username;
-  const folder = join(tmpdir(), `passwordless-pg-openings-${user}`);
+  const folder = temporaryFolderOf("passwordless-pg-openings");
   const prefix = `${createHash("sha256").update(project).digest("hex").slice(0, 16)}.`;
   const fileOf = (name: string): string => join(folder, `${prefix}${name}.json`);
-  const isOurs = (): boolean => {
-    const { uid, mode } = lstatSync(folder);
-    return process.getuid === undefined || (uid === process.getuid() && (mode & 0o077) === 0);
-  };
   return {
     add: (opening) =>
       quietly(() => {
-        quietly(() => mkdirSync(folder, { mode: 0o700 }), undefined); // it may be there
-        if (isOurs()) writeFileSync(fileOf(opening.name), JSON.stringify({ ...opening, pid: process.pid }), { mode: 0o600 });
+        if (isOwnFolder(folder)) writeFileSync(fileOf(opening.name), JSON.stringify({ ...opening, pid: process.pid }), { mode: 0o600 });
       }, undefined),
     remove: (name) =>
       quietly(() => {
+        if (!existsSync(folder) || !isOwnFolder(folder)) return;
         rmSync(fileOf(name), { force: true });
         rmdirSync(folder); // fails while others are in it
       }, undefined),
     abandoned: () =>
       quietly(() => {
-        if (!isOurs()) return [];
+        if (!existsSync(folder) || !isOwnFolder(folder)) return [];
         return readdirSync(folder)
           .filter((file) => file.startsWith(prefix))
           .flatMap((file) => quietly(() => abandonedIn(join(folder, file)), []));

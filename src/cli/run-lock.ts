@@ -1,11 +1,14 @@
 import { createHash } from "node:crypto";
-import { closeSync, openSync, rmSync, statSync } from "node:fs";
+import { closeSync, openSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { createConnection, createServer, type Server } from "node:net";
-import { tmpdir, userInfo } from "node:os";
+import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
+import { homeFolder } from "./home-folder.ts";
 import type { Io } from "./io.ts";
+import { safeText } from "./output/style.ts";
+import { isOwnFolder, temporaryFolderOf } from "./own-folder.ts";
 
 /** Who holds a lock, as it tells itself. */
 interface Holder {
@@ -24,34 +27,40 @@ const bindMs = 100;
 /** A guard is held for `bindMs` and one question. */
 const guardMs = 30_000;
 
+/** Characters: of a command or a date that another process tells, and of all that it tells. */
+const WORD = 40;
+const ANSWER = 1_000;
+
 interface LockRequest {
   readonly project: string;
   readonly command: string;
   readonly clock: Clock;
-  /** Makes the lock a file there; else that is so only where the system has no names without files. */
-  readonly socketFolder?: string;
+  /** Where the lock is made, the first that is this user's alone; made when absent. By default in the temporary folder, else in the home folder. */
+  readonly socketFolders?: readonly string[];
 }
 
 /**
  * Runs `work` while no other command of this machine's user changes the same project; waits for one that does, and names it.
- * The lock is a listening socket: the system takes it away with its process, so a killed run leaves none behind.
+ * The lock is a listening socket: the system takes it away with its process, so a killed run leaves none behind. Its file is in a folder that no
+ * other user can enter: a name that anybody could take would let them hold up the run, and speak to its terminal.
  * Runs on different machines do not see each other: their writes are idempotent, and Azure's own busy answers are waited for.
  * Throws `azure/busy` after half an hour, `project/unwritable`, `cancelled`.
  */
 export async function withRunLock<T>(io: Io, of: LockRequest, work: () => Promise<T>): Promise<T> {
   const { clock, command } = of;
-  const path = socketPath(of.project, of.socketFolder);
   const until = clock.now() + waitMs;
   let named: string | undefined;
   let silences = 0;
   for (;;) {
     io.signal.throwIfAborted();
+    const path = socketPath(of.project, of.socketFolders); // each time: another run's end takes an empty folder away
     const lock = await tryListen(path, { pid: process.pid, command, since: new Date(clock.now()).toISOString() });
     if (lock) {
       try {
         return await work();
       } finally {
         lock.close();
+        removeIfEmpty(dirname(path));
       }
     }
     const holder = await whoHolds(path);
@@ -72,15 +81,38 @@ export async function withRunLock<T>(io: Io, of: LockRequest, work: () => Promis
   }
 }
 
-/** Linux: a name without a file. Windows: a pipe. Elsewhere a file in the user's temporary folder. */
-function socketPath(project: string, folder: string | undefined): string {
-  // Not the name: a container's user may have no entry.
-  const user = process.getuid?.() ?? userInfo().username;
-  const hash = createHash("sha256").update(`${user}\n${project}`).digest("hex").slice(0, 24);
-  const name = `passwordless-pg-${hash}`;
-  if (folder !== undefined) return join(folder, `${name}.sock`);
-  if (process.platform === "linux") return `\0${name}`;
-  return process.platform === "win32" ? `\\\\.\\pipe\\${name}` : join(tmpdir(), `${name}.sock`);
+/** Windows: a pipe. Elsewhere a file in a folder that is the user's alone. */
+function socketPath(project: string, folders: readonly string[] | undefined): string {
+  const hash = createHash("sha256").update(project).digest("hex").slice(0, 24);
+  if (process.platform === "win32") return `\\\\.\\pipe\\passwordless-pg-${userInfo().username}-${hash}`;
+  return join(lockFolder(folders ?? usualFolders()), `${hash}.sock`);
+}
+
+function usualFolders(): readonly string[] {
+  const home = homeFolder();
+  return [temporaryFolderOf("passwordless-pg"), ...(home === undefined ? [] : [join(home, ".passwordless-pg-runs")])];
+}
+
+/** All runs look in the same order, so that they meet in the same folder. */
+function lockFolder(folders: readonly string[]): string {
+  let cause: unknown;
+  for (const folder of folders) {
+    try {
+      if (isOwnFolder(folder)) return folder;
+      cause ??= new Error(`${folder} is not a folder of yours alone`);
+    } catch (error) {
+      cause ??= error;
+    }
+  }
+  throw unlockable(folders[0] ?? "", cause);
+}
+
+function removeIfEmpty(folder: string): void {
+  try {
+    if (process.platform !== "win32") rmdirSync(folder);
+  } catch {
+    // others are in it, or have just taken it away
+  }
 }
 
 async function tryListen(path: string, holder: Holder): Promise<Server | undefined> {
@@ -90,23 +122,25 @@ async function tryListen(path: string, holder: Holder): Promise<Server | undefin
   });
   server.unref();
   return new Promise((done, fail) => {
-    server.once("error", (error: NodeJS.ErrnoException) => (error.code === "EADDRINUSE" ? done(undefined) : fail(unlockable(path, error))));
+    server.once("error", (error: NodeJS.ErrnoException) =>
+      // ENOENT: the run that has just ended has taken the folder with it.
+      ["EADDRINUSE", "ENOENT"].includes(error.code ?? "") ? done(undefined) : fail(unlockable(dirname(path), error)),
+    );
     server.listen(path, () => done(server));
   });
 }
 
-/** A full disk, a folder that is closed or absent, a path too long for a socket. */
-function unlockable(path: string, cause: unknown): KnownError {
-  const where = path.startsWith("/") ? `in ${dirname(path)}` : "";
-  return new KnownError("project/unwritable", `the lock that keeps two runs apart cannot be made ${where}`.trimEnd(), {
+/** A full disk, a folder that is closed, absent or another user's, a path too long for a socket. */
+function unlockable(folder: string, cause: unknown): KnownError {
+  return new KnownError("project/unwritable", `the lock that keeps two runs apart cannot be made in ${folder}`, {
     cause,
-    hint: "set TMPDIR to a folder with a short path that you can write to, and run the command again",
+    hint: "set TMPDIR to a folder of your own, with a short path, that you can write to, and run the command again",
   });
 }
 
 function nameOf(holder: Holder | "nobody" | "silent"): string {
   if (typeof holder === "string") return "a run of passwordless-pg that does not answer (suspended, or busy)";
-  return `\`passwordless-pg ${holder.command}\` (process ${holder.pid}, since ${holder.since})`;
+  return `\`passwordless-pg ${safeText(holder.command, WORD)}\` (process ${holder.pid}, since ${safeText(holder.since, WORD)})`;
 }
 
 /**
@@ -119,7 +153,7 @@ async function removeDeadSocket(path: string): Promise<void> {
   try {
     closeSync(openSync(guard, "wx", 0o600));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw unlockable(guard, error);
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw unlockable(dirname(guard), error);
     const age = Date.now() - (statSync(guard, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
     if (age < guardMs) return;
     throw new KnownError("azure/busy", "a run that was killed left its lock", { hint: `if no passwordless-pg runs, remove ${guard}` });
@@ -142,14 +176,22 @@ async function whoHolds(path: string): Promise<Holder | "nobody" | "silent"> {
     socket.setTimeout(askMs, () => socket.destroy());
     socket.setEncoding("utf8").on("data", (chunk: string) => {
       text += chunk;
+      if (text.length > ANSWER) socket.destroy();
     });
     socket.once("error", ({ code }: NodeJS.ErrnoException) => done(path.startsWith("/") && code === "ECONNREFUSED" ? "nobody" : "silent"));
     socket.once("close", () => {
-      try {
-        done(JSON.parse(text) as Holder);
-      } catch {
-        done("silent"); // it ended while it was asked
-      }
+      done(holderFrom(text) ?? "silent"); // it may have ended while it was asked
     });
   });
+}
+
+function holderFrom(text: string): Holder | undefined {
+  try {
+    const { pid, command, since } = JSON.parse(text) as Partial<Record<keyof Holder, unknown>>;
+    return Number.isInteger(pid) && typeof command === "string" && typeof since === "string"
+      ? { pid: Number(pid), command, since }
+      : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -13,6 +13,7 @@ import { KnownError } from "../base/errors.ts";
 import type { CloudContext } from "./connection.ts";
 import { accessToken, forgetTokens } from "./credential.ts";
 import { azureCodeOf, cancelled, failureError, parseFailure, translate } from "./errors.ts";
+import { hints } from "./hints.ts";
 import { drive, type Poller, pause, type Waiting } from "./operations.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
@@ -90,7 +91,8 @@ function watchPolicy({ signal, credential, environment }: Omit<CloudContext, "su
     name: "passwordless-pg watch",
     async sendRequest(request, next) {
       const own = request.abortSignal instanceof AbortSignal ? request.abortSignal : undefined;
-      const send = () => withTimeLimit(request, CALL_TIMEOUT_MS, [signal, own], () => next(request)).catch(brokenOff);
+      const send = () =>
+        withTimeLimit(request, environment.limits?.callMs ?? CALL_TIMEOUT_MS, [signal, own], () => next(request)).catch(brokenOff);
       let response = await send();
       if (response.status === 401 && parseFailure(401, response.bodyAsText ?? "")?.code === "ExpiredAuthenticationToken") {
         // In the middle of a long wait, say: everything done so far stays valid.
@@ -215,7 +217,7 @@ export function openArm(context: CloudContext): Arm {
     const url = new URL(target, environment.resourceManager);
     if (url.origin !== new URL(environment.resourceManager).origin) {
       throw new KnownError("azure/failed", `Azure sent a polling address on another host (${url.origin}): not followed`, {
-        hint: "does a proxy rewrite Azure's answers? Otherwise run the same command again",
+        hint: hints.foreignAddress,
       });
     }
     const response = await pipeline.sendRequest(

@@ -2,6 +2,7 @@ import { openArm } from "./arm.ts";
 import type { CloudContext } from "./connection.ts";
 import { accessToken, type Caller, whoAmI } from "./credential.ts";
 import type { Environment } from "./environment.ts";
+import { wordedAdapter, wordedFor } from "./hints.ts";
 import { type Linkers, linkers } from "./linkers.ts";
 import { type ManagedIdentities, managedIdentities } from "./managed-identities.ts";
 import { type PostgresServers, postgresServers } from "./postgres-servers.ts";
@@ -37,29 +38,37 @@ export interface Cloud {
 
 /** Asks one ARM token to learn who is calling; makes no other request. Throws `auth/signed-out`. */
 export async function openCloud(context: CloudContext): Promise<Cloud> {
-  return adaptersOf(context, await whoAmI(context.credential, context.environment));
+  try {
+    return adaptersOf(context, await whoAmI(context.credential, context.environment));
+  } catch (error) {
+    throw wordedFor(context.environment, error);
+  }
 }
 
 function adaptersOf(context: CloudContext, caller: Caller): Cloud {
   const { credential, environment, signal, subscriptionId } = context;
   const arm = openArm(context);
+  const worded = <T extends object>(adapter: T): T => wordedAdapter(environment, adapter);
   return {
     environment,
     caller,
     subscriptionId,
     readOnly: () => adaptersOf({ ...context, registersProviders: false }, caller),
-    subscription: subscription(arm),
-    resourceGroups: resourceGroups(arm),
-    postgresServers: postgresServers(arm),
-    webApps: webApps(arm),
-    managedIdentities: managedIdentities(arm),
-    linkers: linkers(arm),
-    principals: principals(context),
-    scmSite: (webApp) => scmSite(context, webApp),
-    site: (webApp) => siteClient(context, webApp),
+    subscription: worded(subscription(arm)),
+    resourceGroups: worded(resourceGroups(arm)),
+    postgresServers: worded(postgresServers(arm)),
+    webApps: worded(webApps(arm)),
+    managedIdentities: worded(managedIdentities(arm)),
+    linkers: worded(linkers(arm)),
+    principals: worded(principals(context)),
+    scmSite: (webApp) => worded(scmSite(context, webApp)),
+    site: (webApp) => worded(siteClient(context, webApp)),
     reach: ({ host, port }) => reach({ host, port, ...(environment.caPem ? { caPem: environment.caPem } : {}) }, signal),
     databaseToken: async () => {
-      const { token, expiresOnTimestamp } = await accessToken(credential, environment.scopes.postgres, signal);
+      const asked = accessToken(credential, environment.scopes.postgres, signal);
+      const { token, expiresOnTimestamp } = await asked.catch((error: unknown) => {
+        throw wordedFor(environment, error);
+      });
       return { token, expiresOn: new Date(expiresOnTimestamp) };
     },
   };

@@ -6,6 +6,7 @@ import { readClaims, type TokenClaims } from "../base/jwt.ts";
 import { parseResourceId } from "../base/resource-id.ts";
 import type { Environment } from "./environment.ts";
 import { cancelled, isSignInBroken, signedOut } from "./errors.ts";
+import { hints } from "./hints.ts";
 import { orCancelled, pause } from "./operations.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
@@ -46,7 +47,7 @@ export async function signIn(
   const identity = await import("@azure/identity");
   const { tenantId, clientId, clientSecret } = settings;
   const common = {
-    httpClient: boundedClient(signal),
+    httpClient: boundedClient(signal, environment.limits?.authorityCallMs ?? AUTHORITY_CALL_MS),
     authorityHost: environment.authorityHost,
     ...(environment.hasOwnAuthority && { disableInstanceDiscovery: true }),
     ...(environment.caPem && { tlsOptions: { ca: environment.caPem } }),
@@ -72,11 +73,10 @@ export async function signIn(
 const AUTHORITY_CALL_MS = 30_000;
 
 /** MSAL knows neither a time limit nor a way to stop a call: an authority that takes a call and never answers would hold the process. */
-function boundedClient(signal: AbortSignal | undefined): HttpClient {
+function boundedClient(signal: AbortSignal | undefined, limitMs: number): HttpClient {
   const client = createDefaultHttpClient();
   return {
-    sendRequest: (request) =>
-      withTimeLimit(request, AUTHORITY_CALL_MS, [signal, ownSignal(request.abortSignal)], () => client.sendRequest(request)),
+    sendRequest: (request) => withTimeLimit(request, limitMs, [signal, ownSignal(request.abortSignal)], () => client.sendRequest(request)),
   };
 }
 
@@ -222,7 +222,6 @@ export async function whoAmI(credential: TokenCredential, environment: Environme
   const { token } = await accessToken(credential, environment.scopes.resourceManager);
   const claims = readClaims(token);
   const caller = claims && callerOf(claims);
-  if (!caller)
-    throw new KnownError("auth/signed-out", "the access token does not say who is signed in", { hint: "sign in with `az login`" });
+  if (!caller) throw new KnownError("auth/signed-out", "the access token does not say who is signed in", { hint: hints.signIn });
   return caller;
 }

@@ -1,7 +1,12 @@
+import type { Hinted } from "./hints.ts";
+
 type CloudName = "public" | "usgov" | "china" | "local";
 
-/** The endpoints of one Azure cloud. Real Azure and local Azure differ in these values only. */
-export interface Environment {
+/**
+ * The endpoints of one Azure cloud. Real Azure and local Azure differ in these values only. `hints`: what to do instead, where Azure's own places
+ * (portal, status page, support, the way there) are not the ones to look at.
+ */
+export interface Environment extends Hinted {
   readonly name: CloudName;
   /** ARM endpoint without a trailing slash, always https. */
   readonly resourceManager: string;
@@ -15,6 +20,8 @@ export interface Environment {
   readonly caPem?: string;
   /** The authority is not one of Microsoft's, so the SDK must not ask Microsoft about it. */
   readonly hasOwnAuthority?: boolean;
+  /** Where answers come sooner, in milliseconds: of one call to ARM and to the authority. By default as long as Azure was seen to take. */
+  readonly limits?: { readonly callMs: number; readonly authorityCallMs: number };
   /** Portal address, for links in advice. */
   readonly portal?: string;
 }

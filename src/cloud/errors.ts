@@ -1,5 +1,6 @@
 import { type ErrorCode, KnownError } from "../base/errors.ts";
 import { redact } from "../base/secrets.ts";
+import { hints } from "./hints.ts";
 
 /** What an Azure service said when it refused: its own code and words, without headers, queries or tokens. */
 export interface AzureFailure {
@@ -29,7 +30,7 @@ const advice: Readonly<Record<string, Advice>> = {
   },
   LocationIsOfferRestricted: {
     code: "azure/region-closed",
-    hint: "this region is closed to the subscription: choose another location, or ask Azure support to open it",
+    hint: hints.regionClosed,
   },
   ParameterOutOfRange: {
     code: "azure/sku-unavailable",
@@ -39,25 +40,25 @@ const advice: Readonly<Record<string, Advice>> = {
   "BadRequest/01007": { code: "azure/invalid", hint: "check the runtime, as in `python|3.12`; the plan must be a Linux plan" },
   "Conflict/59301": { code: "azure/quota", hint: "the free plans of this subscription are used up: choose the plan SKU B1" },
   "429/51025": { code: "azure/busy", hint: "App Service throttles plan writes: wait some minutes and run the command again" },
-  SubscriptionIsOverQuotaForSku: { code: "azure/quota", hint: "choose another SKU or location, or ask for quota in the portal" },
-  InternalSubscriptionIsOverQuotaForSku: { code: "azure/quota", hint: "choose another SKU or location, or ask for quota in the portal" },
-  QuotaExceeded: { code: "azure/quota", hint: "choose another SKU or location, or ask for quota in the portal" },
+  SubscriptionIsOverQuotaForSku: { code: "azure/quota", hint: hints.quota },
+  InternalSubscriptionIsOverQuotaForSku: { code: "azure/quota", hint: hints.quota },
+  QuotaExceeded: { code: "azure/quota", hint: hints.quota },
   SkuNotAvailable: { code: "azure/sku-unavailable", hint: "choose another SKU or location" },
   RequestDisallowedByPolicy: { code: "azure/policy", hint: "an Azure Policy of the subscription forbids this; the cause names it" },
   RequestDisallowedByAzure: { code: "azure/policy", hint: "choose another location: this subscription may not use it" },
   AuthorizationFailed: { code: "azure/denied", hint: "ask for the role Contributor on the resource group, then run the command again" },
   LinkedAuthorizationFailed: { code: "azure/denied", hint: "ask for the role Contributor on the linked resource too" },
   UnauthorizedResourceAccess: { code: "azure/denied", hint: "ask for the role Contributor on the database server too" },
-  InvalidAuthenticationToken: { code: "auth/signed-out", hint: "sign in again with `az login`" },
-  InvalidAuthenticationTokenTenant: { code: "auth/signed-out", hint: "sign in to the subscription's tenant: `az login --tenant TENANT`" },
-  ExpiredAuthenticationToken: { code: "auth/signed-out", hint: "sign in again with `az login`" },
-  SubscriptionNotFound: { code: "azure/not-found", hint: "check `--subscription` and the account: `az account list`" },
+  InvalidAuthenticationToken: { code: "auth/signed-out", hint: hints.signInAgain },
+  InvalidAuthenticationTokenTenant: { code: "auth/signed-out", hint: hints.signInToTenant },
+  ExpiredAuthenticationToken: { code: "auth/signed-out", hint: hints.signInAgain },
+  SubscriptionNotFound: { code: "azure/not-found", hint: hints.subscription },
   ResourceGroupNotFound: { code: "azure/not-found" },
   ResourceNotFound: { code: "azure/not-found" },
   ParentResourceNotFound: { code: "azure/not-found" },
   MissingSubscriptionRegistration: { code: "azure/denied", hint: "register the provider: `az provider register --namespace NAME --wait`" },
   SubscriptionNotRegistered: { code: "azure/denied", hint: "register the provider: `az provider register --namespace NAME --wait`" },
-  ReadOnlyDisabledSubscription: { code: "azure/denied", hint: "the subscription is disabled: look at its state in the portal" },
+  ReadOnlyDisabledSubscription: { code: "azure/denied", hint: hints.subscriptionDisabled },
   ScopeLocked: { code: "azure/conflict", hint: "a lock on the resource or its group forbids this: remove the lock first" },
   FailedIdentityOperation: {
     code: "azure/conflict",
@@ -77,6 +78,7 @@ const advice: Readonly<Record<string, Advice>> = {
   },
   TooManyRequests: { code: "azure/busy", hint: "Azure throttles this subscription: wait a minute and run the command again" },
   SubscriptionRequestsThrottled: { code: "azure/busy", hint: "Azure throttles this subscription: wait a minute and run the command again" },
+  InsufficientStorage: { code: "azure/failed", hint: hints.noRoom },
   TargetTypeNotSupported: { code: "azure/invalid", hint: "the target of a connection is a database, not the server" },
 };
 
@@ -103,7 +105,7 @@ const adviceOfWords: readonly (readonly [pattern: RegExp, advice: Advice])[] = [
 
 const adviceOfStatus: Readonly<Record<number, Advice>> = {
   400: { code: "azure/invalid" },
-  401: { code: "auth/signed-out", hint: "sign in again with `az login`" },
+  401: { code: "auth/signed-out", hint: hints.signInAgain },
   403: { code: "azure/denied", hint: "ask for the role Contributor on the resource group, then run the command again" },
   404: { code: "azure/not-found" },
   409: { code: "azure/conflict" },
@@ -116,7 +118,7 @@ const hintOf: Partial<Record<ErrorCode, string>> = {
   "azure/invalid": "the cause names what Azure does not take: correct it in the project file",
   "azure/not-found": "something it needs is not there: `passwordless-pg plan` shows what is missing",
   "azure/conflict": "something else is at work on it: run the same command again in some minutes",
-  "azure/failed": "run the same command again to go on; if it stays so, look at Azure's status page",
+  "azure/failed": hints.failed,
 };
 
 function advise(failure: AzureFailure): Advice {
@@ -245,12 +247,12 @@ export function signedOut(what: string, error: unknown): KnownError {
   const words = withoutSecrets(error instanceof Error ? error.message : String(error));
   if (isSignInBroken(error)) {
     return new KnownError("azure/unreachable", `${what}: the sign-in service does not answer as it should`, {
-      hint: "check the network, the proxy and the chosen cloud; a proxy that opens TLS must have its certificate trusted (NODE_EXTRA_CA_CERTS)",
+      hint: hints.authorityUnreachable,
       cause: new Error(words.slice(0, 2000)),
     });
   }
   return new KnownError("auth/signed-out", `${what}: nobody is signed in to Azure`, {
-    hint: "sign in with `az login`; in CI set up workload identity, or use `--local` for local Azure",
+    hint: hints.signInAnywhere,
     cause: new Error(words.slice(0, 2000)),
   });
 }
@@ -276,7 +278,7 @@ export function translate(
   const code = error instanceof Error ? (error as HttpError).code : undefined;
   if (code !== undefined && UNREACHABLE.has(code)) {
     return new KnownError("azure/unreachable", `cannot ${what}: Azure does not answer`, {
-      hint: "check the network, proxy and the chosen cloud",
+      hint: hints.unreachable,
       cause,
     });
   }

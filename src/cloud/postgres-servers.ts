@@ -11,6 +11,7 @@ import { KnownError } from "../base/errors.ts";
 import { normalizeLocation } from "../base/resource-id.ts";
 import type { Arm, OperationLimits } from "./arm.ts";
 import { azureCodeOf } from "./errors.ts";
+import { hints } from "./hints.ts";
 import { fromSimplePoller, type Poller, pause } from "./operations.ts";
 
 export interface PostgresServer {
@@ -335,7 +336,7 @@ export function postgresServers(arm: Arm): PostgresServers {
         if (!server || !isInTransition(server)) return server;
         if (clock.now() > until) {
           throw new KnownError("azure/timeout", `the server ${name} is still ${server.state.toLowerCase()}`, {
-            hint: "look at it in the portal; run the command again when it is Ready",
+            hint: hints.serverState,
           });
         }
         arm.context.onProgress?.(`waiting for the server ${name}, which is ${server.state.toLowerCase()}`);

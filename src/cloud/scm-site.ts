@@ -14,6 +14,7 @@ import { refuseLongPause, retryAfterMs, USER_AGENT } from "./arm.ts";
 import type { CloudContext } from "./connection.ts";
 import { accessToken } from "./credential.ts";
 import { cancelled, failureError, translate, withoutSecrets } from "./errors.ts";
+import { hints } from "./hints.ts";
 import { pause } from "./operations.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
@@ -157,7 +158,7 @@ function refusal(what: string, status: number, body: string): KnownError {
   const cause = failureError({ status, code: `HTTP ${status}`, message: words === "" ? "no words" : words });
   if (status === 401) {
     return new KnownError("azure/denied", `the SCM site refused to ${what}: it does not take the token`, {
-      hint: "sign in again with `az login`; the account must belong to the tenant of the subscription",
+      hint: hints.signInToSite,
       cause,
     });
   }
@@ -317,7 +318,7 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
     while (await isDeploying()) {
       if (clock.now() > until)
         throw new KnownError("azure/busy", `another deployment of ${webApp.name} does not end`, {
-          hint: "look at it in the portal's deployment center, then deploy again",
+          hint: hints.deploymentState,
         });
       onProgress?.("waiting for another deployment to end");
       await pause(clock, signal, 5_000);

@@ -3,6 +3,7 @@ import type { Client as PgClient } from "pg";
 import { type ErrorCode, KnownError } from "../base/errors.ts";
 import type { Environment } from "./environment.ts";
 import { cancelled, withoutSecrets } from "./errors.ts";
+import { hints } from "./hints.ts";
 import { orCancelled } from "./operations.ts";
 
 interface SqlNotice {
@@ -59,10 +60,10 @@ interface SqlError extends Error {
 }
 
 const unreachableHints: Readonly<Record<string, string>> = {
-  ENOTFOUND: "the server's name does not resolve: is it deleted, or private (reachable from its network only)?",
-  EAI_AGAIN: "name resolution failed: check the network",
-  ECONNREFUSED: "nothing listens there: is the server stopped?",
-  ETIMEDOUT: "no answer: public access may be closed, or a firewall on the way blocks port 5432",
+  ENOTFOUND: hints.databaseUnknown,
+  EAI_AGAIN: hints.noResolver,
+  ECONNREFUSED: hints.databaseStopped,
+  ETIMEDOUT: hints.databaseSilent,
 };
 
 const stateAdvice: Readonly<Record<string, { readonly code: ErrorCode; readonly hint?: string }>> = {
@@ -124,8 +125,7 @@ function translateSql(what: string, error: unknown): KnownError {
     });
   }
   if (TLS_CODE.test(state) || isWithoutTls(sql)) {
-    const hint = "the server's certificate is not trusted, or it offers no TLS: is something between this machine and Azure?";
-    return new KnownError("database/unreachable", `cannot ${what}: TLS failed`, { hint, cause });
+    return new KnownError("database/unreachable", `cannot ${what}: TLS failed`, { hint: hints.databaseTls, cause });
   }
   if (/^E[A-Z_]+$/.test(state)) {
     const hint = unreachableHints[state] ?? "the connection broke: run the same command again to go on";

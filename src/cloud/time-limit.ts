@@ -1,5 +1,6 @@
 import type { PipelineRequest } from "@azure/core-rest-pipeline";
 import { KnownError } from "../base/errors.ts";
+import { hints } from "./hints.ts";
 
 /**
  * Sends one request, bounded in time up to the headers of its answer. Not the request's own `timeout`: the pipeline forgets that timer when a
@@ -24,7 +25,7 @@ export async function withTimeLimit<T>(
     if (!limit.signal.aborted || outer.some(({ aborted }) => aborted)) throw error;
     const { host } = new URL(request.url);
     throw new KnownError("azure/timeout", `${host} did not answer a ${request.method} within ${Math.round(ms / 1000)} s`, {
-      hint: "run the same command again; if it stays so, look at Azure's status page and the network between",
+      hint: hints.slow,
     });
   } finally {
     clearTimeout(timer);

@@ -1,16 +1,15 @@
-import { appendFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { KnownError } from "../base/errors.ts";
+import { openDaemonLog } from "./daemon-log.ts";
+import { replaceFile } from "./durable-file.ts";
 import { type Emulator, startEmulator } from "./emulator.ts";
-import { homeFailure, homeFiles, prepareHome, replaceFile } from "./home.ts";
+import { homeFailure, homeFiles, prepareHome } from "./home.ts";
 import type { DaemonGreeting, DaemonOptions } from "./local.ts";
 import { ownStamp } from "./process-stamp.ts";
 
 /** How long an orderly end may take before the process ends itself the hard way; the next start sweeps. */
 const END_MS = 20_000;
-
-/** The log of earlier runs is turned over (`.1`) when it is longer. */
-const LOG_BYTES = 8 * 1024 * 1024;
 
 await run(JSON.parse(await text(process.stdin)) as DaemonOptions);
 
@@ -20,14 +19,7 @@ async function run(options: DaemonOptions): Promise<void> {
   process.umask(0o022);
   prepareHome(options.homeFolder);
   const files = homeFiles(options.homeFolder);
-  if ((statSync(files.log, { throwIfNoEntry: false })?.size ?? 0) > LOG_BYTES) renameSync(files.log, `${files.log}.1`);
-  const log = (line: string): void => {
-    try {
-      appendFileSync(files.log, `${new Date().toISOString()} ${line}\n`, { mode: 0o600 });
-    } catch {
-      // A full disk: what it is told of must still reach whoever started us.
-    }
-  };
+  const log = openDaemonLog(files.log);
   const logBug = (error: unknown): void => log(`bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   // A bug in one request must not take down the databases and apps of the others.
   process.on("uncaughtException", logBug);
@@ -36,8 +28,9 @@ async function run(options: DaemonOptions): Promise<void> {
 
   const asked = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => asked.abort());
+  let emulator: Emulator | undefined;
   try {
-    const emulator = await startEmulator({ ...options, log, onShutdown: () => asked.abort() });
+    emulator = await startEmulator({ ...options, log, onShutdown: () => asked.abort() });
     replaceFile(files.run, JSON.stringify({ ...ownStamp(), ...emulator.status }), 0o600);
     log(`ready on ${emulator.endpoints.resourceManager}`);
     greet({ ready: true });
@@ -47,6 +40,7 @@ async function run(options: DaemonOptions): Promise<void> {
     logBug(error);
     greet({ ready: false, error: told(homeFailure(options.homeFolder, error)) });
     process.exitCode = 1;
+    await emulator?.close().catch(logBug);
   }
   // Nothing should be left to wait for; if something is, it must not keep a dead local Azure alive.
   setTimeout(() => process.kill(process.pid, "SIGKILL"), END_MS).unref();

@@ -14,10 +14,13 @@ import { type Host, handleRequest, type Machinery } from "./http/pipeline.ts";
 import { json, route } from "./http/router.ts";
 import type { OnTraffic } from "./http/traffic.ts";
 import { createOperations, type Pace } from "./operations.ts";
+import { wordsOfPace } from "./pace.ts";
 import type { Endpoints, Platform, Service } from "./platform.ts";
+import { createAccess } from "./services/authorization/access.ts";
+import { createAuthorizationService } from "./services/authorization/service.ts";
 import { openDirectory } from "./services/entra/directory.ts";
 import { createEntraService } from "./services/entra/service.ts";
-import { createTokens, newSigningKeyPem } from "./services/entra/tokens.ts";
+import { createTokens, isSigningKey, newSigningKeyPem } from "./services/entra/tokens.ts";
 import { createManagedIdentityService } from "./services/managedidentity/service.ts";
 import { createPostgresService } from "./services/postgres/service.ts";
 import { createProviders, type Providers } from "./services/resources/providers.ts";
@@ -76,7 +79,10 @@ export interface LocalDetails {
   readonly caFile: string;
   readonly caBundleFile: string;
   readonly controlKeyFile: string;
+  /** `fast`, or `recorded:SCALE`. */
   readonly pace: string;
+  /** Absent in what an older daemon told of itself. */
+  readonly tokenLifetimeSeconds?: number;
 }
 
 interface Identity {
@@ -98,19 +104,23 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const key = (name: string): string => join(home.keys, name);
   const clock = systemClock;
 
+  const onRemade = (file: string): void =>
+    log(`${file} was damaged, too short or too old: it is made anew, and what was copied from it is void`);
+  const secret = (name: string): string => keptSecret(key(name), onRemade);
+
   const store = createStore(files.state);
-  const operations = createOperations(store, clock, pace, keptSecret(key("signing-secret")), onBug);
+  const operations = createOperations(store, clock, pace, secret("signing-secret"), onBug);
   const journal = openJournal(files.journal);
   const faults = createFaults();
   const { onTraffic, isCallerOutside = false } = options;
   const machinery: Machinery = { clock, store, operations, journal, faults, onTraffic, onBug };
-  const certificates = openCertificates(home.keys, files);
+  const certificates = openCertificates(home.keys, files, onRemade);
   const hosts = createHosts(machinery, certificates);
   const directory = openDirectory(store);
   const secrets = {
-    client: keptSecret(key("client-secret")),
-    user: keptSecret(key("user-password")),
-    control: keptSecret(key("control-key")),
+    client: secret("client-secret"),
+    user: secret("user-password"),
+    control: secret("control-key"),
   };
 
   // The listener comes first because its port is part of every URL; requests wait until the services are ready.
@@ -133,12 +143,13 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   };
   const lifetimeSeconds = options.tokenLifetimeSeconds ?? 3600;
   const tokens = createTokens({
-    keyPem: keptText(key("token.key"), newSigningKeyPem),
+    keyPem: keptText(key("token.key"), { make: newSigningKeyPem, isFit: isSigningKey, onRemade }),
     tenantId: identity.tenantId,
     directory,
     clock,
     lifetimeSeconds,
   });
+  const access = createAccess(store, directory);
   const platform: Platform = {
     home,
     clock,
@@ -146,6 +157,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     operations,
     directory,
     tokens,
+    access,
     certificates,
     endpoints,
     hosts,
@@ -168,7 +180,8 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     caFile: certificates.caFile,
     caBundleFile: certificates.bundleFile,
     controlKeyFile: key("control-key"),
-    pace: pace.kind === "fast" ? "fast" : `recorded:${pace.scale}`,
+    pace: wordsOfPace(pace),
+    tokenLifetimeSeconds: lifetimeSeconds,
   };
 
   const services: Service[] = [];
@@ -190,10 +203,10 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
 
   const close = closer({ services, listener, hosts, operations, store, journal });
   try {
-    store.commit();
+    keep(store, home.root);
     operations.resume();
     for (const service of services) await service.start?.();
-    store.commit();
+    keep(store, home.root);
   } catch (error) {
     host.reject(error);
     await close();
@@ -211,7 +224,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   });
   const open = [route("GET", "/metadata/endpoints", "documentation", ({ apiVersion }) => json(200, cloudToWire(endpoints, apiVersion)))];
   const isRegistered = (namespace: string): boolean => providers.find(namespace)?.state !== "Unregistered";
-  host.resolve(createAzureHost({ endpoints, tokens, services, control, open, isRegistered, clock }));
+  host.resolve(createAzureHost({ endpoints, tokens, access, directory, services, control, open, isRegistered, clock }));
 
   return {
     platform,
@@ -228,6 +241,14 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   };
 }
 
+/** Without room at its start it would promise what it cannot keep. */
+function keep(store: Store, home: string): void {
+  if (store.commit()) return;
+  throw new KnownError("local/failed", `Local Azure cannot live in ${home}: there is no room left on the disk (ENOSPC).`, {
+    hint: "make room there, or set PASSWORDLESS_PG_HOME to a folder with more space",
+  });
+}
+
 /** The service list of local Azure: one line a service; the later may stand on the earlier. */
 function armServices(platform: Platform, providers: Providers, all: () => readonly Service[]): readonly Service[] {
   const resources = createResourcesService(platform, providers, all);
@@ -235,6 +256,7 @@ function armServices(platform: Platform, providers: Providers, all: () => readon
   const sites = createWebService(platform);
   return [
     resources,
+    createAuthorizationService(platform, all),
     servers,
     createManagedIdentityService(platform),
     sites,
@@ -285,7 +307,7 @@ function closer(parts: {
     results.push(await settledOf(parts.operations.close()));
     for (const service of [...parts.services].reverse()) results.push(await settledOf(service.stop?.()));
     results.push(await settledOf(parts.hosts.closeAll()));
-    parts.store.commit();
+    parts.store.commit(); // on a full disk what nobody was told of yet is lost
     await parts.journal.flush();
     const failed = results.find((result) => result.status === "rejected");
     if (failed) throw failed.reason;

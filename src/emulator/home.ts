@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { KnownError } from "../base/errors.ts";
+import { isDiskFull, readIfReadable, replaceFile } from "./durable-file.ts";
 import type { HomeFolders } from "./platform.ts";
 
 /** Every file local Azure keeps at the top of its home. */
@@ -33,14 +34,37 @@ export function homeFiles(root: string): HomeFiles {
   };
 }
 
-/** Makes the folders. The home can be passed through but not listed by others (PostgreSQL runs under its own uid); `keys` is closed. */
+/**
+ * Makes the folders. The home and `postgres` can be passed through but not listed by others (PostgreSQL runs under its own uid); `keys`, the
+ * apps with their logs, and the packages they were built from are closed.
+ */
 export function prepareHome(root: string): HomeFolders {
   const folders = homeFolders(root);
   makeFolder(root);
   for (const folder of Object.values(folders)) mkdirSync(folder, { recursive: true });
-  for (const folder of [folders.root, folders.postgres, folders.sites, folders.cache]) chmodSync(folder, 0o711);
-  chmodSync(folders.keys, 0o700);
+  for (const folder of [folders.root, folders.postgres]) chmodSync(folder, 0o711);
+  for (const folder of [folders.keys, folders.sites, folders.cache]) chmodSync(folder, 0o700);
+  sweepDrafts(root);
   return folders;
+}
+
+/** Long after its writer can still be at it. */
+const DRAFT_MS = 10 * 60_000;
+
+/** Removes what killed writers left beside the files of the home. */
+function sweepDrafts(root: string): void {
+  for (const name of readdirSync(root)) {
+    if (!/^(?:lock\.[0-9a-f-]{36}|(?:state|run)\.json\.\d+\.tmp)$/.test(name)) continue;
+    const path = join(root, name);
+    if (Date.now() - (lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()) < DRAFT_MS) continue;
+    rmSync(path, { recursive: true, force: true });
+  }
+}
+
+/** Has local Azure lived here? Nobody else's folder may be wiped. */
+export function isHome(root: string): boolean {
+  const marks = [homeFiles(root).state, join(homeFolders(root).keys, "signing-secret")];
+  return marks.some((path) => lstatSync(path, { throwIfNoEntry: false }) !== undefined);
 }
 
 /** With the folders above it. Not Node's own recursion, which never ends where the system makes no folders at all (below /proc). */
@@ -64,10 +88,9 @@ const FILE_CALL =
 export function homeFailure(root: string, error: unknown): unknown {
   const { code, syscall, path } = error as NodeJS.ErrnoException;
   if (error instanceof KnownError || syscall === undefined || code === undefined || !FILE_CALL.test(syscall)) return error;
-  const hint =
-    code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG"
-      ? "make room there, or set PASSWORDLESS_PG_HOME to a folder with more space"
-      : "set PASSWORDLESS_PG_HOME to a folder of your own that can be written to";
+  const hint = isDiskFull(error)
+    ? "make room there, or set PASSWORDLESS_PG_HOME to a folder with more space"
+    : "set PASSWORDLESS_PG_HOME to a folder of your own that can be written to";
   return new KnownError("local/failed", `Local Azure cannot live in ${root}: ${syscall} of ${path ?? "a file"} failed with ${code}.`, {
     hint,
     cause: error,
@@ -77,33 +100,46 @@ export function homeFailure(root: string, error: unknown): unknown {
 /** Empties the home of all state and secrets. Caches and the PostgreSQL binaries stay. The daemon must be stopped. */
 export function wipeHome(root: string): void {
   const folders = homeFolders(root);
-  for (const file of Object.values(homeFiles(root))) if (file !== homeFiles(root).lock) rmSync(file, { force: true });
-  for (const old of [homeFiles(root).journal, homeFiles(root).log]) rmSync(`${old}.1`, { force: true });
-  rmSync(folders.keys, { recursive: true, force: true });
-  rmSync(folders.sites, { recursive: true, force: true });
-  rmSync(join(folders.postgres, "servers"), { recursive: true, force: true });
+  const files = homeFiles(root);
+  const others = Object.values(files).filter((file) => file !== files.lock);
+  const old = [files.journal, files.log].map((file) => `${file}.1`);
+  const drafts = others.map((file) => `${file}.new`);
+  for (const path of [...others, ...old, ...drafts, folders.keys, folders.sites, join(folders.postgres, "servers")]) removeAny(path);
 }
 
-/** A random secret (256 bits, base64url) kept in a 0600 file, made at first use. */
-export function keptSecret(file: string): string {
-  return keptText(file, () => randomBytes(32).toString("base64url"));
-}
-
-/** Text kept in a 0600 file, made at first use. */
-export function keptText(file: string, make: () => string): string {
+/** Whatever it is, also where a file stands in the place of a folder above it. */
+function removeAny(path: string): void {
   try {
-    return readFileSync(file, "utf8");
+    rmSync(path, { recursive: true, force: true });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    if ((error as NodeJS.ErrnoException).code !== "ENOTDIR") throw error;
   }
-  const text = make();
-  replaceFile(file, text, 0o600);
-  return text;
 }
 
-/** Replaces a file as a whole: readers see the old text or the new one, never a part. */
-export function replaceFile(file: string, text: string, mode: number): void {
-  const beside = `${file}.${process.pid}.tmp`;
-  writeFileSync(beside, text, { mode });
-  renameSync(beside, file);
+/** A secret as it is made here: 192 bits at the least, which nobody guesses. */
+const SECRET = /^[\w-]{32,}$/;
+
+/** A random secret (256 bits, base64url) kept in a 0600 file, made at first use and where the file holds none: an empty one would let anybody in. */
+export function keptSecret(file: string, onRemade?: (file: string) => void): string {
+  return keptText(file, { make: newSecret, isFit: (text) => SECRET.test(text), ...(onRemade && { onRemade }) });
+}
+
+function newSecret(): string {
+  return randomBytes(32).toString("base64url");
+}
+
+/**
+ * Text kept in a 0600 file, made at first use, and anew when the file cannot be read or `isFit` refuses what it holds
+ * (a power cut leaves empty and torn ones): `onRemade` is then told.
+ */
+export function keptText(
+  file: string,
+  kept: { readonly make: () => string; readonly isFit: (text: string) => boolean; readonly onRemade?: (file: string) => void },
+): string {
+  const text = readIfReadable(file);
+  if (text !== undefined && kept.isFit(text)) return text;
+  if (lstatSync(file, { throwIfNoEntry: false })) kept.onRemade?.(file);
+  const made = kept.make();
+  replaceFile(file, made, 0o600);
+  return made;
 }

@@ -1,15 +1,19 @@
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { once } from "node:events";
+import { closeSync, mkdirSync, openSync, readdirSync, readlinkSync, realpathSync, rmSync } from "node:fs";
+import { request } from "node:https";
 import { createInterface } from "node:readline";
 import { systemClock } from "../base/clock.ts";
 import { type ErrorCode, exitCodeOf, KnownError } from "../base/errors.ts";
+import { clearWay, readIfReadable } from "./durable-file.ts";
 import type { LocalDetails } from "./emulator.ts";
-import { homeFailure, homeFiles, homeFolders, prepareHome, wipeHome } from "./home.ts";
-import { withLock } from "./lock.ts";
+import { homeFailure, homeFiles, homeFolders, isHome, prepareHome, wipeHome } from "./home.ts";
+import { withLock, withLockIfRoom } from "./lock.ts";
 import { sweepPostgres } from "./machines/postgres-sweep.ts";
 import { sweepProcesses } from "./machines/process.ts";
 import type { Pace } from "./operations.ts";
-import { isSameProcess, type ProcessStamp } from "./process-stamp.ts";
+import { wordsOfPace } from "./pace.ts";
+import { isSameProcess, type ProcessStamp, stampFrom } from "./process-stamp.ts";
 import { createStore } from "./store.ts";
 import { sweepFiles } from "./sweep-files.ts";
 
@@ -51,12 +55,13 @@ export async function startLocal(home: string, options: StartOptions): Promise<R
 
 async function start(home: string, options: StartOptions): Promise<RunningLocal> {
   const running = await localStatus(home);
-  if (running.running) return running;
+  if (running.running) return asAsked(running, options);
   prepareHome(home);
   return await withLock(homeFiles(home).lock, options.signal, async () => {
     const status = await localStatus(home);
-    if (status.running) return status;
+    if (status.running) return asAsked(status, options);
     if (options.signal?.aborted) throw cancelled();
+    await endUnlisted(home);
     await sweepLeftovers(home);
     await spawnDaemon(home, options);
     const started = await localStatus(home);
@@ -66,21 +71,37 @@ async function start(home: string, options: StartOptions): Promise<RunningLocal>
   });
 }
 
+/** What was asked for must be what runs: a flag is not dropped in silence. */
+function asAsked(running: RunningLocal, { port, pace, tokenLifetimeSeconds }: StartOptions): RunningLocal {
+  const pairs: readonly (readonly [what: string, asked: unknown, is: unknown])[] = [
+    ["port", port, Number(new URL(running.arm).port)],
+    ["clock", pace && wordsOfPace(pace), running.pace],
+    ["token lifetime", tokenLifetimeSeconds, running.tokenLifetimeSeconds],
+  ];
+  const other = pairs.find(([, asked, is]) => asked !== undefined && asked !== is);
+  if (!other) return running;
+  const [what, asked, is] = other;
+  throw new KnownError("local/failed", `Local Azure runs in ${running.home} with the ${what} ${String(is)}, not ${String(asked)}.`, {
+    hint: "end it with `passwordless-pg local stop` and start it again, or set PASSWORDLESS_PG_HOME for a second one",
+  });
+}
+
 /** Ends local Azure and whatever a killed one left running. Answers whether it was running. */
 export async function stopLocal(home: string): Promise<boolean> {
   return atHome(home, () => stop(home));
 }
 
 async function stop(home: string): Promise<boolean> {
+  if (!isHome(home)) return false;
   const files = homeFiles(home);
-  if (readText(files.state) === undefined) return false;
-  return await withLock(files.lock, undefined, async () => {
+  return await withLockIfRoom(files.lock, async () => {
     const stamp = readStamp(home);
-    const wasRunning = stamp !== undefined && isSameProcess(stamp);
-    if (wasRunning) await endProcess(stamp);
+    const isListed = stamp !== undefined && isSameProcess(stamp);
+    if (isListed) await endProcess(home, stamp);
+    const isUnlisted = await endUnlisted(home);
     await sweepLeftovers(home);
-    rmSync(files.run, { force: true });
-    return wasRunning;
+    rmSync(files.run, { recursive: true, force: true });
+    return isListed || isUnlisted;
   });
 }
 
@@ -92,12 +113,33 @@ export async function localStatus(home: string): Promise<LocalStatus> {
   return { running: true, ...details };
 }
 
+/** Far longer than an answer takes on a machine that is busy. */
+const ANSWER_MS = 10_000;
+
+/** Throws `local/failed` when a daemon that runs does not answer: it was suspended, or it hangs. Without this each call waits for its own limit. */
+export async function requireAnswer({ arm, home, pid }: RunningLocal, signal: AbortSignal, withinMs = ANSWER_MS): Promise<void> {
+  const isAnswered = await new Promise<boolean>((resolve, reject) => {
+    // Whose certificate it is, the calls that carry tokens ask. Any answer will do.
+    const asked = request(`${arm}/_local/status`, { rejectUnauthorized: false, agent: false, signal }, (response) => {
+      response.resume();
+      resolve(true);
+    });
+    const timer = setTimeout(() => asked.destroy(new Error("no answer")), withinMs);
+    asked.once("error", () => (signal.aborted ? reject(signal.reason) : resolve(false)));
+    asked.once("close", () => clearTimeout(timer));
+    asked.end();
+  });
+  if (isAnswered) return;
+  throw new KnownError("local/failed", `Local Azure in ${home} (process ${pid}) runs, but does not answer.`, {
+    hint: "end it with `passwordless-pg local stop` and run the same command again; `passwordless-pg local logs` may tell why",
+  });
+}
+
 /** Stops local Azure and forgets every resource, database and secret. Package caches and the PostgreSQL binaries stay. */
 export async function resetLocal(home: string): Promise<void> {
   await stopLocal(home);
   await atHome(home, async () => {
-    if (readText(homeFiles(home).state) === undefined) return;
-    await withLock(homeFiles(home).lock, undefined, async () => wipeHome(home));
+    if (isHome(home)) await withLockIfRoom(homeFiles(home).lock, async () => wipeHome(home));
   });
 }
 
@@ -113,13 +155,36 @@ async function atHome<T>(home: string, work: () => Promise<T>): Promise<T> {
 /** `run.json`: the daemon's process and what it told about itself. */
 type RunFile = ProcessStamp & LocalDetails;
 
+/** `undefined` also when the file is torn or foreign: then nothing is known of a daemon. */
 function readStamp(home: string): RunFile | undefined {
-  const text = readText(homeFiles(home).run);
-  return text === undefined ? undefined : (JSON.parse(text) as RunFile);
+  const stamp = stampFrom(readIfReadable(homeFiles(home).run));
+  return stamp && isRunFile(stamp) ? stamp : undefined;
+}
+
+const NAMED = [
+  "home",
+  "arm",
+  "authority",
+  "tenantId",
+  "subscriptionId",
+  "clientId",
+  "clientSecretFile",
+  "userPrincipalName",
+  "userPasswordFile",
+  "caFile",
+  "caBundleFile",
+  "controlKeyFile",
+  "pace",
+] as const satisfies readonly (keyof LocalDetails)[];
+
+function isRunFile(value: object): value is RunFile {
+  const members = new Map<string, unknown>(Object.entries(value));
+  return NAMED.every((name) => typeof members.get(name) === "string") && URL.canParse(String(members.get("arm")));
 }
 
 async function spawnDaemon(home: string, options: StartOptions): Promise<void> {
   mkdirSync(home, { recursive: true });
+  clearWay(homeFiles(home).log);
   const log = openSync(homeFiles(home).log, "a", 0o600);
   const child = spawn(process.execPath, [options.daemonFile], { cwd: home, detached: true, stdio: ["pipe", "pipe", log] });
   closeSync(log);
@@ -134,6 +199,10 @@ async function spawnDaemon(home: string, options: StartOptions): Promise<void> {
     stdin.on("error", () => undefined); // it may end before it reads; the missing greeting says so
     stdin.end(`${JSON.stringify(given)}\n`);
     await greeting(stdout, home, options.signal);
+  } catch (error) {
+    // The next start must not meet what is left of this one.
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    throw error;
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener("abort", cancel);
@@ -161,12 +230,62 @@ function isErrorCode(code: string | undefined): code is ErrorCode {
   return code !== undefined && code in exitCodeOf;
 }
 
-async function endProcess(stamp: ProcessStamp): Promise<void> {
-  process.kill(stamp.pid, "SIGTERM");
-  if (await isGone(() => isSameProcess(stamp), STOP_MS)) return;
-  process.kill(stamp.pid, "SIGKILL");
-  if (await isGone(() => isSameProcess(stamp), STOP_MS)) return;
+/** A daemon that takes its signal says so within this: its run file goes first. */
+const HEARD_MS = 6_000;
+
+/** In order when it listens, else the hard way; one that was suspended goes on first, or it could not end. */
+async function endProcess(home: string, stamp: ProcessStamp): Promise<void> {
+  const isAlive = (): boolean => isSameProcess(stamp);
+  const isDeaf = (): boolean => isAlive() && readStamp(home)?.pid === stamp.pid;
+  for (const signal of ["SIGTERM", "SIGCONT"] as const) signalProcess(stamp.pid, signal);
+  if ((await isGone(isDeaf, HEARD_MS)) && (await isGone(isAlive, STOP_MS))) return;
+  signalProcess(stamp.pid, "SIGKILL");
+  if (await isGone(isAlive, STOP_MS)) return;
   throw new KnownError("local/failed", `The process ${stamp.pid} of local Azure does not end.`);
+}
+
+/** One that has just ended by itself is no error. */
+function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+/**
+ * Ends a daemon of this home that no run file names, because that was lost, or not written yet when its starter was killed: two would write
+ * one state. Answers whether there was one. Known by its program and its working folder; needs `/proc`.
+ */
+async function endUnlisted(home: string): Promise<boolean> {
+  const folder = realpathSync(home);
+  const pids = namesIn("/proc").filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  let wasThere = false;
+  for (const pid of pids.map(Number)) {
+    const isAlive = (): boolean => isDaemonIn(pid, folder);
+    if (!isAlive()) continue;
+    wasThere = true;
+    for (const signal of ["SIGTERM", "SIGCONT"] as const) signalProcess(pid, signal);
+    if (await isGone(isAlive, HEARD_MS)) continue;
+    signalProcess(pid, "SIGKILL");
+    if (!(await isGone(isAlive, STOP_MS))) throw new KnownError("local/failed", `The process ${pid} of local Azure does not end.`);
+  }
+  return wasThere;
+}
+
+function isDaemonIn(pid: number, folder: string): boolean {
+  const state = /\) (\w) /.exec(readIfReadable(`/proc/${pid}/stat`) ?? "")?.[1];
+  if (state === undefined || state === "Z" || state === "X") return false;
+  const [, program = "", ...more] = (readIfReadable(`/proc/${pid}/cmdline`) ?? "").split("\0");
+  return /[/\\]daemon\.m?js$/.test(program) && more.join("") === "" && workingFolderOf(pid) === folder;
+}
+
+function workingFolderOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return undefined; // gone, or another user's
+  }
 }
 
 /** Ends the apps and the PostgreSQL servers of a daemon that was killed, and removes what it left half made. The daemon itself must be gone. */
@@ -179,7 +298,7 @@ async function sweepLeftovers(home: string): Promise<void> {
 /** A store that cannot be read names no processes: it must not stop `local reset`, which is the way out of it. */
 function sweepApps(stateFile: string): void {
   try {
-    if (readText(stateFile) !== undefined) sweepProcesses(createStore(stateFile), "");
+    sweepProcesses(createStore(stateFile), "");
   } catch (error) {
     if (!(error instanceof KnownError)) throw error;
   }
@@ -194,11 +313,11 @@ async function isGone(isThere: () => boolean, withinMs: number): Promise<boolean
   return true;
 }
 
-function readText(file: string): string | undefined {
+function namesIn(folder: string): readonly string[] {
   try {
-    return readFileSync(file, "utf8");
+    return readdirSync(folder);
   } catch (error) {
-    if (["ENOENT", "ENOTDIR", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return [];
     throw error;
   }
 }

@@ -1,14 +1,16 @@
 import { randomUUID } from "node:crypto";
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { systemClock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
-import { isSameProcess, ownStamp, type ProcessStamp } from "./process-stamp.ts";
+import { isDiskFull, readIfReadable } from "./durable-file.ts";
+import { isSameProcess, ownStamp, stampFrom } from "./process-stamp.ts";
 
 /** Longer than a start or a stop can take. */
 const WAIT_MS = 120_000;
 
 /**
- * Runs `work` while holding a lock file, waiting for another holder. A lock whose holder is dead is taken over.
+ * Runs `work` while holding a lock file, waiting for another holder. A lock whose holder is dead is taken over, and one that names none (it was
+ * torn by a power cut: a lock appears with its holder's name).
  * Throws `azure/busy` when the holder does not let go in two minutes, `cancelled` when the signal is aborted.
  */
 export async function withLock<T>(file: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
@@ -29,16 +31,32 @@ export async function withLock<T>(file: string, signal: AbortSignal | undefined,
   }
 }
 
+/** As `withLock`, for work that only takes away: where the disk is full no lock can be written, and it is just this work that makes room. */
+export async function withLockIfRoom<T>(file: string, work: () => Promise<T>): Promise<T> {
+  let hasBegun = false;
+  try {
+    return await withLock(file, undefined, () => {
+      hasBegun = true;
+      return work();
+    });
+  } catch (error) {
+    if (hasBegun || !isDiskFull(error)) throw error;
+    return await work();
+  }
+}
+
 /** The file appears with its content at once (written beside, then linked), so a reader never sees an empty lock. */
 function tryLock(file: string): boolean {
   const beside = `${file}.${randomUUID()}`;
-  writeFileSync(beside, JSON.stringify(ownStamp()), { mode: 0o600 });
   try {
+    writeFileSync(beside, JSON.stringify(ownStamp()), { mode: 0o600 });
     linkSync(beside, file);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST" && !isDiskFull(error)) throw error;
     dropIfDead(file);
+    // A full disk matters only to the one whose turn it is.
+    if (isDiskFull(error) && !existsSync(file)) throw error;
     return false;
   } finally {
     rmSync(beside, { force: true });
@@ -46,7 +64,10 @@ function tryLock(file: string): boolean {
 }
 
 function dropIfDead(file: string): void {
-  const isDead = (path: string): boolean => !isSameProcess(JSON.parse(readFileSync(path, "utf8")) as ProcessStamp);
+  const isDead = (path: string): boolean => {
+    const stamp = stampFrom(readIfReadable(path));
+    return stamp === undefined || !isSameProcess(stamp);
+  };
   const aside = `${file}.${randomUUID()}`;
   try {
     if (!isDead(file)) return;
@@ -56,6 +77,6 @@ function dropIfDead(file: string): void {
   } catch (error) {
     if (!["ENOENT", "EEXIST"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
   } finally {
-    rmSync(aside, { force: true });
+    rmSync(aside, { recursive: true, force: true });
   }
 }

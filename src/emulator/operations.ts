@@ -1,7 +1,8 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash, randomUUID } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
-import { isArmError } from "./http/arm-error.ts";
+import { isDiskFull } from "./durable-file.ts";
+import { diskFull, isArmError } from "./http/arm-error.ts";
 import type { Collection, Store } from "./store.ts";
 
 /**
@@ -122,9 +123,10 @@ export function createOperations(
         await new Promise((resolve) => setImmediate(resolve)); // the handler that accepted it writes its rows first
         settled.set(operation.id, { result: await kinds.get(operation.kind)?.work?.(operation) });
       } catch (error) {
-        if (!isArmError(error)) onBug(error);
-        const { code, message } = isArmError(error)
-          ? error
+        const known = isDiskFull(error) ? diskFull() : error;
+        if (!isArmError(known)) onBug(known);
+        const { code, message } = isArmError(known)
+          ? known
           : {
               code: "InternalServerError",
               message: `An unexpected error occured while processing the request. Tracking ID: '${randomUUID()}'`,

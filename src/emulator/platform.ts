@@ -14,6 +14,7 @@ export interface Platform {
   readonly operations: Operations;
   readonly directory: Directory;
   readonly tokens: Tokens;
+  readonly access: Access;
   readonly certificates: Certificates;
   readonly endpoints: Endpoints;
   readonly hosts: Hosts;
@@ -110,6 +111,14 @@ export interface Tokens {
   verify(token: string, accepted: readonly string[]): { claims: TokenClaims } | { refusal: TokenRefusal; claims?: TokenClaims };
 }
 
+/** What a principal may do over ARM and SCM, by its roles. */
+export interface Access {
+  /** At a scope (resource ID), by a role there or above it. `action` as Azure names it: `Microsoft.Web/sites/write`. */
+  isAllowed(objectId: string, action: string, scope: string): boolean;
+  /** Somewhere at the scope or below it. */
+  isAllowedBelow(objectId: string, action: string, scope: string): boolean;
+}
+
 /** Local Azure's certificate authority. */
 export interface Certificates {
   /** PEM of the CA certificate, and the file that holds it. */
@@ -149,6 +158,8 @@ export interface Service {
   removeGroup?(groupId: string): Promise<void>;
   /** Forgets the extension resources it keeps on a resource that was just deleted, or below it. */
   removeExtensions?(resourceId: string): void;
+  /** Forgets the roles on a resource whose deletion was accepted, and below it. */
+  forgetAccess?(resourceId: string): void;
   /** Takes up from the store: starts the processes that should run. Called after all kinds of operation are defined. */
   start?(): Promise<void>;
   /** Ends its processes and listeners; what the store says stays. */

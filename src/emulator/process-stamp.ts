@@ -12,6 +12,21 @@ export function ownStamp(): ProcessStamp {
   return { pid: process.pid, startTime: statOf(process.pid)?.startTime ?? "" };
 }
 
+/** The stamp in a file's JSON, with what else stands there; `undefined` when the text is none. */
+export function stampFrom(text: string | undefined): (ProcessStamp & Readonly<Record<string, unknown>>) | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text ?? "");
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const { pid, startTime, ...more } = value as Record<string, unknown>;
+  // Signals to 0 and below go to whole groups.
+  if (typeof pid !== "number" || !Number.isInteger(pid) || pid <= 0 || typeof startTime !== "string") return undefined;
+  return { ...more, pid, startTime };
+}
+
 /** Is that process still there? One that ended and was not reaped yet counts as gone. */
 export function isSameProcess({ pid, startTime }: ProcessStamp): boolean {
   if (startTime !== "") {

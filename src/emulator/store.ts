@@ -1,5 +1,6 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { KnownError } from "../base/errors.ts";
+import { isDiskFull, replaceFile } from "./durable-file.ts";
 
 /** Documents of one kind, by key. Keys are compared without case (ARM IDs are); values are plain JSON and are copied in and out. */
 export interface Collection<T> {
@@ -10,10 +11,16 @@ export interface Collection<T> {
   delete(key: string): boolean;
 }
 
-/** Everything local Azure must not forget. `commit` makes it durable against `kill -9`; the server commits before it answers. */
+/** Everything local Azure must not forget. */
 export interface Store {
   collection<T>(name: string): Collection<T>;
-  commit(): void;
+  /**
+   * Makes all changes so far durable against `kill -9` and power cuts; the server commits before it answers. `false` when the disk is full:
+   * then the file is as it was, and the next commit writes all. Throws what else the system refuses.
+   */
+  commit(): boolean;
+  /** Goes up with every change, so that a piece of work can tell whether it made one. */
+  changes(): number;
 }
 
 type Document = Record<string, Record<string, unknown>>;
@@ -27,7 +34,8 @@ const format = 2;
  */
 export function createStore(file?: string): Store {
   const data: Document = file ? load(file) : {};
-  let isDirty = false;
+  let changes = 0;
+  let committed = 0;
   return {
     collection<T>(name: string): Collection<T> {
       data[name] ??= {};
@@ -46,32 +54,37 @@ export function createStore(file?: string): Store {
             configurable: true,
             writable: true,
           });
-          isDirty = true;
+          changes += 1;
         },
         delete: (key) => {
           const had = Object.hasOwn(rows, key.toLowerCase());
           delete rows[key.toLowerCase()];
-          isDirty ||= had;
+          if (had) changes += 1;
           return had;
         },
       };
     },
     commit: () => {
-      if (!isDirty || !file) return;
-      const beside = `${file}.${process.pid}.tmp`;
-      writeFileSync(beside, JSON.stringify({ format, data }), { mode: 0o600 });
-      renameSync(beside, file);
-      isDirty = false;
+      if (changes === committed || !file) return true;
+      try {
+        replaceFile(file, JSON.stringify({ format, data }), 0o600);
+      } catch (error) {
+        if (isDiskFull(error)) return false;
+        throw error;
+      }
+      committed = changes;
+      return true;
     },
+    changes: () => changes,
   };
 }
 
 function load(file: string): Document {
-  const text = readIfThere(file);
-  if (text === undefined) return {};
   const hint = "run `passwordless-pg local reset`, which forgets what it holds, or set PASSWORDLESS_PG_HOME to another folder";
   let kept: { format?: unknown; data?: Document };
   try {
+    const text = readIfThere(file);
+    if (text === undefined) return {};
     kept = JSON.parse(text) as typeof kept;
   } catch (cause) {
     throw new KnownError("local/failed", `${file} is not readable as the state of local Azure`, { cause, hint });

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
+import { hints } from "../cloud/hints.ts";
 import type { FirewallRule, PostgresServers } from "../cloud/postgres-servers.ts";
 import { refusedAddress } from "../cloud/sql.ts";
 
@@ -110,7 +111,7 @@ export function createDatabaseDoor(context: DoorContext): DatabaseDoor {
               `${server.name} still refuses ${address} five minutes after a firewall rule let it in`,
               {
                 cause: error,
-                hint: "check that no network policy or private endpoint stands in between",
+                hint: hints.stillRefused,
               },
             );
           }

@@ -1,4 +1,5 @@
 import { readClaims } from "../base/jwt.ts";
+import { hints } from "../cloud/hints.ts";
 import { hinders } from "../cloud/principals.ts";
 import { quoteIdentifier } from "../cloud/sql.ts";
 import type { Condition, DoctorContext, MoreFacts } from "./doctor-facts.ts";
@@ -35,7 +36,7 @@ function subscriptionConditions({ setup, cloud }: DoctorContext, facts: MoreFact
     {
       name: "subscription is enabled",
       meaning: "Azure refuses every change in a subscription that is disabled",
-      hint: "look at its state in the portal; `--subscription` chooses another one",
+      hint: hints.subscriptionState,
       isRoot: true,
       look: async () => {
         const { state } = await facts.subscription();
@@ -79,7 +80,7 @@ function subscriptionConditions({ setup, cloud }: DoctorContext, facts: MoreFact
     {
       name: "region offers the server",
       meaning: "the server of the project file cannot be created in this region",
-      hint: 'choose another "location", "server.sku" or "server.version" in the project file, or ask Azure support to open the region',
+      hint: hints.regionOrSku,
       look: async () => {
         if (await isServerThere()) return undefined;
         const offer = await cloud.subscription.offerOf(setup.location);
@@ -114,7 +115,7 @@ function subscriptionConditions({ setup, cloud }: DoctorContext, facts: MoreFact
     {
       name: "quota leaves room for the server",
       meaning: "Azure will refuse to create the server",
-      hint: "ask for quota in the portal (Quotas), or choose another location",
+      hint: hints.quotas,
       look: async () => {
         if (await isServerThere()) return undefined;
         const usedUp = await cloud.subscription.usedUpQuota(setup.location);
@@ -203,7 +204,7 @@ function networkConditions({ setup, door }: DoctorContext, facts: MoreFacts): Co
     {
       name: "server name resolves",
       meaning: "neither this machine nor the app can find the server",
-      hint: "check the name servers; a private server resolves in its own network only",
+      hint: hints.nameResolution,
       look: async () => {
         const { addresses, failure } = await facts.reach();
         return { ok: addresses.length > 0, detail: addresses.join(", ") || `${(await facts.server()).host}: ${failure}` };
@@ -212,7 +213,7 @@ function networkConditions({ setup, door }: DoctorContext, facts: MoreFacts): Co
     {
       name: "server port answers",
       meaning: "something between this machine and the server blocks PostgreSQL's port",
-      hint: "let this network reach port 5432 (proxy, company firewall), or work from Azure Cloud Shell",
+      hint: hints.databasePort,
       look: async () => {
         const { addresses, isPortOpen, failure } = await facts.reach();
         if (addresses.length === 0) return undefined;
@@ -223,7 +224,7 @@ function networkConditions({ setup, door }: DoctorContext, facts: MoreFacts): Co
     {
       name: "server certificate is trusted",
       meaning: "something may be reading along, or the trusted roots are too old: connections are refused",
-      hint: "remove the TLS proxy for this host, or update the trusted roots (NODE_EXTRA_CA_CERTS)",
+      hint: hints.databaseTrust,
       look: async () => {
         const { isPortOpen, tls, failure } = await facts.reach();
         return isPortOpen ? { ok: tls !== undefined, detail: tls ?? failure ?? "" } : undefined;
@@ -313,7 +314,7 @@ function signInConditions({ cloud, clock, setup }: DoctorContext, facts: MoreFac
     {
       name: "database token fits",
       meaning: "the server refuses a token of another audience, tenant or person",
-      hint: "sign in again: `az logout`, then `az login`",
+      hint: hints.signInAnew,
       isRoot: true,
       look: async () => {
         const { token } = await cloud.databaseToken();

@@ -2,6 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { isUnregistered } from "../cloud/arm.ts";
 import type { Cloud } from "../cloud/cloud.ts";
+import { hintIn } from "../cloud/hints.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import { withoutFields } from "../engine/apply.ts";
 import type { Plan, PlannedStep } from "../engine/plan.ts";
@@ -80,7 +81,8 @@ async function examine(condition: Condition, context: DoctorContext): Promise<Ch
     found = { ok: false, detail: `${error.message}${cause}`, ...(error.hint ? { hint: error.hint } : {}) };
   }
   if (!found) return undefined;
-  const check: Check = found.ok ? { name, ok: true, detail: found.detail } : { name, meaning, hint: condition.hint, ...found };
+  const hint = hintIn(context.cloud.environment, found.hint ?? condition.hint);
+  const check: Check = found.ok ? { name, ok: true, detail: found.detail } : { ...found, name, meaning, hint };
   context.onCheck?.(check);
   return check;
 }

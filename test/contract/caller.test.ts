@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { afterEach, describe, expect, vi } from "vitest";
 import { signIn, whoAmI } from "../../src/cloud/credential.ts";
 import { environments } from "../../src/cloud/environment.ts";
@@ -16,7 +17,16 @@ const machine = "/subscriptions/s/resourceGroups/ops/providers/Microsoft.Compute
 const failed = ({ steps }: Report): string[] =>
   steps.filter(({ outcome }) => outcome === "failed" || outcome === "skipped").map(({ name, reason }) => `${name}: ${reason}`);
 
+/** Owner is more than the tool needs; without any role ARM refuses the identity. */
+async function contributor(emulator: TestEmulator, principalId: string): Promise<void> {
+  const roleDefinitionId = `${emulator.subscription}/providers/Microsoft.Authorization/roleDefinitions/b24988ac-6180-42a0-ab88-20f7382dd24c`;
+  const id = `${emulator.subscription}/providers/Microsoft.Authorization/roleAssignments/${randomUUID()}?api-version=2022-04-01`;
+  const { status } = await emulator.arm("PUT", id, { properties: { roleDefinitionId, principalId, principalType: "ServicePrincipal" } });
+  if (status !== 201 && status !== 409) throw new Error(`no role: ${status}`);
+}
+
 async function openAs(emulator: TestEmulator, caller: string, more: object = {}) {
+  await contributor(emulator, caller);
   return openTestProject(emulator, { ...file, ...more }, { caller });
 }
 
@@ -37,6 +47,12 @@ async function loginOf({ cloud, door, setup }: TestProject): Promise<string> {
 afterEach(() => void vi.unstubAllEnvs());
 
 describe.sequential("a managed identity as the caller", () => {
+  test("without a role on anything it is refused at the first step, with the role to ask for", async ({ emulator }) => {
+    const stranger = emulator.platform.directory.createManagedIdentity(machine.replace("build-agent", "stranger"), "stranger");
+    const project = await openTestProject(emulator, file, { caller: stranger.objectId });
+    await expect(project.init()).rejects.toMatchObject({ code: "azure/denied", hint: expect.stringContaining("Contributor") });
+  });
+
   test("becomes administrator as the service principal it is, under the name of its resource, and signs in with it", async ({
     emulator,
   }) => {

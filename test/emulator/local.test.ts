@@ -1,32 +1,23 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build } from "esbuild";
 import { afterAll, test as base, beforeAll, expect } from "vitest";
-import { localStatus, resetLocal, startLocal, stopLocal } from "../../src/emulator/local.ts";
+import { localStatus, requireAnswer, resetLocal, startLocal, stopLocal } from "../../src/emulator/local.ts";
 import { isSameProcess, type ProcessStamp } from "../../src/emulator/process-stamp.ts";
+import { buildDaemon } from "../support/daemon.ts";
 import { httpsCall } from "../support/emulator.ts";
 import { until } from "../support/patience.ts";
 import { keepTemplates, lendTemplates } from "../support/templates.ts";
 
-let dist = "";
+let daemonFile = "";
+let release = (): void => undefined;
 
 beforeAll(async () => {
-  dist = mkdtempSync(join(tmpdir(), "ppg-dist-"));
-  await build({
-    entryPoints: ["src/emulator/daemon.ts"],
-    outfile: join(dist, "daemon.mjs"),
-    bundle: true,
-    format: "esm",
-    platform: "node",
-    target: "node20",
-    logLevel: "error",
-    banner: { js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);" },
-  });
+  [daemonFile, release] = await buildDaemon();
 });
 
-afterAll(() => rmSync(dist, { recursive: true, force: true }));
+afterAll(() => release());
 
 const test = base.extend<{ home: string }>({
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads the pattern
@@ -40,7 +31,7 @@ const test = base.extend<{ home: string }>({
   },
 });
 
-const options = () => ({ daemonFile: join(dist, "daemon.mjs") });
+const options = () => ({ daemonFile });
 
 test("starts, answers, and a second start gives the same daemon", async ({ home }) => {
   expect(await localStatus(home)).toEqual({ running: false, home });
@@ -131,3 +122,50 @@ test.for(['{"web/sites":{}}', '{"format":1,"data":{}}', '{"format":', "null", ""
     expect(await startLocal(home, options())).toMatchObject({ running: true, home });
   },
 );
+
+test("a start that asks for another port, clock or token lifetime than what runs is refused and says so; one that asks for the same is not", async ({
+  home,
+}) => {
+  const started = await startLocal(home, { ...options(), pace: { kind: "recorded", scale: 0.5 }, tokenLifetimeSeconds: 900 });
+  const port = Number(new URL(started.arm).port);
+  const others = [{ port: port === 65_535 ? port - 1 : port + 1 }, { pace: { kind: "fast" } as const }, { tokenLifetimeSeconds: 901 }];
+  for (const other of others) {
+    await expect(startLocal(home, { ...options(), ...other })).rejects.toMatchObject({
+      code: "local/failed",
+      message: expect.stringContaining(String(Object.keys(other)[0] === "port" ? port : Object.keys(other)[0] === "pace" ? "fast" : 901)),
+      hint: expect.stringContaining("local stop"),
+    });
+  }
+  const same = { port, pace: { kind: "recorded", scale: 0.5 }, tokenLifetimeSeconds: 900 } as const;
+  expect(await startLocal(home, { ...options(), ...same })).toEqual(started);
+  expect(await startLocal(home, options())).toEqual(started);
+});
+
+test("a suspended daemon is ended in order, and soon", async ({ home }) => {
+  const { pid } = await startLocal(home, options());
+  process.kill(pid, "SIGSTOP");
+  const before = performance.now();
+  expect(await stopLocal(home)).toBe(true);
+  expect(performance.now() - before).toBeLessThan(10_000);
+  expect(readFileSync(join(home, "local.log"), "utf8")).toMatch(/ ended\n$/);
+});
+
+test("apps, keys and packages are closed to other users, and so is what an older version left open", async ({ home }) => {
+  for (const name of ["keys", "sites", "cache"]) mkdirSync(join(home, name), { mode: 0o755 });
+  await startLocal(home, options());
+  const modes = ["keys", "sites", "cache", "postgres", "."].map((name) => [name, (statSync(join(home, name)).mode & 0o777).toString(8)]);
+  expect(Object.fromEntries(modes)).toEqual({ keys: "700", sites: "700", cache: "700", postgres: "711", ".": "711" });
+});
+
+test("a daemon that runs but does not answer is told of soon, with the way out", async ({ home }) => {
+  const started = await startLocal(home, options());
+  const { signal } = new AbortController();
+  await requireAnswer(started, signal);
+  process.kill(started.pid, "SIGSTOP");
+  await expect(requireAnswer(started, signal, 300)).rejects.toMatchObject({
+    code: "local/failed",
+    hint: expect.stringContaining("local stop"),
+  });
+  process.kill(started.pid, "SIGCONT");
+  await requireAnswer(started, signal);
+});

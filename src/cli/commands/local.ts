@@ -3,9 +3,18 @@ import { join, resolve } from "node:path";
 import { KnownError } from "../../base/errors.ts";
 import type { SignInSettings } from "../../cloud/credential.ts";
 import type { Environment } from "../../cloud/environment.ts";
-import { type LocalStatus, localStatus, resetLocal, type StartOptions, startLocal, stopLocal } from "../../emulator/local.ts";
+import {
+  type LocalStatus,
+  localStatus,
+  requireAnswer,
+  resetLocal,
+  type StartOptions,
+  startLocal,
+  stopLocal,
+} from "../../emulator/local.ts";
 import { homeFolder } from "../home-folder.ts";
 import type { GlobalOptions, Io } from "../io.ts";
+import { localHints } from "./local-hints.ts";
 
 interface StartFlags {
   readonly port?: string;
@@ -43,7 +52,7 @@ export async function ensureLocal(
   if (!status.running) {
     io.note(`starting local Azure in ${home}`);
     status = await startLocal(home, { daemonFile: daemonFile(io), signal: io.signal });
-  }
+  } else await requireAnswer(status, io.signal);
   if (postgresVersion !== undefined) {
     const { missingPostgres } = await import("../../emulator/local-postgres.ts");
     const missing = await missingPostgres(home, postgresVersion);
@@ -63,6 +72,8 @@ export async function ensureLocal(
       siteScheme: "http",
       hasOwnAuthority: true,
       caPem,
+      hints: localHints,
+      limits: { callMs: 60_000, authorityCallMs: 10_000 },
     },
     settings: { tenantId: status.tenantId, clientId: status.clientId, clientSecret },
     subscriptionId: status.subscriptionId,
@@ -196,14 +207,15 @@ function shellQuote(text: string): string {
   return /^[A-Za-z0-9_/:.@-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
+/** Only what was asked for: a flag that does not fit what runs already is refused. */
 function startOptions(io: Io, flags: StartFlags): StartOptions {
-  const port = flags.port === undefined ? undefined : wholeNumber("--port", flags.port, 1, 65_535);
+  const { port, clock, tokenLifetime } = flags;
   return {
     daemonFile: daemonFile(io),
     signal: io.signal,
-    pace: paceOf(flags.clock ?? "fast"),
-    tokenLifetimeSeconds: wholeNumber("--token-lifetime", flags.tokenLifetime ?? "3600", 1, 86_400),
-    ...(port === undefined ? {} : { port }),
+    ...(clock === undefined ? {} : { pace: paceOf(clock) }),
+    ...(tokenLifetime === undefined ? {} : { tokenLifetimeSeconds: wholeNumber("--token-lifetime", tokenLifetime, 1, 86_400) }),
+    ...(port === undefined ? {} : { port: wholeNumber("--port", port, 1, 65_535) }),
   };
 }
 

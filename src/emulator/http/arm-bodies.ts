@@ -107,6 +107,16 @@ const bodies: readonly (readonly [route: RegExp, shape: BodyShape])[] = [
     /\/administrators\/\{objectId\}$/,
     { "properties.principalType": "text", "properties.principalName": "text", "properties.tenantId": "text" },
   ],
+  [
+    /\/roleAssignments\/\{assignment\}$/,
+    {
+      "properties.roleDefinitionId": "text",
+      "properties.principalId": "text",
+      "properties.principalType": "text",
+      "properties.description": "text",
+      "properties.condition": "text",
+    },
+  ],
   [/\/configurations\/\{name\}$/, { "properties.value": "scalar", "properties.source": "text" }],
   [/\/databases\/\{database\}$/, { "properties.charset": "text", "properties.collation": "text" }],
 ];

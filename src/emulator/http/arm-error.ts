@@ -32,3 +32,12 @@ export function armError(status: number, code: string, message: string, body: un
       new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json; charset=utf-8", ...headers } }),
   };
 }
+
+/** No room on the disk of the home: nothing that Azure has, so with a status and a code (RFC 4918) that say what it is. */
+export function diskFull(): ArmError {
+  return armFront(
+    507,
+    "InsufficientStorage",
+    "Local Azure cannot keep this: there is no room left on the disk that its home is on (ENOSPC).",
+  );
+}

@@ -1,16 +1,20 @@
 import type { Clock } from "../../base/clock.ts";
+import type { TokenClaims } from "../../base/jwt.ts";
 import { parseResourceId } from "../../base/resource-id.ts";
-import { audiences, type Endpoints, type Service, type TokenRefusal, type Tokens } from "../platform.ts";
+import { type Access, audiences, type Directory, type Endpoints, type Service, type TokenRefusal, type Tokens } from "../platform.ts";
 import { checkArmBody } from "./arm-bodies.ts";
 import { type ArmError, armFront } from "./arm-error.ts";
 import type { Incoming } from "./listener.ts";
 import { armHeaders, type Host, notImplemented } from "./pipeline.ts";
-import { createRouter, type Handler, type Match, type Route } from "./router.ts";
+import { type RequiredRight, requiredRight } from "./required-right.ts";
+import { createRouter, type EmulatorRequest, type Handler, json, type Match, type Route } from "./router.ts";
 
 /** What the main host sends its requests to. */
 export interface AzureParts {
   readonly endpoints: Endpoints;
   readonly tokens: Tokens;
+  readonly access: Access;
+  readonly directory: Pick<Directory, "find">;
   /** ARM's services; those with no api-versions are Entra. */
   readonly services: readonly Service[];
   /** `/_local/…`: the control API. Checks its own key. */
@@ -51,9 +55,10 @@ function isArmPath(path: string): boolean {
 }
 
 function findArm(parts: AzureParts, incoming: Incoming, find: () => Match | undefined): Match {
-  checkToken(parts, incoming);
+  const claims = checkToken(parts, incoming);
   const path = `/${incoming.url.pathname.split("/").filter(Boolean).join("/")}`;
   checkSubscription(parts, path);
+  const seen = checkRight(parts, claims, incoming.method, path);
   const version = incoming.url.searchParams.get("api-version") ?? "";
   if (version === "") {
     throw armFront(400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.");
@@ -65,12 +70,15 @@ function findArm(parts: AzureParts, incoming: Incoming, find: () => Match | unde
     checkVersion(service, path, version, parts.clock.now());
     checkRegistered(parts, service);
   }
-  return match.route.method === "DELETE" ? withExtensions(parts.services, match, path) : withBodyCheck(match);
+  if (match.route.method === "DELETE") return withExtensions(parts.services, match, path);
+  if (match.route.method === "GET") return seen === "all" ? match : onlySeen(match, seen);
+  return withBodyCheck(match, (body) => checkLinked(parts, claims, { method: incoming.method, path, body }));
 }
 
-function withBodyCheck(match: Match): Match {
+function withBodyCheck(match: Match, check: (body: unknown) => void): Match {
   const handle: Handler = (request) => {
     checkArmBody(match.route.path, request.body);
+    check(request.body);
     return match.route.handle(request);
   };
   return { ...match, route: { ...match.route, handle } };
@@ -82,12 +90,13 @@ function withExtensions(services: readonly Service[], match: Match, path: string
     const response = await match.route.handle(request);
     // 202 leaves the resource where it is for now; those of local Azure that carry extensions are deleted at once.
     if (response.status === 200 || response.status === 204) for (const service of services) service.removeExtensions?.(path);
+    if (response.status === 202) for (const service of services) service.forgetAccess?.(path);
     return response;
   };
   return { ...match, route: { ...match.route, handle } };
 }
 
-function checkToken({ endpoints, tokens }: AzureParts, incoming: Incoming): void {
+function checkToken({ endpoints, tokens }: AzureParts, incoming: Incoming): TokenClaims {
   const header = incoming.headers.get("authorization");
   if (!header) throw unauthorized(endpoints, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.");
   const token = /^Bearer\s+(\S+)$/i.exec(header)?.[1];
@@ -98,9 +107,93 @@ function checkToken({ endpoints, tokens }: AzureParts, incoming: Incoming): void
       "Authentication failed. The 'Authorization' header is provided in an invalid format.",
     );
   const checked = tokens.verify(token, [...audiences.resourceManager, endpoints.resourceManager]);
-  if (!("refusal" in checked)) return;
+  if (!("refusal" in checked)) return checked.claims;
   const { code, message } = refusalTexts(checked.refusal, checked.claims?.aud ?? "", endpoints);
   throw unauthorized(endpoints, code, message);
+}
+
+/** Which items of a list the caller may see. */
+type Seen = "all" | ((id: string) => boolean);
+
+/** Refuses what the caller's roles do not allow. A list at a scope that only holds what it may see is answered in part (inferred). */
+function checkRight(parts: AzureParts, { oid = "", ...claims }: TokenClaims, method: string, path: string): Seen {
+  const { access, endpoints } = parts;
+  const right = requiredRight(method, path);
+  const root = `/subscriptions/${endpoints.subscriptionId}`;
+  if (!right) return (id) => !isWithinSubscription(id) || access.isAllowedBelow(oid, "Microsoft.Resources/subscriptions/read", id);
+  const { action, scope } = right;
+  if (access.isAllowed(oid, action, scope)) return "all";
+  if (right.isForAnyone && access.isAllowedBelow(oid, action, root)) return "all";
+  const isList = method === "GET" && !isSameScope(scope, path);
+  if (isList && access.isAllowedBelow(oid, action, scope)) return (id) => access.isAllowed(oid, action, id);
+  throw forbidden(parts, { ...claims, oid }, right);
+}
+
+function isSameScope(scope: string, path: string): boolean {
+  return scope.toLowerCase() === path.toLowerCase();
+}
+
+function onlySeen(match: Match, isSeen: (id: string) => boolean): Match {
+  const handle: Handler = async (request: EmulatorRequest) => {
+    const response = await match.route.handle(request);
+    if (response.status !== 200) return response;
+    const body = (await response.json()) as { value?: unknown };
+    if (!Array.isArray(body.value)) return json(200, body);
+    const value = body.value.filter((item: { id?: unknown }) => typeof item.id !== "string" || isSeen(item.id));
+    return json(200, { ...body, value });
+  };
+  return { ...match, route: { ...match.route, handle } };
+}
+
+function isWithinSubscription(id: string): boolean {
+  return /^\/subscriptions\//i.test(id);
+}
+
+interface LinkedBody {
+  readonly identity?: { readonly userAssignedIdentities?: Readonly<Record<string, unknown>> | null } | null;
+  readonly properties?: { readonly serverFarmId?: unknown; readonly targetService?: { readonly id?: unknown } | null } | null;
+}
+
+/** The rights on other resources that a body needs: else a role on one app were a way to every identity, plan and server. */
+function linkedRights(body: unknown): readonly RequiredRight[] {
+  const { identity, properties } = (body ?? {}) as LinkedBody;
+  const plan = properties?.serverFarmId;
+  const target = properties?.targetService?.id;
+  return [
+    ...Object.keys(identity?.userAssignedIdentities ?? {}).map((scope) => ({
+      action: "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
+      scope,
+    })),
+    ...(typeof plan === "string" ? [{ action: "Microsoft.Web/serverFarms/join/action", scope: plan }] : []),
+    // Service Connector writes firewall rules there on behalf of the caller; which right it asks for first is inferred.
+    ...(typeof target === "string" ? [{ action: "Microsoft.DBforPostgreSQL/flexibleServers/firewallRules/write", scope: target }] : []),
+  ];
+}
+
+function checkLinked(
+  { access }: AzureParts,
+  { oid = "", appid = "", upn }: TokenClaims,
+  { method, path, body }: { readonly method: string; readonly path: string; readonly body: unknown },
+): void {
+  const missing = linkedRights(body).find(({ action, scope }) => !access.isAllowed(oid, action, scope));
+  if (!missing) return;
+  const own = requiredRight(method, path);
+  throw armFront(
+    403,
+    "LinkedAuthorizationFailed",
+    `The client '${upn ?? appid}' with object id '${oid}' has permission to perform action '${own?.action}' on scope '${own?.scope}'; however, it does not have permission to perform action '${missing.action}' on the linked scope(s) '${missing.scope}' or the linked scope(s) are invalid.`,
+  );
+}
+
+/** The text as ARM's front end has it (azure/ci-identity.md section 6). */
+function forbidden({ directory }: AzureParts, { oid = "", appid, upn }: TokenClaims, { action, scope }: RequiredRight): ArmError {
+  const name = upn ?? appid ?? directory.find(oid)?.displayName ?? oid;
+  return armFront(
+    403,
+    "AuthorizationFailed",
+    `The client '${name}' with object id '${oid}' does not have authorization to perform action '${action}' over scope '${scope}' or the scope is invalid. If access was recently granted, please refresh your credentials.`,
+    { headers: { "x-ms-failure-cause": "gateway" } },
+  );
 }
 
 /** ARM's texts for refused tokens; `signature` and `not-yet-valid` are worded after it, not recorded. */

@@ -1,28 +1,47 @@
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
-import { readFileSync } from "node:fs";
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+  X509Certificate,
+} from "node:crypto";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import { rootCertificates } from "node:tls";
+import { readIfReadable, replaceFile } from "../durable-file.ts";
 import type { HomeFiles } from "../home.ts";
-import { keptText, replaceFile } from "../home.ts";
+import { keptText } from "../home.ts";
 import type { Certificates } from "../platform.ts";
 
 const DAY_MS = 86_400_000;
-const CA_DAYS = 3650;
+const CA_DAYS = 825;
 /** The longest a TLS client of today accepts for a server. */
 const SERVER_DAYS = 397;
 const CA_NAME = "passwordless-pg local Azure CA";
 
 /**
  * Opens the certificate authority of a home, making it at first use: an ECDSA P-256 key (0600 in `keys`) and a self-signed
- * certificate. Certificates are X.509 v3 (RFC 5280) written as DER here, since Node can read certificates but not make them.
+ * certificate that vouches for nothing but this machine's loopback addresses and `localhost` (RFC 5280, 4.2.1.10), since `local env` makes a
+ * whole shell trust it. One that is damaged, old or without that limit is made anew, with a new key: `onRemade` is told. Certificates are X.509 v3 (RFC 5280) written as DER here, since Node can read certificates but not make them.
  */
-export function openCertificates(keysFolder: string, files: HomeFiles): Certificates {
-  const caKey = createPrivateKey(keptText(join(keysFolder, "ca.key"), newKeyPem));
-  const caPem = keptText(join(keysFolder, "ca.pem"), () => certificate({ subject: CA_NAME, key: caKey, caKey, days: CA_DAYS, names: [] }));
+export function openCertificates(keysFolder: string, files: HomeFiles, onRemade: (file: string) => void = () => undefined): Certificates {
+  const [keyFile, certificateFile] = [join(keysFolder, "ca.key"), join(keysFolder, "ca.pem")];
+  const kept = readIfReadable(certificateFile);
+  // The key of a certificate without limits could still speak for every host there, wherever the old certificate is trusted.
+  const isKept = kept === undefined || isFitAuthority(kept, readIfReadable(keyFile));
+  const keyPem = keptText(keyFile, { make: newKeyPem, isFit: (text) => isKept && publicKeyOf(text) !== undefined, onRemade });
+  const caKey = createPrivateKey(keyPem);
+  const caPem = keptText(certificateFile, {
+    make: () => certificate({ subject: CA_NAME, key: caKey, caKey, days: CA_DAYS, names: [] }),
+    isFit: (text) => isFitAuthority(text, keyPem),
+    onRemade,
+  });
   const bundle = [caPem, ...rootCertificates].join("\n");
-  if (readIfThere(files.ca) !== caPem) replaceFile(files.ca, caPem, 0o644);
-  if (readIfThere(files.bundle) !== bundle) replaceFile(files.bundle, bundle, 0o644);
+  if (readIfReadable(files.ca) !== caPem) replaceFile(files.ca, caPem, 0o644);
+  if (readIfReadable(files.bundle) !== bundle) replaceFile(files.bundle, bundle, 0o644);
   const serverKeyPem = newKeyPem();
   const serverKey = createPrivateKey(serverKeyPem);
   const issued = new Map<string, string>();
@@ -41,7 +60,7 @@ export function openCertificates(keysFolder: string, files: HomeFiles): Certific
       const different = {
         stranger: { caKey: createPrivateKey(newKeyPem()) },
         expired: { days: -0.5 },
-        "wrong-name": { subject: "elsewhere.example", names: ["elsewhere.example"] },
+        "wrong-name": { subject: "elsewhere.localhost", names: ["elsewhere.localhost"] },
       }[flaw];
       const cert = certificate({ ...request, ...different });
       return { key: serverKeyPem, cert: flaw === "stranger" ? cert : `${cert}${caPem}` };
@@ -53,12 +72,31 @@ function newKeyPem(): string {
   return generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ type: "pkcs8", format: "pem" }).toString();
 }
 
-function readIfThere(file: string): string | undefined {
+/** SPKI as DER; `undefined` when the text is no private EC key. */
+function publicKeyOf(keyPem: string): Buffer | undefined {
   try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
+    const key = createPrivateKey(keyPem);
+    return key.asymmetricKeyType === "ec" ? createPublicKey(key).export({ type: "spki", format: "der" }) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const NAME_CONSTRAINTS = "2.5.29.30";
+
+/** Is it this key's certificate, limited in names, and with a longer life than any that it may sign now? */
+function isFitAuthority(pem: string, keyPem: string | undefined): boolean {
+  const publicKey = publicKeyOf(keyPem ?? "");
+  try {
+    const { publicKey: named, raw, validTo } = new X509Certificate(pem);
+    return (
+      publicKey !== undefined &&
+      named.export({ type: "spki", format: "der" }).equals(publicKey) &&
+      raw.includes(oid(NAME_CONSTRAINTS)) &&
+      Date.parse(validTo) > Date.now() + SERVER_DAYS * DAY_MS
+    );
+  } catch {
+    return false;
   }
 }
 
@@ -71,6 +109,13 @@ interface CertificateRequest {
   readonly names: readonly string[];
 }
 
+/** The permitted subtrees: `localhost` with what ends in `.localhost`, 127.0.0.0/8, ::1. */
+const LOOPBACK: readonly Buffer[] = [
+  tlv(0x82, Buffer.from("localhost", "ascii")),
+  tlv(0x87, Buffer.from([127, 0, 0, 0, 255, 0, 0, 0])),
+  tlv(0x87, Buffer.concat([Buffer.alloc(15), Buffer.from([1]), Buffer.alloc(16, 255)])),
+];
+
 function certificate(request: CertificateRequest): string {
   const publicInfo = createPublicKey(request.key).export({ type: "spki", format: "der" });
   const issuerKeyId = keyId(createPublicKey(request.caKey).export({ type: "spki", format: "der" }));
@@ -82,7 +127,8 @@ function certificate(request: CertificateRequest): string {
     extension("2.5.29.14", false, tlv(0x04, keyId(publicInfo))), // subjectKeyIdentifier
     extension("2.5.29.35", false, sequence(tlv(0x80, issuerKeyId))), // authorityKeyIdentifier
   ];
-  if (!isCa) {
+  if (isCa) extensions.push(extension(NAME_CONSTRAINTS, true, sequence(tlv(0xa0, Buffer.concat(LOOPBACK.map((base) => sequence(base)))))));
+  else {
     extensions.push(extension("2.5.29.37", false, sequence(oid("1.3.6.1.5.5.7.3.1")))); // serverAuth
     extensions.push(extension("2.5.29.17", false, sequence(...request.names.map(alternativeName))));
   }

@@ -1,4 +1,5 @@
-import { appendFile, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { appendFile, rmSync, statSync } from "node:fs";
+import { clearWay, readIfReadable, turnOver } from "../durable-file.ts";
 
 /** One request as local Azure saw it. Holds no token: signed and secret query values are cut. */
 interface JournalEntry {
@@ -33,6 +34,7 @@ const FILE_BYTES = 8 * 1024 * 1024;
 
 /** A journal in memory and in a file of NDJSON; the file is turned over (`.1`) at 8 MiB. */
 export function openJournal(file: string): Journal {
+  clearWay(file);
   let ring: JournalEntry[] = [];
   let last = lastNumber(file);
   let size = sizeOf(file);
@@ -44,7 +46,7 @@ export function openJournal(file: string): Journal {
       const text = waiting.join("");
       waiting = [];
       if (size > FILE_BYTES) {
-        renameSync(file, `${file}.1`);
+        turnOver(file);
         size = 0;
       }
       size += text.length;
@@ -90,7 +92,7 @@ function sizeOf(file: string): number {
 
 function lastNumber(file: string): number {
   if (sizeOf(file) === 0) return 0;
-  const line = readFileSync(file, "utf8").trimEnd().split("\n").at(-1) ?? "";
+  const line = (readIfReadable(file) ?? "").trimEnd().split("\n").at(-1) ?? "";
   const match = /^\{"n":(\d+)/.exec(line);
   return match?.[1] ? Number(match[1]) : 0;
 }

@@ -4,7 +4,7 @@ import { isDeeperThan } from "../../base/json.ts";
 import { readClaims } from "../../base/jwt.ts";
 import type { Operations } from "../operations.ts";
 import type { Store } from "../store.ts";
-import { type ArmError, armFront } from "./arm-error.ts";
+import { type ArmError, armFront, diskFull } from "./arm-error.ts";
 import type { FaultAction, Faults } from "./faults.ts";
 import { type Journal, plainQuery } from "./journal.ts";
 import type { Incoming, Outgoing } from "./listener.ts";
@@ -110,7 +110,9 @@ function statusOf(fault: Extract<FaultAction, { kind: "status" }>): Response {
 }
 
 async function toAnswer(machinery: Machinery, host: Host, incoming: Incoming): Promise<Response> {
-  machinery.operations.settle();
+  const { operations, store } = machinery;
+  operations.settle();
+  const changesBefore = store.changes();
   // `answer` turns what is thrown by the search and the reading of the body into answers, too.
   const handle: Handler = async (request) => {
     const match = host.find(incoming);
@@ -121,8 +123,14 @@ async function toAnswer(machinery: Machinery, host: Host, incoming: Incoming): P
   // A client that goes away in the middle of its upload is no bug of ours.
   const onBug = (error: unknown): void => void (incoming.signal.aborted || machinery.onBug(error));
   const response = await answer({ route, params: {} }, bareRequest(incoming), onBug);
-  machinery.store.commit();
-  return withHeaders(response, host.headers?.(incoming) ?? {});
+  // Where the disk is full reads go on: what they change (a count of polls) may be forgotten. A write that is not kept is not acknowledged.
+  const isKept = store.commit() || isRead(incoming) || store.changes() === changesBefore;
+  if (!isKept) await response.body?.cancel();
+  return withHeaders(isKept ? response : diskFull().toResponse(), host.headers?.(incoming) ?? {});
+}
+
+function isRead({ method }: Incoming): boolean {
+  return method === "GET" || method === "HEAD";
 }
 
 function bareRequest(incoming: Incoming): EmulatorRequest {
@@ -174,13 +182,12 @@ export function notImplemented(incoming: Incoming, where: string): ArmError {
 export function armHeaders(incoming: Incoming): Record<string, string> {
   const id = randomUUID();
   const clientId = incoming.headers.get("x-ms-client-request-id");
-  const isRead = incoming.method === "GET" || incoming.method === "HEAD";
-  const budget = isRead ? "reads" : incoming.method === "DELETE" ? "deletes" : "writes";
+  const budget = isRead(incoming) ? "reads" : incoming.method === "DELETE" ? "deletes" : "writes";
   return {
     "cache-control": "no-cache",
     pragma: "no-cache",
     expires: "-1",
-    [`x-ms-ratelimit-remaining-subscription-${budget}`]: isRead ? "11999" : budget === "deletes" ? "14999" : "1199",
+    [`x-ms-ratelimit-remaining-subscription-${budget}`]: isRead(incoming) ? "11999" : budget === "deletes" ? "14999" : "1199",
     "x-ms-request-id": id,
     "x-ms-correlation-request-id": incoming.headers.get("x-ms-correlation-request-id") ?? id,
     "x-ms-routing-request-id": `LOCAL:${new Date().toISOString().replace(/[-:]|\.\d+/g, "")}:${id}`,

@@ -1,4 +1,5 @@
-import { armFront, isArmError } from "./arm-error.ts";
+import { isDiskFull } from "../durable-file.ts";
+import { armFront, diskFull, isArmError } from "./arm-error.ts";
 
 export type Method = "GET" | "HEAD" | "PUT" | "POST" | "PATCH" | "DELETE";
 
@@ -99,12 +100,13 @@ function compile(entry: Route): Compiled {
   return { route: entry, pattern: new RegExp(`^/${source}/?$`, "i"), names, literals };
 }
 
-/** Runs a handler; a thrown `ArmError` becomes its own answer, anything else a 500 in ARM's shape. */
+/** Runs a handler; a thrown `ArmError` becomes its own answer, a full disk a 507, anything else a 500 in ARM's shape. */
 export async function answer(match: Match, request: EmulatorRequest, onBug: (error: unknown) => void): Promise<Response> {
   try {
     return await match.route.handle(request);
   } catch (error) {
     if (isArmError(error)) return error.toResponse();
+    if (isDiskFull(error)) return diskFull().toResponse();
     onBug(error);
     return armFront(500, "InternalServerError", "The server encountered an internal error. Please retry the request.").toResponse();
   }

@@ -45,7 +45,7 @@ export function createAppLog(folder: (kind: LogKind) => string, clock: Clock): A
     }
     if (!file) {
       mkdirSync(folder(kind), { recursive: true });
-      const fd = openSync(path, "a");
+      const fd = openSync(path, "a", 0o600);
       file = { path, fd, bytes: fstatSync(fd).size };
       open.set(key, file);
     }

@@ -1,6 +1,6 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign, verify } from "node:crypto";
 import type { Clock } from "../../../base/clock.ts";
-import { readClaims, type TokenClaims } from "../../../base/jwt.ts";
+import { decodeBase64url, readClaims, type TokenClaims } from "../../../base/jwt.ts";
 import type { Directory, DirectoryPrincipal, TokenRefusal, Tokens } from "../../platform.ts";
 
 /** The Azure CLI's public client ID: users of local Azure sign in as if through it. */
@@ -26,8 +26,20 @@ export function newSigningKeyPem(): string {
   return newKey().export({ type: "pkcs8", format: "pem" }).toString();
 }
 
+/** Is it a private RSA key of the size that we make, or a greater one? */
+export function isSigningKey(keyPem: string): boolean {
+  try {
+    const { asymmetricKeyType, asymmetricKeyDetails } = createPrivateKey(keyPem);
+    return asymmetricKeyType === "rsa" && (asymmetricKeyDetails?.modulusLength ?? 0) >= KEY_BITS;
+  } catch {
+    return false;
+  }
+}
+
+const KEY_BITS = 2048;
+
 function newKey(): KeyObject {
-  return generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
+  return generateKeyPairSync("rsa", { modulusLength: KEY_BITS }).privateKey;
 }
 
 /** Tokens of one tenant, signed with the key in `keyPem` (PKCS#8). `lifetimeSeconds` is the default lifetime. */
@@ -130,9 +142,11 @@ function refusalOf(
 
 function isSignedBy(token: string, key: KeyObject): boolean {
   const [header = "", body = "", signature = ""] = token.split(".");
+  const [headerBytes, signatureBytes] = [decodeBase64url(header), decodeBase64url(signature)];
+  if (!headerBytes || !signatureBytes) return false;
   try {
-    const { alg } = JSON.parse(Buffer.from(header, "base64url").toString("utf8")) as { alg?: unknown };
-    return alg === "RS256" && verify("sha256", Buffer.from(`${header}.${body}`), key, Buffer.from(signature, "base64url"));
+    const { alg } = JSON.parse(headerBytes.toString("utf8")) as { alg?: unknown };
+    return alg === "RS256" && verify("sha256", Buffer.from(`${header}.${body}`), key, signatureBytes);
   } catch {
     return false;
   }

@@ -104,6 +104,9 @@ export function scmRoutes(context: ScmContext): readonly Route[] {
 /** What no route knows. */
 export const scmFallback: Handler = () => text(404, "No route registered for this path.");
 
+/** What a bearer of a token needs on the site (azure/ci-identity.md section 6). */
+const PUBLISH = "Microsoft.Web/sites/publish/action";
+
 /** The refusal of a request without the right to it, in the pages real SCM answers with (azure/kudu.md section 1). */
 function refusal(context: ScmContext, request: EmulatorRequest): Response | undefined {
   const { platform, subject } = context;
@@ -116,9 +119,8 @@ function refusal(context: ScmContext, request: EmulatorRequest): Response | unde
   if (scheme.toLowerCase() !== "bearer") return unauthorized();
   const checked = platform.tokens.verify(credential, [...audiences.appService, ...audiences.resourceManager]);
   if ("refusal" in checked) return checked.refusal === "audience" ? html(403, pages.stopped) : unauthorized();
-  const principal = platform.directory.find(checked.claims.oid ?? "");
-  // An app's own identity has no role on any site.
-  return principal && principal.managedIdentityOf === undefined ? undefined : html(403, pages.stopped);
+  // An app's own identity has no role on any site until one is assigned to it.
+  return platform.access.isAllowed(checked.claims.oid ?? "", PUBLISH, subject().siteId) ? undefined : html(403, pages.stopped);
 }
 
 function unauthorized(): Response {
