@@ -1,10 +1,10 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import {
   bearerTokenAuthenticationPolicy,
-  createDefaultHttpClient,
   createHttpHeaders,
   createPipelineFromOptions,
   createPipelineRequest,
+  type HttpClient,
   type PipelinePolicy,
   type PipelineResponse,
   RestError,
@@ -13,6 +13,7 @@ import { KnownError } from "../base/errors.ts";
 import type { CloudContext } from "./connection.ts";
 import { accessToken, forgetTokens } from "./credential.ts";
 import { azureCodeOf, cancelled, failureError, parseFailure, translate } from "./errors.ts";
+import { ANSWER_BYTES, boundedHttpClient } from "./http-client.ts";
 import { drive, type Poller, pause, type Waiting } from "./operations.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
@@ -149,6 +150,7 @@ interface ArmClientOptions {
   readonly userAgentOptions: { readonly userAgentPrefix: string };
   readonly retryOptions: { readonly maxRetries: number; readonly retryDelayInMs: number };
   readonly additionalPolicies: { policy: PipelinePolicy; position: "perRetry" }[];
+  readonly httpClient: HttpClient;
   readonly tlsOptions?: { readonly ca: string };
 }
 
@@ -163,6 +165,7 @@ function clientOptionsOf(context: CloudContext): ArmClientOptions {
     credentials: { scopes: [scope] },
     userAgentOptions: { userAgentPrefix: USER_AGENT },
     retryOptions: { maxRetries: 4, retryDelayInMs: 500 },
+    httpClient: boundedHttpClient(ANSWER_BYTES.resourceManager),
     additionalPolicies: [{ policy: watchPolicy(context), position: "perRetry" }],
     ...(environment.caPem && { tlsOptions: { ca: environment.caPem } }),
   };
@@ -199,7 +202,6 @@ export function openArm(context: CloudContext): Arm {
   const { clock, environment, signal, subscriptionId } = context;
   const clientOptions = clientOptionsOf(context);
   const pipeline = createPlainPipeline(context, clientOptions);
-  const client = createDefaultHttpClient();
 
   const translated = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
     const last: LastAnswer = {};
@@ -219,7 +221,7 @@ export function openArm(context: CloudContext): Arm {
       });
     }
     const response = await pipeline.sendRequest(
-      client,
+      clientOptions.httpClient,
       createPipelineRequest({
         // Signed polling URLs must reach ARM byte for byte, so an absolute target is not rebuilt from its parts.
         url: /^https:/i.test(target) ? target : `${environment.resourceManager}${target}`,

@@ -1,7 +1,6 @@
 import type { Readable } from "node:stream";
 import type { TokenCredential } from "@azure/core-auth";
 import {
-  createDefaultHttpClient,
   createHttpHeaders,
   createPipelineFromOptions,
   createPipelineRequest,
@@ -14,6 +13,7 @@ import { refuseLongPause, retryAfterMs, USER_AGENT } from "./arm.ts";
 import type { CloudContext } from "./connection.ts";
 import { accessToken } from "./credential.ts";
 import { cancelled, failureError, translate, withoutSecrets } from "./errors.ts";
+import { ANSWER_BYTES, boundedHttpClient } from "./http-client.ts";
 import { pause } from "./operations.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
@@ -230,7 +230,7 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
     redirectOptions: { maxRetries: 0 },
     ...(environment.caPem && { tlsOptions: { ca: environment.caPem } }),
   });
-  const client = createDefaultHttpClient();
+  const client = boundedHttpClient(ANSWER_BYTES.scm);
   // With several instances, a poll must meet the instance that took the package: its cookie is sent back.
   let affinity: string | undefined;
 
