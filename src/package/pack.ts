@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
-import { createReadStream, readFileSync } from "node:fs";
+import { fstatSync, type Stats, statSync } from "node:fs";
 import { Readable } from "node:stream";
 import { crc32 } from "node:zlib";
 import { KnownError } from "../base/errors.ts";
 import { looksSecret } from "./always-left-out.ts";
 import { type AppFile, listFiles } from "./list-files.ts";
+import { readUnchanged, streamUnchanged } from "./unchanged-file.ts";
 import { type ZipEntry, zip } from "./zip.ts";
 
 /** An app ready to be uploaded. Nothing is compressed before `stream` is read. */
@@ -41,7 +42,8 @@ export async function pack(
   folder: string,
   { extraFiles = [] }: { readonly extraFiles?: readonly { readonly path: string; readonly text: string }[] } = {},
 ): Promise<Package> {
-  const files = await listFiles(folder);
+  const outputs = ownOutputs();
+  const files = (await listFiles(folder)).filter(({ source }) => !outputs.some((isIt) => isIt(source)));
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
   if (bytes > LIMIT_BYTES) throw tooLarge(folder, bytes);
   const own = new Set(files.map(({ path }) => path));
@@ -54,7 +56,12 @@ export async function pack(
     files: entries.length,
     bytes,
     suspicious: files.map(({ path }) => path).filter(looksSecret),
-    stream: () => Readable.from(upload(zip(entries)), { objectMode: false, highWaterMark: 256 * 1024 }),
+    stream: () => {
+      const archive = Readable.from(upload(zip(entries)), { objectMode: false, highWaterMark: 256 * 1024 });
+      // An error that comes while nobody reads or after the reader is gone must not end the process; a reader gets it all the same.
+      archive.on("error", () => undefined);
+      return archive;
+    },
   };
 }
 
@@ -73,20 +80,39 @@ function inTurns<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Prom
 }
 
 async function hashFile(file: AppFile): Promise<HashedEntry> {
+  // Small files are read at once: the event loop's own cost per file would be a multiple of the read.
+  const { path, source, isExecutable } = file;
+  const pieces = file.size <= WHOLE ? [readUnchanged({ path, source })] : streamUnchanged({ path, source });
+  const hash = createHash("sha256");
+  let size = 0;
+  let checksum = 0;
+  for await (const piece of pieces) {
+    hash.update(piece);
+    checksum = crc32(piece, checksum);
+    size += piece.length;
+  }
+  return entryOf(path, source, isExecutable, size, checksum, hash.digest());
+}
+
+/** `up --json > up.json 2> up.err` in the app's own folder: both are files of the run, no part of the app, and grow with each word it says. */
+function ownOutputs(): ((source: string) => boolean)[] {
+  return [1, 2].flatMap((fd) => {
+    const output = statOf(() => fstatSync(fd));
+    if (!output?.isFile()) return [];
+    return [
+      (source: string) => {
+        const found = statOf(() => statSync(source));
+        return found?.dev === output.dev && found.ino === output.ino;
+      },
+    ];
+  });
+}
+
+function statOf(ask: () => Stats): Stats | undefined {
   try {
-    // Small files are read at once: the event loop's own cost per file would be a multiple of the read.
-    const pieces = file.size <= WHOLE ? [readFileSync(file.source)] : createReadStream(file.source, { highWaterMark: 256 * 1024 });
-    const hash = createHash("sha256");
-    let size = 0;
-    let checksum = 0;
-    for await (const piece of pieces as AsyncIterable<Buffer>) {
-      hash.update(piece);
-      checksum = crc32(piece, checksum);
-      size += piece.length;
-    }
-    return entryOf(file.path, file.source, file.isExecutable, size, checksum, hash.digest());
-  } catch (cause) {
-    throw new KnownError("deploy/package-invalid", `${file.path}: could not read`, { cause });
+    return ask();
+  } catch {
+    return undefined; // closed by whoever started us; or gone meanwhile, which is told where it is read
   }
 }
 
@@ -138,9 +164,10 @@ async function* upload(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
       bytes = 0;
     }
   } catch (cause) {
+    if (cause instanceof KnownError) throw cause;
     throw new KnownError("deploy/package-invalid", "the app changed or became unreadable while it was packed", {
       cause,
-      hint: "run the command again",
+      hint: "run the command again when nothing works in its folder",
     });
   }
   yield Buffer.concat(held);
