@@ -129,21 +129,32 @@ async function openSession(io: Io, options: GlobalOptions, project: Project): Pr
     notes: openingNotes([cloud.subscriptionId, project.setup.resourceGroup, project.setup.owner].join("/")),
     onNote: io.note,
   });
-  return { ...project, cloud, door, clock: systemClock, close: () => door.close() };
+  // Once at a time: the run's last net may want it while the session is about it.
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closing ??= door.close().finally(() => {
+      closing = undefined;
+    });
+    return closing;
+  };
+  return { ...project, cloud, door, clock: systemClock, close };
 }
 
 /** Runs a command's work within a session, and gives back what it borrowed on every way out. */
 export async function withSession<T>(io: Io, options: GlobalOptions, project: Project, work: (session: Session) => Promise<T>): Promise<T> {
   const session = await openSession(io, options, project);
+  const isClosed = io.atLast(session.close);
   let result: T;
   try {
     result = await work(session);
   } catch (error) {
     // What went wrong first is what the person is told; what could not be given back stands beside it.
     await session.close().catch((unclosed: unknown) => void showError(unclosed, { ...io, isJson: false }));
+    isClosed();
     throw error;
   }
   await session.close();
+  isClosed();
   return result;
 }
 
