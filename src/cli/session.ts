@@ -25,6 +25,8 @@ export interface Project {
   readonly found: FoundProject;
   readonly file: ProjectFile;
   readonly setup: Setup;
+  /** Writes the names back that were chosen for it: before anything is created under them, and not before the person has agreed. */
+  readonly save?: () => Promise<void>;
 }
 
 export interface NewProjectOptions {
@@ -68,10 +70,20 @@ async function requireFolder(folder: string): Promise<void> {
   });
 }
 
-async function newFile(io: Io, folder: string, options: GlobalOptions & NewProjectOptions): Promise<ProjectFile> {
+/** The options of a new project, with what the person answers where they say nothing. */
+export async function askForProject<O extends GlobalOptions & NewProjectOptions>(
+  io: Io,
+  folder: string,
+  options: O,
+): Promise<O & { readonly name: string; readonly location: string }> {
   const ask = (question: string, preset: string): Promise<string> => (options.yes ? Promise.resolve(preset) : io.ask(question, preset));
   const name = options.name ?? (await ask("Project name", projectNameFrom(basename(folder))));
   const location = options.location ?? (await ask("Azure region", "eastus"));
+  return { ...options, name, location };
+}
+
+async function newFile(io: Io, folder: string, options: GlobalOptions & NewProjectOptions): Promise<ProjectFile> {
+  const { name, location } = await askForProject(io, folder, options);
   return {
     $schema: schemaUrl,
     name,

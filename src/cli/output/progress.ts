@@ -19,7 +19,7 @@ export interface ProgressView {
   end(name: string, outcome: Ending, ms: number, reason?: string): void;
   /** Takes a task off the display without a word. */
   forget(name: string): void;
-  /** Ends the live display. What is done stays on the screen. Must be called on every way out. */
+  /** Ends the live display, until the next task begins. What is done stays on the screen. Must be called on every way out, and before a question. */
   close(): void;
 }
 
@@ -46,14 +46,25 @@ export function createProgressView(io: Io): ProgressView {
     if (lines.length > 0) view?.(lines.join("\n"));
     else view?.clear();
   };
-  const timer = view ? setInterval(draw, 120) : undefined;
-  timer?.unref();
-  const release = view && io.writeAbove({ clear: view.clear, draw });
+  let stop: (() => void) | undefined;
+  const start = (): void => {
+    if (!view || stop) return;
+    const release = io.writeAbove({ clear: view.clear, draw });
+    const timer = setInterval(draw, 120);
+    timer.unref();
+    stop = () => {
+      clearInterval(timer);
+      release();
+      view.clear();
+      view.done();
+    };
+  };
   const color = (outcome: Ending): ((text: string) => string) =>
     outcome === "failed" ? colors.red : outcome === "kept" ? colors.dim : outcome === "skipped" ? colors.yellow : colors.green;
   const api: ProgressView = {
     begin: (given, does) => {
       const name = nameOf(given);
+      start();
       running.set(name, { startedAt: running.get(name)?.startedAt ?? systemClock.now(), does });
       if (view) draw();
       else if (does !== "read") io.note(`… ${name}: ${does}`);
@@ -83,11 +94,9 @@ export function createProgressView(io: Io): ProgressView {
       else api.end(progress.report.name, progress.report.outcome, progress.report.ms, progress.report.reason);
     },
     close: () => {
-      clearInterval(timer);
       running.clear();
-      release?.();
-      view?.clear();
-      view?.done();
+      stop?.();
+      stop = undefined;
     },
   };
   return api;
