@@ -32,10 +32,14 @@ export function watchFaults(work: Promise<unknown>, isExpected: (error: unknown)
 }
 
 /** After a fault: waits for the work that was told to stop, then gives back what it still holds. Takes some minutes at most, and never throws. */
-export async function tidyUp(work: Promise<unknown>, borrowed: ReadonlySet<() => Promise<void>>): Promise<void> {
-  await within(stopMs, work);
+export async function tidyUp(
+  work: Promise<unknown>,
+  borrowed: ReadonlySet<() => Promise<void>>,
+  limits: { readonly stopMs: number; readonly giveBackMs: number } = { stopMs, giveBackMs },
+): Promise<void> {
+  await within(limits.stopMs, work);
   // What the work has taken off the list meanwhile, it has given back itself.
-  await within(giveBackMs, Promise.allSettled([...borrowed].map((giveBack) => giveBack())));
+  await within(limits.giveBackMs, Promise.allSettled([...borrowed].map((giveBack) => giveBack())));
 }
 
 async function within(ms: number, work: Promise<unknown>): Promise<void> {

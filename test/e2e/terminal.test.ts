@@ -21,14 +21,7 @@ const test = base.extend<{ $file: { cli: WatchedCli } }>({
 });
 
 function open(cli: WatchedCli, args: readonly string[], more: { cwd?: string; columns?: number } = {}): Terminal {
-  const environment = {
-    PATH: process.env.PATH ?? "",
-    HOME: cli.root,
-    TMPDIR: cli.temporary,
-    TERM: "xterm",
-    PASSWORDLESS_PG_HOME: join(cli.root, "home"),
-  };
-  return openTerminal([process.execPath, bin, ...args], { cwd: cli.project, environment, ...more });
+  return openTerminal([process.execPath, bin, ...args], { cwd: cli.project, environment: cli.environment, ...more });
 }
 
 /** A folder with an app and no project file. */
