@@ -15,6 +15,7 @@ import { accessToken, forgetTokens } from "./credential.ts";
 import { azureCodeOf, cancelled, failureError, parseFailure, translate } from "./errors.ts";
 import { ANSWER_BYTES, boundedHttpClient } from "./http-client.ts";
 import { drive, type Poller, pause, type Waiting } from "./operations.ts";
+import { isOfOrigin } from "./own-host.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
 /** The last answer of the call that runs: the SDKs lose the error code of operations and of Microsoft.Web, and hide Retry-After. */
@@ -85,11 +86,20 @@ function brokenOff(error: unknown): never {
   throw error;
 }
 
+/** The SDKs follow `Location`, `Azure-AsyncOperation` and `nextLink` wherever they lead, with the token. */
+function refuseForeign(address: string, resourceManager: string): void {
+  if (isOfOrigin(address, resourceManager)) return;
+  throw new KnownError("azure/failed", `Azure sent an address on another host (${new URL(address).origin}): not followed`, {
+    hint: "does a proxy rewrite Azure's answers? Otherwise run the same command again",
+  });
+}
+
 /** Notes answers, bounds every call in time and ends it when the whole run is cancelled. */
 function watchPolicy({ signal, credential, environment }: Omit<CloudContext, "subscriptionId">): PipelinePolicy {
   return {
     name: "passwordless-pg watch",
     async sendRequest(request, next) {
+      refuseForeign(request.url, environment.resourceManager);
       const own = request.abortSignal instanceof AbortSignal ? request.abortSignal : undefined;
       const send = () => withTimeLimit(request, CALL_TIMEOUT_MS, [signal, own], () => next(request)).catch(brokenOff);
       let response = await send();
@@ -214,12 +224,7 @@ export function openArm(context: CloudContext): Arm {
   };
 
   const request: Arm["request"] = async (method, target, body, headers = {}) => {
-    const url = new URL(target, environment.resourceManager);
-    if (url.origin !== new URL(environment.resourceManager).origin) {
-      throw new KnownError("azure/failed", `Azure sent a polling address on another host (${url.origin}): not followed`, {
-        hint: "does a proxy rewrite Azure's answers? Otherwise run the same command again",
-      });
-    }
+    refuseForeign(new URL(target, environment.resourceManager).href, environment.resourceManager);
     const response = await pipeline.sendRequest(
       clientOptions.httpClient,
       createPipelineRequest({

@@ -15,6 +15,7 @@ import { accessToken } from "./credential.ts";
 import { cancelled, failureError, translate, withoutSecrets } from "./errors.ts";
 import { ANSWER_BYTES, boundedHttpClient } from "./http-client.ts";
 import { pause } from "./operations.ts";
+import { ownHost } from "./own-host.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
 export interface Deployment {
@@ -236,7 +237,7 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
 
   const send = async (path: string, call: Call = {}): Promise<PipelineResponse> => {
     const request = createPipelineRequest({
-      url: `https://${webApp.scmHost}${path}`,
+      url: `https://${ownHost(`the SCM site of ${webApp.name}`, webApp.scmHost, environment.scmDomains)}${path}`,
       method: call.method ?? "GET",
       headers: createHttpHeaders({
         authorization: `Bearer ${await token()}`,

@@ -47,6 +47,7 @@ export async function ensureLocal(io: Io): Promise<{ environment: Environment; s
       authorityHost: status.authority,
       scopes: environments.public.scopes,
       siteScheme: "http",
+      scmDomains: ["localhost"],
       hasOwnAuthority: true,
       caPem,
     },
