@@ -177,7 +177,8 @@ async function readBounded(body: NodeJS.ReadableStream, maxBytes: number, reques
 }
 
 function readableOf(body: NodeJS.ReadableStream): Readable {
-  return body instanceof Readable ? body : Readable.from(body);
+  if (!(body instanceof Readable)) throw new TypeError("only streams of Node are read");
+  return body;
 }
 
 function tooLong({ url, method }: PipelineRequest, maxBytes: number): KnownError {
