@@ -30,6 +30,7 @@ export async function converge(
     io.note(planLines(planned, session.setup, paint(io.hasColor)).join("\n"));
     if (!(await io.confirm("Apply this plan?", "--yes"))) return undefined;
   }
+  await session.save?.();
   return { ...(await apply(planned, { clock: session.clock, signal: io.signal, onProgress: view.onProgress })), warnings };
 }
 

@@ -1,6 +1,13 @@
 import { Command, Option } from "commander";
 import manifest from "../../package.json" with { type: "json" };
+import { KnownError } from "../base/errors.ts";
 import type { GlobalOptions, Io } from "./io.ts";
+
+/** Which of the two was meant? One of them may be a real subscription. */
+function refuseTwoClouds({ local, cloud }: GlobalOptions): void {
+  if (!local || cloud === undefined || cloud === "local") return;
+  throw new KnownError("usage/invalid", `--local and --cloud ${cloud} contradict each other`, { hint: "leave one of them out" });
+}
 
 type Run<O> = (io: Io, options: O & GlobalOptions, ...args: string[]) => Promise<number>;
 
@@ -30,6 +37,7 @@ export function createProgram(openIo: (options: GlobalOptions) => Io, exit: (cod
       const command = received.at(-1) as Command;
       const options = command.optsWithGlobals() as O & GlobalOptions;
       const io = openIo(options);
+      refuseTwoClouds(options);
       exit(await (await load())(io, options, ...(received.slice(0, -2) as string[])));
     };
   const examples = (command: Command, ...lines: string[]): Command =>

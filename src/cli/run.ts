@@ -2,8 +2,9 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CommanderError } from "commander";
-import { KnownError } from "../base/errors.ts";
-import { createIo, type GlobalOptions, type Io } from "./io.ts";
+import { exitCodeOf, KnownError } from "../base/errors.ts";
+import { createIo, type GlobalOptions, type Io, type RunContext } from "./io.ts";
+import { tidyUp, watchFaults } from "./last-net.ts";
 import { showError } from "./output/error.ts";
 import { createProgram } from "./program.ts";
 import { isStop } from "./stop-signal.ts";
@@ -11,6 +12,61 @@ import { isStop } from "./stop-signal.ts";
 /** Runs one command line and answers with the exit code. `argv` is the process's own, with node and script in front. */
 export async function run(argv: readonly string[]): Promise<number> {
   const cancel = new AbortController();
+  const { interrupts, onSignal, release } = listenToSignals(cancel);
+  const output = listenToOutput(cancel);
+  const context: RunContext = {
+    environment: process.env,
+    directory: process.cwd(),
+    packageRoot: findPackageRoot(),
+    signal: cancel.signal,
+    interrupts,
+    onInterrupt: () => onSignal("SIGINT"),
+    stop: (reason) => cancel.abort(reason),
+    borrowed: new Set(),
+    written: { hasResult: false, isClosed: false },
+  };
+  let lastIo: Io | undefined;
+  const openIo = (options: GlobalOptions): Io => {
+    lastIo = createIo(process, options, context);
+    return lastIo;
+  };
+  const ioNow = (): Io => lastIo ?? openIo({ json: argv.includes("--json") });
+  const work = runProgram(argv, { openIo, ioNow, cancel, output });
+  const fault = watchFaults(work, (error) => isStop(error, cancel.signal));
+  const end = await Promise.race([work.then((code) => ({ code })), fault]);
+  if ("error" in end) return await endByFault(end.error, { cancel, context, work, ioNow });
+  // Nobody is there to wait for it any more, and everything was given back.
+  void fault.then(({ error }) => {
+    showError(error, { ...ioNow(), isJson: false });
+    process.exit(1);
+  });
+  release();
+  return end.code;
+}
+
+interface Output {
+  /** The reader is gone (`| head`): a reason to stop, none to complain. */
+  isUnread: boolean;
+  /** Why words did not arrive. */
+  unwritten?: Error;
+}
+
+function listenToOutput(cancel: AbortController): Output {
+  const output: Output = { isUnread: false };
+  // A terminal that is gone takes no words any more.
+  process.stderr.on("error", () => undefined);
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") {
+      output.unwritten = error;
+      return;
+    }
+    output.isUnread = true;
+    cancel.abort(new KnownError("cancelled", "nobody reads the output any more"));
+  });
+  return output;
+}
+
+function listenToSignals(cancel: AbortController) {
   const interrupts = { areHeld: false };
   let signals = 0;
   let lastSignalAt = 0;
@@ -25,54 +81,62 @@ export async function run(argv: readonly string[]): Promise<number> {
     // The second Ctrl-C does not wait for the tidying up of the first.
     if (signals > 1) process.kill(process.pid, "SIGKILL");
   };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
-  // The terminal was closed: what was borrowed is given back all the same.
-  process.on("SIGHUP", onSignal);
-  // A terminal that is gone takes no words any more.
-  process.stderr.on("error", () => undefined);
-  // `passwordless-pg … | head` ends the reader first.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") cancel.abort(new KnownError("cancelled", "nobody reads the output any more"));
-    else unwritten = error;
-  });
-  const io = (options: GlobalOptions): Io =>
-    createIo(process, options, {
-      environment: process.env,
-      directory: process.cwd(),
-      packageRoot: findPackageRoot(),
-      signal: cancel.signal,
-      interrupts,
-    });
-  let unwritten: Error | undefined;
-  let lastIo: Io | undefined;
+  // SIGHUP: the terminal was closed; what was borrowed is given back all the same.
+  const names = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const name of names) process.on(name, onSignal);
+  const release = (): void => {
+    for (const name of names) process.off(name, onSignal);
+  };
+  return { interrupts, onSignal, release };
+}
+
+interface Running {
+  openIo(options: GlobalOptions): Io;
+  ioNow(): Io;
+  readonly cancel: AbortController;
+  readonly output: Output;
+}
+
+async function runProgram(argv: readonly string[], { openIo, ioNow, cancel, output }: Running): Promise<number> {
   let code = 0;
-  const program = createProgram(
-    (options) => {
-      lastIo = io(options);
-      return lastIo;
-    },
-    (exitCode) => {
-      code = exitCode;
-    },
-  );
+  const program = createProgram(openIo, (exitCode) => {
+    code = exitCode;
+  });
   try {
     await program.parseAsync(argv);
     await new Promise((done) => process.stdout.write("", done));
-    if (unwritten === undefined) return code;
-    process.stderr.write(`✗ the result could not be written to stdout: ${unwritten.message}\n`);
+    if (output.unwritten === undefined) return code;
+    process.stderr.write(`✗ the result could not be written to stdout: ${output.unwritten.message}\n`);
     return code === 0 ? 1 : code;
   } catch (error) {
     if (error instanceof CommanderError) return usage(error, argv);
-    return showError(
-      isStop(error, cancel.signal) && !(error instanceof KnownError) ? cancel.signal.reason : error,
-      lastIo ?? io({ json: argv.includes("--json") }),
-    );
-  } finally {
-    process.off("SIGINT", onSignal);
-    process.off("SIGTERM", onSignal);
-    process.off("SIGHUP", onSignal);
+    if (!isStop(error, cancel.signal)) return showError(error, ioNow());
+    if (output.isUnread) return exitCodeOf.cancelled;
+    return showError(error instanceof KnownError ? error : cancel.signal.reason, ioNow());
   }
+}
+
+interface Faulty {
+  readonly cancel: AbortController;
+  readonly context: RunContext;
+  readonly work: Promise<number>;
+  ioNow(): Io;
+}
+
+/** The last net: stops the work, gives back what it has borrowed, says what happened as every failure is said, and ends the process. */
+async function endByFault(error: unknown, { cancel, context, work, ioNow }: Faulty): Promise<never> {
+  const io = ioNow();
+  const { hasResult } = context.written;
+  // One document at most: the fault's own, unless one is there already.
+  context.written.isClosed = true;
+  if (context.borrowed.size > 0) io.note("something broke: giving back what this run has borrowed");
+  cancel.abort(new KnownError("cancelled", "stopped by a fault"));
+  await tidyUp(work, context.borrowed);
+  context.written.isClosed = false;
+  const code = showError(error, { ...io, isJson: io.isJson && !hasResult });
+  await Promise.all([process.stdout, process.stderr].map((stream) => new Promise((done) => stream.write("", done))));
+  // What broke may have left something behind that holds the process.
+  process.exit(code);
 }
 
 function usage(error: CommanderError, argv: readonly string[]): number {

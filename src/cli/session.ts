@@ -26,6 +26,8 @@ export interface Project {
   readonly found: FoundProject;
   readonly file: ProjectFile;
   readonly setup: Setup;
+  /** Writes the names back that were chosen for it: before anything is created under them, and not before the person has agreed. */
+  readonly save?: () => Promise<void>;
 }
 
 export interface NewProjectOptions {
@@ -69,10 +71,20 @@ async function requireFolder(folder: string): Promise<void> {
   });
 }
 
-async function newFile(io: Io, folder: string, options: GlobalOptions & NewProjectOptions): Promise<ProjectFile> {
+/** The options of a new project, with what the person answers where they say nothing. */
+export async function askForProject<O extends GlobalOptions & NewProjectOptions>(
+  io: Io,
+  folder: string,
+  options: O,
+): Promise<O & { readonly name: string; readonly location: string }> {
   const ask = (question: string, preset: string): Promise<string> => (options.yes ? Promise.resolve(preset) : io.ask(question, preset));
   const name = options.name ?? (await ask("Project name", projectNameFrom(basename(folder))));
   const location = options.location ?? (await ask("Azure region", "eastus"));
+  return { ...options, name, location };
+}
+
+async function newFile(io: Io, folder: string, options: GlobalOptions & NewProjectOptions): Promise<ProjectFile> {
+  const { name, location } = await askForProject(io, folder, options);
   return {
     $schema: schemaReference,
     name,
@@ -130,21 +142,32 @@ async function openSession(io: Io, options: GlobalOptions, project: Project): Pr
     notes: openingNotes([cloud.subscriptionId, project.setup.resourceGroup, project.setup.owner].join("/")),
     onNote: io.note,
   });
-  return { ...project, cloud, door, clock: systemClock, close: () => door.close() };
+  // Once at a time: the run's last net may want it while the session is about it.
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closing ??= door.close().finally(() => {
+      closing = undefined;
+    });
+    return closing;
+  };
+  return { ...project, cloud, door, clock: systemClock, close };
 }
 
 /** Runs a command's work within a session, and gives back what it borrowed on every way out. */
 export async function withSession<T>(io: Io, options: GlobalOptions, project: Project, work: (session: Session) => Promise<T>): Promise<T> {
   const session = await openSession(io, options, project);
+  const isClosed = io.atLast(session.close);
   let result: T;
   try {
     result = await work(session);
   } catch (error) {
     // What went wrong first is what the person is told; what could not be given back stands beside it.
     await session.close().catch((unclosed: unknown) => void showError(unclosed, { ...io, isJson: false }));
+    isClosed();
     throw error;
   }
   await session.close();
+  isClosed();
   return result;
 }
 

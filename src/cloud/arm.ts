@@ -1,10 +1,10 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import {
   bearerTokenAuthenticationPolicy,
-  createDefaultHttpClient,
   createHttpHeaders,
   createPipelineFromOptions,
   createPipelineRequest,
+  type HttpClient,
   type PipelinePolicy,
   type PipelineResponse,
   RestError,
@@ -14,7 +14,9 @@ import type { CloudContext } from "./connection.ts";
 import { accessToken, forgetTokens } from "./credential.ts";
 import { azureCodeOf, cancelled, failureError, parseFailure, translate } from "./errors.ts";
 import { hints } from "./hints.ts";
+import { ANSWER_BYTES, boundedHttpClient } from "./http-client.ts";
 import { drive, type Poller, pause, type Waiting } from "./operations.ts";
+import { isOfOrigin } from "./own-host.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
 /** The last answer of the call that runs: the SDKs lose the error code of operations and of Microsoft.Web, and hide Retry-After. */
@@ -85,11 +87,20 @@ function brokenOff(error: unknown): never {
   throw error;
 }
 
+/** The SDKs follow `Location`, `Azure-AsyncOperation` and `nextLink` wherever they lead, with the token. */
+function refuseForeign(address: string, resourceManager: string): void {
+  if (isOfOrigin(address, resourceManager)) return;
+  throw new KnownError("azure/failed", `Azure sent an address on another host (${new URL(address).origin}): not followed`, {
+    hint: hints.foreignAddress,
+  });
+}
+
 /** Notes answers, bounds every call in time and ends it when the whole run is cancelled. */
 function watchPolicy({ signal, credential, environment }: Omit<CloudContext, "subscriptionId">): PipelinePolicy {
   return {
     name: "passwordless-pg watch",
     async sendRequest(request, next) {
+      refuseForeign(request.url, environment.resourceManager);
       const own = request.abortSignal instanceof AbortSignal ? request.abortSignal : undefined;
       const send = () =>
         withTimeLimit(request, environment.limits?.callMs ?? CALL_TIMEOUT_MS, [signal, own], () => next(request)).catch(brokenOff);
@@ -151,6 +162,7 @@ interface ArmClientOptions {
   readonly userAgentOptions: { readonly userAgentPrefix: string };
   readonly retryOptions: { readonly maxRetries: number; readonly retryDelayInMs: number };
   readonly additionalPolicies: { policy: PipelinePolicy; position: "perRetry" }[];
+  readonly httpClient: HttpClient;
   readonly tlsOptions?: { readonly ca: string };
 }
 
@@ -165,6 +177,7 @@ function clientOptionsOf(context: CloudContext): ArmClientOptions {
     credentials: { scopes: [scope] },
     userAgentOptions: { userAgentPrefix: USER_AGENT },
     retryOptions: { maxRetries: 4, retryDelayInMs: 500 },
+    httpClient: boundedHttpClient(ANSWER_BYTES.resourceManager),
     additionalPolicies: [{ policy: watchPolicy(context), position: "perRetry" }],
     ...(environment.caPem && { tlsOptions: { ca: environment.caPem } }),
   };
@@ -201,7 +214,6 @@ export function openArm(context: CloudContext): Arm {
   const { clock, environment, signal, subscriptionId } = context;
   const clientOptions = clientOptionsOf(context);
   const pipeline = createPlainPipeline(context, clientOptions);
-  const client = createDefaultHttpClient();
 
   const translated = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
     const last: LastAnswer = {};
@@ -214,14 +226,9 @@ export function openArm(context: CloudContext): Arm {
   };
 
   const request: Arm["request"] = async (method, target, body, headers = {}) => {
-    const url = new URL(target, environment.resourceManager);
-    if (url.origin !== new URL(environment.resourceManager).origin) {
-      throw new KnownError("azure/failed", `Azure sent a polling address on another host (${url.origin}): not followed`, {
-        hint: hints.foreignAddress,
-      });
-    }
+    refuseForeign(new URL(target, environment.resourceManager).href, environment.resourceManager);
     const response = await pipeline.sendRequest(
-      client,
+      clientOptions.httpClient,
       createPipelineRequest({
         // Signed polling URLs must reach ARM byte for byte, so an absolute target is not rebuilt from its parts.
         url: /^https:/i.test(target) ? target : `${environment.resourceManager}${target}`,

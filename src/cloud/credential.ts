@@ -1,5 +1,5 @@
 import type { AccessToken, TokenCredential } from "@azure/core-auth";
-import { createDefaultHttpClient, type HttpClient } from "@azure/core-rest-pipeline";
+import type { HttpClient } from "@azure/core-rest-pipeline";
 import { systemClock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { readClaims, type TokenClaims } from "../base/jwt.ts";
@@ -7,6 +7,7 @@ import { parseResourceId } from "../base/resource-id.ts";
 import type { Environment } from "./environment.ts";
 import { cancelled, isSignInBroken, signedOut } from "./errors.ts";
 import { hints } from "./hints.ts";
+import { ANSWER_BYTES, boundedHttpClient } from "./http-client.ts";
 import { orCancelled, pause } from "./operations.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
@@ -74,7 +75,7 @@ const AUTHORITY_CALL_MS = 30_000;
 
 /** MSAL knows neither a time limit nor a way to stop a call: an authority that takes a call and never answers would hold the process. */
 function boundedClient(signal: AbortSignal | undefined, limitMs: number): HttpClient {
-  const client = createDefaultHttpClient();
+  const client = boundedHttpClient(ANSWER_BYTES.authority);
   return {
     sendRequest: (request) => withTimeLimit(request, limitMs, [signal, ownSignal(request.abortSignal)], () => client.sendRequest(request)),
   };

@@ -16,6 +16,10 @@ export interface Environment extends Hinted {
   readonly scopes: { readonly resourceManager: string; readonly postgres: string; readonly appService: string };
   /** Scheme of an app's public URL. */
   readonly siteScheme: "https" | "http";
+  /** Domains that the SCM sites of its web apps are below; absent: not known. */
+  readonly scmDomains?: readonly string[];
+  /** Domains that its database servers are below; absent: not known. */
+  readonly postgresDomains?: readonly string[] | undefined;
   /** Extra certificate authority (PEM) trusted for every connection to this environment. */
   readonly caPem?: string;
   /** The authority is not one of Microsoft's, so the SDK must not ask Microsoft about it. */
@@ -26,7 +30,10 @@ export interface Environment extends Hinted {
   readonly portal?: string;
 }
 
-/** The public clouds; token scopes from the PostgreSQL and App Service documentation of each cloud. */
+/**
+ * The public clouds; token scopes and domains of servers from the PostgreSQL and App Service documentation of each cloud. The domains of SCM
+ * sites outside of the public one are not found in a recording (inferred from the clouds' lists of endpoints).
+ */
 export const environments: Readonly<Record<"public" | "usgov" | "china", Environment>> = {
   public: {
     name: "public",
@@ -38,6 +45,8 @@ export const environments: Readonly<Record<"public" | "usgov" | "china", Environ
       appService: "https://appservice.azure.com/.default",
     },
     siteScheme: "https",
+    scmDomains: ["azurewebsites.net"],
+    postgresDomains: ["postgres.database.azure.com"],
     portal: "https://portal.azure.com",
   },
   usgov: {
@@ -50,6 +59,8 @@ export const environments: Readonly<Record<"public" | "usgov" | "china", Environ
       appService: "https://appservice.azure.us/.default",
     },
     siteScheme: "https",
+    scmDomains: ["azurewebsites.us"],
+    postgresDomains: ["postgres.database.usgovcloudapi.net"],
     portal: "https://portal.azure.us",
   },
   china: {
@@ -62,6 +73,8 @@ export const environments: Readonly<Record<"public" | "usgov" | "china", Environ
       appService: "https://appservice.azure.cn/.default",
     },
     siteScheme: "https",
+    scmDomains: ["chinacloudsites.cn"],
+    postgresDomains: ["postgres.database.chinacloudapi.cn"],
     portal: "https://portal.azure.cn",
   },
 };

@@ -13,6 +13,7 @@ import type { Arm, OperationLimits } from "./arm.ts";
 import { azureCodeOf } from "./errors.ts";
 import { hints } from "./hints.ts";
 import { fromSimplePoller, type Poller, pause } from "./operations.ts";
+import { ownHost } from "./own-host.ts";
 
 export interface PostgresServer {
   readonly id: string;
@@ -150,13 +151,15 @@ const isEnabled = (word: string | undefined): boolean => word?.toLowerCase() ===
 const enabled = (on: boolean): "Enabled" | "Disabled" => (on ? "Enabled" : "Disabled");
 
 /** Location comes back as a display name ("Canada Central"); enum words are compared without case. */
-function toServer(server: Server): PostgresServer {
+function toServer(server: Server, domains: readonly string[] | undefined): PostgresServer {
+  const host = server.fullyQualifiedDomainName ?? "";
   const tenantId = server.authConfig?.tenantId;
   return {
     id: server.id ?? "",
     name: server.name ?? "",
     location: normalizeLocation(server.location),
-    host: server.fullyQualifiedDomainName ?? "",
+    // Absent while the server is in the making.
+    host: host === "" ? "" : ownHost(`flexible server ${server.name ?? ""}`, host, domains),
     port: POSTGRES_PORT,
     version: server.version ?? "",
     sku: server.sku?.name ?? "",
@@ -251,6 +254,7 @@ interface LroPoller<T> {
 /** `@azure/arm-postgresql-flexible` 9, api-version 2025-08-01. */
 export function postgresServers(arm: Arm): PostgresServers {
   const { clock, credential, signal, subscriptionId } = arm.context;
+  const serverOf = (server: Server): PostgresServer => toServer(server, arm.context.environment.postgresDomains);
   const oneWriteAtATime = queues();
   const createdAt = new Map<string, number>();
   const open = async () => {
@@ -266,7 +270,7 @@ export function postgresServers(arm: Arm): PostgresServers {
   const keyOf = (group: string, server: string): string => `${group}/${server}`.toLowerCase();
 
   const read = (group: string, name: string) =>
-    arm.find(`read the server ${name}`, async () => toServer(await (await client()).servers.get(group, name)));
+    arm.find(`read the server ${name}`, async () => serverOf(await (await client()).servers.get(group, name)));
 
   /** A busy answer is worth waiting for only while the server runs or is on its way. */
   const stillRunning = (group: string, name: string) => async () => {
@@ -344,16 +348,16 @@ export function postgresServers(arm: Arm): PostgresServers {
       }
     },
     list: (group) =>
-      arm.call(`list the servers of ${group}`, async () => collect((await client()).servers.listByResourceGroup(group), toServer)),
+      arm.call(`list the servers of ${group}`, async () => collect((await client()).servers.listByResourceGroup(group), serverOf)),
     create: async (group, name, desired) => {
       const server = await writeServer("create", group, name, (sdk) =>
         sdk.servers.beginCreateOrUpdate(group, name, fromNewServer(desired)),
       );
       createdAt.set(keyOf(group, name), clock.now());
-      return toServer(server);
+      return serverOf(server);
     },
     update: async (group, name, change) =>
-      toServer(await writeServer("update", group, name, (sdk) => sdk.servers.beginUpdate(group, name, fromChange(change)))),
+      serverOf(await writeServer("update", group, name, (sdk) => sdk.servers.beginUpdate(group, name, fromChange(change)))),
     start: async (group, name) => {
       await writeServer("start", group, name, (sdk) => sdk.servers.beginStart(group, name));
     },

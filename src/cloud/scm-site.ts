@@ -1,7 +1,6 @@
 import type { Readable } from "node:stream";
 import type { TokenCredential } from "@azure/core-auth";
 import {
-  createDefaultHttpClient,
   createHttpHeaders,
   createPipelineFromOptions,
   createPipelineRequest,
@@ -15,7 +14,9 @@ import type { CloudContext } from "./connection.ts";
 import { accessToken } from "./credential.ts";
 import { cancelled, failureError, translate, withoutSecrets } from "./errors.ts";
 import { hints } from "./hints.ts";
+import { ANSWER_BYTES, boundedHttpClient } from "./http-client.ts";
 import { pause } from "./operations.ts";
+import { ownHost } from "./own-host.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
 export interface Deployment {
@@ -231,13 +232,13 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
     redirectOptions: { maxRetries: 0 },
     ...(environment.caPem && { tlsOptions: { ca: environment.caPem } }),
   });
-  const client = createDefaultHttpClient();
+  const client = boundedHttpClient(ANSWER_BYTES.scm);
   // With several instances, a poll must meet the instance that took the package: its cookie is sent back.
   let affinity: string | undefined;
 
   const send = async (path: string, call: Call = {}): Promise<PipelineResponse> => {
     const request = createPipelineRequest({
-      url: `https://${webApp.scmHost}${path}`,
+      url: `https://${ownHost(`the SCM site of ${webApp.name}`, webApp.scmHost, environment.scmDomains)}${path}`,
       method: call.method ?? "GET",
       headers: createHttpHeaders({
         authorization: `Bearer ${await token()}`,

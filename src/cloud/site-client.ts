@@ -1,30 +1,38 @@
-import { createDefaultHttpClient, createHttpHeaders, createPipelineRequest, type HttpMethods } from "@azure/core-rest-pipeline";
+import { createHttpHeaders, createPipelineRequest, type HttpMethods } from "@azure/core-rest-pipeline";
 import { KnownError } from "../base/errors.ts";
 import { USER_AGENT } from "./arm.ts";
 import type { CloudContext } from "./connection.ts";
 import { cancelled, withoutSecrets } from "./errors.ts";
+import { type BeginningOfAnswer, boundedHttpClient, sendForBeginning } from "./http-client.ts";
 import { pause } from "./operations.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
-export interface SiteResponse {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
-}
+/** Of a long or endless answer (an event stream) the beginning: its status counts all the same. */
+export type SiteResponse = BeginningOfAnswer;
 
-/** The app's public URL. Every call is bounded; a GET is tried again on connection errors. */
+/** The app's public URL. Every call and every answer is bounded; a GET is tried again on connection errors. */
 export interface SiteClient {
   get(path: string, options?: { readonly timeoutMs?: number }): Promise<SiteResponse>;
   post(path: string, json: unknown, options?: { readonly timeoutMs?: number }): Promise<SiteResponse>;
 }
 
 const TIMEOUT_MS = 60_000;
+/** No answer that this tool reads is longer than some kilobytes. */
+const ANSWER_BYTES = 1024 * 1024;
+/** An answer that has not ended so long after its headers is taken as it is. */
+const ANSWER_MS = 10_000;
 /** New host names can be unknown to name servers for some time, and a restarting app breaks connections. */
 const GET_TRIES = 4;
 
+/** `HTTP 200`, and why the answer was not read to its end. */
+export function statusWords({ status, cut }: SiteResponse): string {
+  if (cut === undefined) return `HTTP ${status}`;
+  return `HTTP ${status}, answered ${cut === "size" ? "with more than 1 MB" : `without end (left after ${ANSWER_MS / 1000} s)`}`;
+}
+
 export function siteClient(context: CloudContext, webApp: { readonly name: string; readonly url: string }): SiteClient {
   const { clock, environment, signal } = context;
-  const client = createDefaultHttpClient();
+  const client = boundedHttpClient(ANSWER_BYTES);
   const tlsSettings = environment.caPem === undefined ? undefined : { ca: environment.caPem };
 
   const send = async (method: HttpMethods, path: string, timeoutMs: number, json?: unknown): Promise<SiteResponse> => {
@@ -38,8 +46,8 @@ export function siteClient(context: CloudContext, webApp: { readonly name: strin
     });
     // Not among the options above: the function would drop it.
     if (tlsSettings) request.tlsSettings = tlsSettings;
-    const response = await withTimeLimit(request, timeoutMs, [signal], () => client.sendRequest(request));
-    return { status: response.status, headers: response.headers.toJSON(), body: response.bodyAsText ?? "" };
+    const limits = { maxBytes: ANSWER_BYTES, maxMs: ANSWER_MS };
+    return withTimeLimit(request, timeoutMs, [signal], () => sendForBeginning(client, request, limits));
   };
 
   const unreachable = (path: string, error: unknown): KnownError => {

@@ -3,7 +3,7 @@ import { KnownError } from "../base/errors.ts";
 import { hints } from "./hints.ts";
 
 /**
- * Sends one request, bounded in time up to the headers of its answer. Not the request's own `timeout`: the pipeline forgets that timer when a
+ * Sends one request, bounded in time up to the end of `send`: the body too, unless it is passed on as a stream. Not the request's own `timeout`: the pipeline forgets that timer when a
  * connection breaks or is cancelled, and the process then lives on until it ends (seen with `@typespec/ts-http-runtime` 0.3).
  * Throws `azure/timeout`.
  */

@@ -188,6 +188,7 @@ async function spawnDaemon(home: string, options: StartOptions): Promise<void> {
   const log = openSync(homeFiles(home).log, "a", 0o600);
   const child = spawn(process.execPath, [options.daemonFile], { cwd: home, detached: true, stdio: ["pipe", "pipe", log] });
   closeSync(log);
+  child.on("error", () => undefined); // it could not be started, or not be ended; the missing greeting says so
   const { stdin, stdout } = child;
   if (!stdin || !stdout) throw new Error("The daemon was spawned without its pipes.");
   const cancel = (): void => void child.kill("SIGTERM");

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
-import { createReadStream, readFileSync } from "node:fs";
+import { fstatSync, type Stats, statSync } from "node:fs";
 import { Readable } from "node:stream";
 import { crc32 } from "node:zlib";
 import { KnownError } from "../base/errors.ts";
 import { type AppFile, listFiles } from "./list-files.ts";
 import { looksLikeKey } from "./looks-like-key.ts";
+import { readUnchanged, streamUnchanged } from "./unchanged-file.ts";
 import { type ZipEntry, zip } from "./zip.ts";
 
 /** A file of the package that looks like a key: its path there, and what it looks like ("a private key"). */
@@ -51,7 +52,9 @@ export async function pack(
   folder: string,
   { extraFiles = [] }: { readonly extraFiles?: readonly { readonly path: string; readonly text: string }[] } = {},
 ): Promise<Package> {
-  const { files, credentials } = await listFiles(folder);
+  const outputs = ownOutputs();
+  const listed = await listFiles(folder);
+  const files = listed.files.filter(({ source }) => !outputs.some((isIt) => isIt(source)));
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
   if (bytes > LIMIT_BYTES) throw tooLarge(folder, bytes);
   const own = new Set(files.map(({ path }) => path));
@@ -65,8 +68,13 @@ export async function pack(
     bytes,
     suspicious: entries.flatMap(({ path, looks }) => (looks === undefined ? [] : [{ path, looks }])),
     paths: own,
-    credentialsLeftOut: credentials,
-    stream: () => Readable.from(upload(zip(entries)), { objectMode: false, highWaterMark: 256 * 1024 }),
+    credentialsLeftOut: listed.credentials,
+    stream: () => {
+      const archive = Readable.from(upload(zip(entries)), { objectMode: false, highWaterMark: 256 * 1024 });
+      // An error that comes while nobody reads or after the reader is gone must not end the process; a reader gets it all the same.
+      archive.on("error", () => undefined);
+      return archive;
+    },
   };
 }
 
@@ -86,22 +94,41 @@ function inTurns<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Prom
 }
 
 async function hashFile(file: AppFile): Promise<HashedEntry> {
+  // Small files are read at once: the event loop's own cost per file would be a multiple of the read.
+  const { path, source, isExecutable } = file;
+  const pieces = file.size <= WHOLE ? [readUnchanged({ path, source })] : streamUnchanged({ path, source });
+  const hash = createHash("sha256");
+  let size = 0;
+  let checksum = 0;
+  let looks: string | undefined;
+  for await (const piece of pieces) {
+    if (size === 0) looks = looksLikeKey([path, source], piece);
+    hash.update(piece);
+    checksum = crc32(piece, checksum);
+    size += piece.length;
+  }
+  return { ...entryOf(path, source, isExecutable, size, checksum, hash.digest()), looks };
+}
+
+/** `up --json > up.json 2> up.err` in the app's own folder: both are files of the run, no part of the app, and grow with each word it says. */
+function ownOutputs(): ((source: string) => boolean)[] {
+  return [1, 2].flatMap((fd) => {
+    const output = statOf(() => fstatSync(fd));
+    if (!output?.isFile()) return [];
+    return [
+      (source: string) => {
+        const found = statOf(() => statSync(source));
+        return found?.dev === output.dev && found.ino === output.ino;
+      },
+    ];
+  });
+}
+
+function statOf(ask: () => Stats): Stats | undefined {
   try {
-    // Small files are read at once: the event loop's own cost per file would be a multiple of the read.
-    const pieces = file.size <= WHOLE ? [readFileSync(file.source)] : createReadStream(file.source, { highWaterMark: 256 * 1024 });
-    const hash = createHash("sha256");
-    let size = 0;
-    let checksum = 0;
-    let looks: string | undefined;
-    for await (const piece of pieces as AsyncIterable<Buffer>) {
-      if (size === 0) looks = looksLikeKey([file.path, file.source], piece);
-      hash.update(piece);
-      checksum = crc32(piece, checksum);
-      size += piece.length;
-    }
-    return { ...entryOf(file.path, file.source, file.isExecutable, size, checksum, hash.digest()), looks };
-  } catch (cause) {
-    throw new KnownError("deploy/package-invalid", `${file.path}: could not read`, { cause });
+    return ask();
+  } catch {
+    return undefined; // closed by whoever started us; or gone meanwhile, which is told where it is read
   }
 }
 
@@ -153,9 +180,10 @@ async function* upload(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
       bytes = 0;
     }
   } catch (cause) {
+    if (cause instanceof KnownError) throw cause;
     throw new KnownError("deploy/package-invalid", "the app changed or became unreadable while it was packed", {
       cause,
-      hint: "run the command again",
+      hint: "run the command again when nothing works in its folder",
     });
   }
   yield Buffer.concat(held);

@@ -1,5 +1,6 @@
-import { createReadStream, readFileSync } from "node:fs";
+import { Readable } from "node:stream";
 import { crc32, createDeflateRaw, deflateRawSync } from "node:zlib";
+import { changed, readUnchanged, streamUnchanged } from "./unchanged-file.ts";
 
 /** One member of an archive whose content is known already: the same entries always give the same bytes. */
 export interface ZipEntry {
@@ -36,7 +37,7 @@ interface Written {
 
 /**
  * A ZIP archive of the entries, in their order, piece by piece; memory stays at a few megabytes however large the files are.
- * Below 4 GB: App Service takes 2 GB. Throws when a file is no longer what its entry says.
+ * Below 4 GB: App Service takes 2 GB. Throws `deploy/package-invalid` when a file is no longer what its entry says.
  * Format: PKWARE APPNOTE 6.3, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
  */
 export async function* zip(entries: readonly ZipEntry[]): AsyncGenerator<Buffer> {
@@ -61,7 +62,8 @@ export async function* zip(entries: readonly ZipEntry[]): AsyncGenerator<Buffer>
 type Piece = Buffer | Omit<Written, "offset">;
 
 function whole(entry: ZipEntry): readonly Piece[] {
-  const content = typeof entry.source === "string" ? readFileSync(entry.source) : entry.source;
+  const { path, source, size } = entry;
+  const content = typeof source === "string" ? readUnchanged({ path, source, size }) : source;
   checkUnchanged(entry, content.length, crc32(content));
   const deflated = NO_GAIN.test(entry.path) || content.length === 0 ? content : deflateRawSync(content, { level: LEVEL });
   const hasGained = deflated.length < content.length;
@@ -70,19 +72,22 @@ function whole(entry: ZipEntry): readonly Piece[] {
   return [Buffer.concat([localHeader(written), data]), written];
 }
 
-async function* streamed(entry: ZipEntry, file: string): AsyncGenerator<Piece> {
+async function* streamed(entry: ZipEntry, source: string): AsyncGenerator<Piece> {
   const open = { entry, method: DEFLATE, flags: UTF8_NAMES | SIZES_FOLLOW, compressedSize: 0 };
   yield localHeader(open);
   let size = 0;
   let checksum = 0;
   let compressedSize = 0;
   const deflate = createDeflateRaw({ level: NO_GAIN.test(entry.path) ? 0 : LEVEL, chunkSize: 64 * 1024 });
-  const input = createReadStream(file, { highWaterMark: 256 * 1024 });
-  input.on("data", (chunk) => {
-    size += chunk.length;
-    checksum = crc32(chunk, checksum);
-  });
+  const input = Readable.from(counted(), { objectMode: false, highWaterMark: 256 * 1024 });
   input.on("error", (error) => deflate.destroy(error));
+  async function* counted(): AsyncGenerator<Buffer> {
+    for await (const chunk of streamUnchanged({ path: entry.path, source, size: entry.size })) {
+      size += chunk.length;
+      checksum = crc32(chunk, checksum);
+      yield chunk;
+    }
+  }
   try {
     for await (const piece of input.pipe(deflate) as AsyncIterable<Buffer>) {
       compressedSize += piece.length;
@@ -103,7 +108,7 @@ async function* streamed(entry: ZipEntry, file: string): AsyncGenerator<Piece> {
 }
 
 function checkUnchanged(entry: ZipEntry, size: number, checksum: number): void {
-  if (size !== entry.size || checksum !== entry.crc32) throw new Error(`${entry.path} changed while it was packed`);
+  if (size !== entry.size || checksum !== entry.crc32) throw changed(entry.path);
 }
 
 function localHeader(written: Omit<Written, "offset">): Buffer {

@@ -3,7 +3,7 @@ import { KnownError } from "../base/errors.ts";
 import { isLongPause } from "../cloud/arm.ts";
 import { pollInterval } from "../cloud/operations.ts";
 import type { Deployment, DeploymentLogEntry, ScmSite } from "../cloud/scm-site.ts";
-import type { SiteClient } from "../cloud/site-client.ts";
+import { type SiteClient, statusWords } from "../cloud/site-client.ts";
 import type { WebApp, WebApps } from "../cloud/web-apps.ts";
 import { type AnyStep, defineStep, type Step } from "../engine/step.ts";
 import { tellingLines } from "../logs/telling-lines.ts";
@@ -248,7 +248,7 @@ async function waitForHealth(path: string, context: DeploymentContext, site: Web
       answer = error instanceof Error ? error.message : String(error);
       return undefined;
     });
-    if (response) answer = `HTTP ${response.status}`;
+    if (response) answer = statusWords(response);
     return response !== undefined && (path ? response.status >= 200 && response.status < 300 : response.status < 500);
   });
   if (isUp) return;

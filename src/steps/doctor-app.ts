@@ -1,5 +1,5 @@
 import { isSameId } from "../base/resource-id.ts";
-import type { SiteResponse } from "../cloud/site-client.ts";
+import { type SiteResponse, statusWords } from "../cloud/site-client.ts";
 import type { WebAppConfig } from "../cloud/web-apps.ts";
 import type { AppSetup } from "../project/setup.ts";
 import { identityVerdict } from "./app-identity.ts";
@@ -260,8 +260,8 @@ function codeConditions(context: DoctorContext, facts: MoreFacts, app: AppSetup,
   });
   return [
     define("app answers", "it crashed at its start, or does not listen on PORT", deploy, async () => {
-      const { status } = await home();
-      return [status < 500, `/ HTTP ${status}`];
+      const response = await home();
+      return [response.status < 500, `/ ${statusWords(response)}`];
     }),
     define("code is there", "App Service's placeholder page is served with 200", deploy, async () => [
       !(await isPlaceholder()),
@@ -272,8 +272,7 @@ function codeConditions(context: DoctorContext, facts: MoreFacts, app: AppSetup,
       const asked = await client();
       const isWell = ({ status }: SiteResponse): boolean => status >= 200 && status < 300;
       const response = await settled(() => asked.get(app.health), isWell);
-      const { status } = response;
-      return [isWell(response), `${app.health} HTTP ${status}`];
+      return [isWell(response), `${app.health} ${statusWords(response)}`];
     }),
     define("deployed package is that of the folder", "what runs is older than the code here", "run `passwordless-pg deploy`", async () => {
       if (!packageHash) return undefined;
@@ -298,7 +297,7 @@ function codeConditions(context: DoctorContext, facts: MoreFacts, app: AppSetup,
           (found) => isAbsent(found) || isFine(found),
         );
         if (isAbsent(response)) return undefined;
-        return [isFine(response), `HTTP ${response.status} ${oneLine(response.body)}`];
+        return [isFine(response), `${statusWords(response)} ${oneLine(response.body)}`];
       },
     ),
   ];

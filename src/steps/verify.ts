@@ -3,7 +3,7 @@ import { KnownError } from "../base/errors.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import { extraGrantHint, extraGrantWords } from "../cloud/extra-grants.ts";
 import { accessDifferences } from "../cloud/principals.ts";
-import type { SiteResponse } from "../cloud/site-client.ts";
+import { type SiteResponse, statusWords } from "../cloud/site-client.ts";
 import type { WebApp } from "../cloud/web-apps.ts";
 import type { AppSetup, Setup } from "../project/setup.ts";
 import { identityVerdict, readIdentity, signedInBy } from "./app-identity.ts";
@@ -295,7 +295,7 @@ function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
       const ok = !isPlaceholder && (app.health ? response.status >= 200 && response.status < 300 : response.status < 500);
       return verdict(
         ok,
-        isPlaceholder ? `${path} is App Service's placeholder page` : `${path} HTTP ${response.status}`,
+        isPlaceholder ? `${path} is App Service's placeholder page` : `${path} ${statusWords(response)}`,
         "run `passwordless-pg deploy`, then `passwordless-pg logs tail`",
       );
     }),
@@ -348,7 +348,7 @@ function rowChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
         if (isFine) {
           return { ok: true, detail: `as ${app.role} over TLS, PostgreSQL ${String(body.serverVersion ?? "")}`.trim() };
         }
-        return { ok: false, detail: `HTTP ${response.status} ${oneLine(response.body)}`, hint };
+        return { ok: false, detail: `${statusWords(response)} ${oneLine(response.body)}`, hint };
       },
     },
     {
@@ -358,13 +358,13 @@ function rowChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
         if (!(await databaseRoute()).isThere) return notAsked;
         const client = cloud.site(await site());
         const written = await onceStarted(context, () => client.post("/items", { name: marker }, { timeoutMs: 60_000 }));
-        if (written.status !== 201) return { ok: false, detail: `POST /items HTTP ${written.status} ${oneLine(written.body)}`, hint };
+        if (written.status !== 201) return { ok: false, detail: `POST /items ${statusWords(written)} ${oneLine(written.body)}`, hint };
         const { id } = asJson(written.body);
         const read = await onceStarted(context, () => client.get(`/items/${encodeURIComponent(String(id))}`));
         const isSame = read.status === 200 && asJson(read.body).name === marker;
         return verdict(
           isSame,
-          isSame ? `item ${String(id)} came back` : `GET /items/${String(id)} HTTP ${read.status} ${oneLine(read.body)}`,
+          isSame ? `item ${String(id)} came back` : `GET /items/${String(id)} ${statusWords(read)} ${oneLine(read.body)}`,
           hint,
         );
       },

@@ -10,6 +10,16 @@ export function ioOf(directory: string, options: GlobalOptions = {}): { readonly
       done();
     },
   });
-  const more = { environment: {}, directory, packageRoot: "", signal: new AbortController().signal, interrupts: { areHeld: false } };
+  const more = {
+    environment: {},
+    directory,
+    packageRoot: "",
+    signal: new AbortController().signal,
+    interrupts: { areHeld: false },
+    onInterrupt: () => {},
+    stop: () => {},
+    borrowed: new Set<() => Promise<void>>(),
+    written: { hasResult: false, isClosed: false },
+  };
   return { io: createIo({ stdin: Readable.from([]), stdout: sink, stderr: sink }, options, more), said: () => said };
 }

@@ -55,6 +55,8 @@ export async function openTestProject(
       resourceManager: emulator.endpoints.resourceManager,
       authorityHost: emulator.endpoints.authority,
       siteScheme: "http" as const,
+      scmDomains: ["localhost"],
+      postgresDomains: undefined,
       caPem: emulator.caPem,
     },
     credential: more.credential ?? (caller === undefined ? emulator.credential : credentialOf(emulator, caller)),

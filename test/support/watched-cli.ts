@@ -31,6 +31,8 @@ export interface WatchedCli {
   readonly project: string;
   /** Temporary folder of the command line. */
   readonly temporary: string;
+  /** Of every process of the command line. */
+  readonly environment: Readonly<Record<string, string>>;
   run(args: readonly string[], options?: RunOptions): Promise<Watched>;
   /** Starts it on pipes and does not wait. */
   spawn(args: readonly string[], environment?: Record<string, string>): ReturnType<typeof spawn>;
@@ -108,6 +110,7 @@ export async function openWatchedCli(): Promise<WatchedCli> {
     root,
     project,
     temporary,
+    environment,
     spawn: start,
     tokenCount: () => tokens.length,
     addSecret: (name, secret) => void secrets.set(name, secret),

@@ -15,13 +15,11 @@ export async function down(io: Io, options: GlobalOptions, directory: string): P
       const { removals, kept } = await planRemoval(setup, cloud, door).catch((error: unknown) => {
         throw isStop(error, io.signal) ? nothingChanged(io.signal) : error;
       });
-      view.forget("looking for what this project created");
+      // The list stays on the screen, whatever comes: the person decides by it.
+      view.close();
       for (const { what, why } of removals) io.note(`- ${what} (${why})`);
       for (const what of kept) io.note(`· ${what} stays`);
-      if (removals.length > 0 && !options.yes) {
-        view.close();
-        if (!(await io.confirm("Remove this for good, with all data in it?", "--yes"))) return 1;
-      }
+      if (removals.length > 0 && !options.yes && !(await io.confirm("Remove this for good, with all data in it?", "--yes"))) return 1;
       const removed: string[] = [];
       let current: string | undefined;
       try {

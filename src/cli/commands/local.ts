@@ -70,6 +70,7 @@ export async function ensureLocal(
       authorityHost: status.authority,
       scopes: environments.public.scopes,
       siteScheme: "http",
+      scmDomains: ["localhost"],
       hasOwnAuthority: true,
       caPem,
       hints: localHints,

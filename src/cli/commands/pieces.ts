@@ -1,4 +1,5 @@
 import { KnownError } from "../../base/errors.ts";
+import { escapeControls } from "../../base/json.ts";
 import { isComplete, type Report } from "../../engine/report.ts";
 import type { AnyStep } from "../../engine/step.ts";
 import { allSteps, siteId, stepsNamed } from "../../steps/all.ts";
@@ -49,7 +50,8 @@ function show(read: (session: Session) => Promise<unknown>): Command {
   return async (io, options, directory) => {
     const project = await openProject(io, directory, options, false);
     const value = await withSession(io, options, project, read);
-    io.result(JSON.stringify(value, undefined, 2));
+    // Escaped, not left out as in other words: it is JSON, and says what the name really is.
+    io.result(escapeControls(JSON.stringify(value, undefined, 2)));
     return 0;
   };
 }

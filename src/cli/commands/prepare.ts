@@ -1,25 +1,28 @@
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import manifest from "../../../package.json" with { type: "json" };
 import { KnownError } from "../../base/errors.ts";
+import { whyLeftOut } from "../../package/always-left-out.ts";
 import { findProject, writeProject } from "../../project/file.ts";
 import { isUnownedSchema, refreshSchemaCopy, schemaReference } from "../../project/schema-copy.ts";
 import { withNames } from "../../project/setup.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { causeText } from "../output/error.ts";
-import { type NewProjectOptions, openProject, type Project } from "../session.ts";
+import { askForProject, type NewProjectOptions, openProject, type Project } from "../session.ts";
 
 export interface NewProjectFlags extends NewProjectOptions {
   readonly template?: string;
 }
 
-/** Lays down the template when one is asked for, opens the project, and writes its names back before anything is created under them. */
-export async function prepareProject(io: Io, options: NewProjectFlags & GlobalOptions, directory: string): Promise<Project> {
+/** Lays down the template when one is asked for, opens the project, and has its names to `save`. A run that is stopped at a question writes nothing. */
+export async function prepareProject(io: Io, given: NewProjectFlags & GlobalOptions, directory: string): Promise<Project> {
   const folder = resolve(io.directory, directory);
-  const config = options.config && resolve(io.directory, options.config);
-  if ((await findProject(folder, config)).content === undefined && !options.yes && !io.isInteractive) {
+  const config = given.config && resolve(io.directory, given.config);
+  const isNew = (await findProject(folder, config)).content === undefined;
+  if (isNew && !given.yes && !io.isInteractive) {
     // A run that must stop at the question leaves no file behind either.
     throw new KnownError("usage/invalid", `nobody can answer whether to make a project of ${folder}`, { hint: "add --yes" });
   }
+  const options = isNew && given.template ? await askForProject(io, folder, given) : given;
   if (options.template) {
     const { layTemplate } = await import("../../package/templates.ts");
     await layTemplate(join(io.packageRoot, "templates"), options.template, folder);
@@ -28,13 +31,33 @@ export async function prepareProject(io: Io, options: NewProjectFlags & GlobalOp
   const isUnowned = isUnownedSchema(project.file.$schema);
   const file = { ...withNames(project.file, project.setup, options.env), ...(isUnowned && { $schema: schemaReference }) };
   const before = (await findProject(folder, config)).content;
-  if (JSON.stringify(before) !== JSON.stringify(file)) {
-    await writeProject(project.found.path, file);
-    io.note(before === undefined ? `wrote ${project.found.path}` : `wrote the names of this project into ${project.found.path}`);
+  const { path, folder: home } = project.found;
+  const refresh = async (): Promise<void> => {
+    if (file.$schema === schemaReference) await refreshSchema(io, home);
+  };
+  if (isSame(before, file)) {
+    await refresh();
+    return { ...project, file };
   }
-  if (isUnowned) io.note(`its $schema is now ${schemaReference}, beside it: nobody vouches for the address that stood there`);
-  if (file.$schema === schemaReference) await refreshSchema(io, project.found.folder);
+  const save = async (): Promise<void> => {
+    const now = (await findProject(folder, config)).content;
+    if (isSame(now, file)) return; // another run of the same project was first
+    if (!isSame(now, before)) {
+      throw new KnownError("project/invalid", `${path} was changed while this command was at work`, { hint: "run the same command again" });
+    }
+    await writeProject(path, file);
+    io.note(before === undefined ? `wrote ${path}` : `wrote the names of this project into ${path}`);
+    if (isUnowned) io.note(`its $schema is now ${schemaReference}, beside it: nobody vouches for the address that stood there`);
+    await refresh();
+  };
+  // A file of another name is part of the app's package, which must not change once it is packed.
+  if (whyLeftOut(basename(path), false) !== undefined) return { ...project, file, save };
+  await save();
   return { ...project, file };
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 /** For editors alone: a folder that cannot be written to is no reason to stop. */

@@ -12,11 +12,14 @@ export function errorBody(error: unknown): { ok: false; error: { code: string; m
     error: {
       code: known?.code ?? "bug",
       message,
-      ...(known?.hint ? { hint: known.hint } : {}),
+      ...(known ? (known.hint ? { hint: known.hint } : {}) : { hint: bugHint }),
       ...(cause ? { cause } : {}),
     },
   };
 }
+
+/** No hint of any use but this one: whoever wrote the tool must know. */
+const bugHint = "run the same command again; if it stays so, report it with the version (`--version`), the command and what it printed";
 
 /** Azure's or PostgreSQL's own words, with its own code as it came. */
 export function causeText(error: unknown): string | undefined {
@@ -33,7 +36,7 @@ export function showError(error: unknown, io: Io): number {
   if (io.isJson) io.result(JSON.stringify(errorBody(error), undefined, 2));
   if (!(error instanceof KnownError)) {
     const details = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    io.complain(`${red("✗")} this is a bug in passwordless-pg\n${safeText(details, 8000)}`);
+    io.complain(`${red("✗")} this is a bug in passwordless-pg\n${safeText(details, 8000)}\n  → ${bugHint}`);
     return 1;
   }
   if (!io.isJson) {

@@ -19,7 +19,7 @@ export interface ProgressView {
   end(name: string, outcome: Ending, ms: number, reason?: string): void;
   /** Takes a task off the display without a word. */
   forget(name: string): void;
-  /** Ends the live display. What is done stays on the screen. Must be called on every way out. */
+  /** Ends the live display, until the next task begins. What is done stays on the screen. Must be called on every way out, and before a question. */
   close(): void;
 }
 
@@ -28,6 +28,9 @@ interface Task {
   readonly does: string;
   detail?: string;
 }
+
+/** A task's name may come from a server. */
+const nameOf = (given: string): string => safeText(given, 400).replaceAll("\n", " ");
 
 export function createProgressView(io: Io): ProgressView {
   const colors = paint(io.hasColor);
@@ -40,39 +43,50 @@ export function createProgressView(io: Io): ProgressView {
       const head = `${colors.cyan(frames[frame % frames.length] ?? "")} ${name} ${colors.dim(`${task.does} ${duration(systemClock.now() - task.startedAt)}`)}`;
       return task.detail ? `${head}\n    ${colors.dim(task.detail.slice(0, Math.max(20, io.columns - 6)))}` : head;
     });
-    view?.(lines.join("\n"));
+    if (lines.length > 0) view?.(lines.join("\n"));
+    else view?.clear();
   };
-  const timer = view ? setInterval(draw, 120) : undefined;
-  timer?.unref();
-  const line = (text: string): void => {
-    if (view) view.clear();
-    io.note(text);
-    if (view) draw();
+  let stop: (() => void) | undefined;
+  const start = (): void => {
+    if (!view || stop) return;
+    const release = io.writeAbove({ clear: view.clear, draw });
+    const timer = setInterval(draw, 120);
+    timer.unref();
+    stop = () => {
+      clearInterval(timer);
+      release();
+      view.clear();
+      view.done();
+    };
   };
   const color = (outcome: Ending): ((text: string) => string) =>
     outcome === "failed" ? colors.red : outcome === "kept" ? colors.dim : outcome === "skipped" ? colors.yellow : colors.green;
   const api: ProgressView = {
-    begin: (name, does) => {
+    begin: (given, does) => {
+      const name = nameOf(given);
+      start();
       running.set(name, { startedAt: running.get(name)?.startedAt ?? systemClock.now(), does });
       if (view) draw();
       else if (does !== "read") io.note(`… ${name}: ${does}`);
     },
-    detail: (name, text) => {
+    detail: (given, text) => {
+      const name = nameOf(given);
       const task = running.get(name);
       const plain = safeText(text, 400).replaceAll("\n", " ");
       if (task) task.detail = plain;
       if (view) draw();
       else io.note(`  ${name}: ${plain}`);
     },
-    end: (name, outcome, ms, reason) => {
+    end: (given, outcome, ms, reason) => {
+      const name = nameOf(given);
       running.delete(name);
       const why = reason ? colors.dim(` ${safeText(reason, 300).split("\n")[0]}`) : "";
-      line(
+      io.note(
         `${color(outcome)(marks[outcome])} ${name} ${colors.dim(outcome)}${outcome === "kept" || outcome === "skipped" ? "" : colors.dim(` ${duration(ms)}`)}${why}`,
       );
     },
     forget: (name) => {
-      running.delete(name);
+      running.delete(nameOf(name));
       if (view) draw();
     },
     onProgress: (progress) => {
@@ -80,10 +94,9 @@ export function createProgressView(io: Io): ProgressView {
       else api.end(progress.report.name, progress.report.outcome, progress.report.ms, progress.report.reason);
     },
     close: () => {
-      clearInterval(timer);
       running.clear();
-      view?.clear();
-      view?.done();
+      stop?.();
+      stop = undefined;
     },
   };
   return api;

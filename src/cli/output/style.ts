@@ -19,6 +19,19 @@ export function paint(isOn: boolean): Paint {
   return { bold: wrap(1, 22), dim: wrap(2, 22), red: wrap(31, 39), green: wrap(32, 39), yellow: wrap(33, 39), cyan: wrap(36, 39) };
 }
 
+/** What `paint` writes, and nothing else that begins with an escape. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+const COLOURS = /(\u001b\[(?:1|2|22|3[12369]|39)m)/;
+
+/** Whole lines as they go to a terminal: our own colours stay, where there are any; nothing else in them can steer it. */
+export function safeWords(text: string, hasColor: boolean): string {
+  if (!hasColor) return terminalText(text);
+  return text
+    .split(COLOURS)
+    .map((part, index) => (index % 2 === 1 ? part : terminalText(part)))
+    .join("");
+}
+
 /** `950 ms`, `12.3 s`, `4 min 05 s` */
 export function duration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;

@@ -48,8 +48,10 @@ export async function startProcess(plan: ProcessPlan, store: Store): Promise<Run
     child.once("error", reject);
   });
   child.on("error", () => {}); // a failing kill; `close` tells the end
-  child.stdout?.on("data", plan.onOutput);
-  child.stderr?.on("data", plan.onOutput);
+  for (const output of [child.stdout, child.stderr]) {
+    output.on("data", plan.onOutput);
+    output.on("error", () => {}); // a broken pipe; `close` tells the end
+  }
   const pid = child.pid as number;
   const forget = rememberGroup(pid, plan.owner, store);
   const gone = ended.then((code) => {

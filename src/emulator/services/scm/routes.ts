@@ -248,6 +248,8 @@ function dockerLogs(context: ScmContext, api: string): readonly object[] {
 
 function zippedLogs(context: ScmContext): Response {
   const zip = new yazl.ZipFile();
+  // A log that was turned over meanwhile: the answer breaks off, as it would without its file.
+  zip.on("error", (error: Error) => (zip.outputStream as Readable).destroy(error));
   for (const { name, path } of listLogFiles(join(context.subject().folder, "home", "LogFiles"))) zip.addFile(path, name);
   zip.end();
   return new Response(Readable.toWeb(zip.outputStream as Readable) as ReadableStream<Uint8Array>, {
