@@ -346,7 +346,8 @@ function rowChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
         const { response, body, isThere, isFine } = await databaseRoute();
         if (!isThere) return notAsked;
         if (isFine) {
-          return { ok: true, detail: `as ${app.role} over TLS, PostgreSQL ${String(body.serverVersion ?? "")}`.trim() };
+          const version = typeof body.serverVersion === "string" ? `, PostgreSQL ${body.serverVersion}` : "";
+          return { ok: true, detail: `as ${app.role} over TLS${version}` };
         }
         return { ok: false, detail: `${statusWords(response)} ${oneLine(response.body)}`, hint };
       },

@@ -18,12 +18,16 @@ CREATE TABLE IF NOT EXISTS items (
   created_at timestamptz NOT NULL DEFAULT now()
 )`;
 
-/** No connection, or no right to what is needed. `code` is the SQLSTATE, or the name of the error where there is none. */
+/**
+ * No connection, or no right to what is needed. `code` is the SQLSTATE, or the name of the error where there is none. `message` is for the log,
+ * `publicMessage` what a visitor may know.
+ */
 export class DatabaseUnavailable extends Error {
-  constructor(code, message, cause) {
+  constructor(code, message, cause, publicMessage = "the database is not available; the log of the app says why") {
     super(message, { cause });
     this.name = "DatabaseUnavailable";
     this.code = code;
+    this.publicMessage = publicMessage;
   }
 }
 
@@ -82,11 +86,8 @@ async function signIn() {
   client.on("error", () => {}); // a connection that breaks shows in its query
   try {
     await client.connect();
-    const { rows } = await client.query(
-      "SELECT current_user AS user, current_database() AS database, current_setting('server_version') AS version",
-    );
-    const { user, database, version } = rows[0];
-    return { user, database, tls: client.connection.stream.encrypted === true, serverVersion: version };
+    const { rows } = await client.query("SELECT current_user AS user");
+    return { user: rows[0].user, tls: client.connection.stream.encrypted === true };
   } catch (error) {
     throw explain(error);
   } finally {
@@ -123,8 +124,9 @@ async function createItems(client) {
     if (error.code !== "42501") throw error;
     throw new DatabaseUnavailable(
       error.code,
-      `role "${process.env.DB_USER}" may not create the table items: give the app the access level owner, or create the table yourself`,
+      `role "${process.env.DB_USER}" may not create the table items`,
       error,
+      "the table items cannot be created: give the app the access level owner, or create the table yourself",
     );
   }
 }

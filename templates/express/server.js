@@ -4,6 +4,9 @@ import { checkSignIn, closeDatabase, DatabaseUnavailable, withItems } from "./da
 import { log } from "./json-log.js";
 
 const ITEM = `id, name, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created_at`;
+// The routes are open to everybody: what strangers may send and keep is bounded.
+const MAX_ITEMS = 10_000;
+const INSERT = `INSERT INTO items (name) SELECT $1 WHERE (SELECT count(*) FROM (SELECT FROM items LIMIT ${MAX_ITEMS}) kept) < ${MAX_ITEMS} RETURNING ${ITEM}`;
 const ROUTES = ["GET /healthz", "GET /healthz/database", "GET /items", "POST /items", "GET /items/{id}", "DELETE /items/{id}"];
 
 class Invalid extends Error {}
@@ -44,8 +47,9 @@ function logRequest(request, response, next) {
 // Express tells an error handler from other handlers by its four parameters.
 function answerError(error, request, response, _next) {
   if (error instanceof DatabaseUnavailable) {
+    // The whole story is for the log alone: it names hosts, roles and settings.
     log("error", `database: ${error.message}`, { code: error.code });
-    response.status(503).json({ status: "unavailable", error: error.code, message: error.message });
+    response.status(503).json({ status: "unavailable", error: error.code, message: error.publicMessage });
   } else if (error instanceof Invalid || error.type === "entity.parse.failed") {
     response.status(422).json({ error: "invalid", message: error instanceof Invalid ? error.message : "the body is not JSON" });
   } else if (error.status >= 400 && error.status < 500) {
@@ -75,8 +79,9 @@ app.get("/healthz/database", async (_request, response) => {
 
 app.post("/items", async (request, response) => {
   const name = readName(request.body);
-  const { rows } = await withItems((client) => client.query(`INSERT INTO items (name) VALUES ($1) RETURNING ${ITEM}`, [name]));
-  response.status(201).json(asItem(rows[0]));
+  const { rows } = await withItems((client) => client.query(INSERT, [name]));
+  if (rows[0]) response.status(201).json(asItem(rows[0]));
+  else response.status(409).json({ error: "refused", message: `there are ${MAX_ITEMS} items already: delete some` });
 });
 
 app.get("/items", async (request, response) => {

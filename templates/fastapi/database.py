@@ -28,16 +28,20 @@ CREATE TABLE IF NOT EXISTS items (
 
 
 class DatabaseUnavailable(Exception):
-    """No connection, or no right to what is needed. `code` is the SQLSTATE, or the class of the error where there is none."""
+    """No connection, or no right to what is needed. `code` is the SQLSTATE, or the class of the error where there is none.
 
-    def __init__(self, code: str, message: str) -> None:
+    `message` is for the log; `public` is what a visitor may know.
+    """
+
+    def __init__(self, code: str, message: str, public: str = "the database is not available; the log of the app says why") -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.public = public
 
 
 def explain(error: BaseException) -> DatabaseUnavailable:
-    """The error as an answer to a visitor. Neither psycopg nor azure-identity put tokens into their messages."""
+    """The error for the log and, by its code alone, for a visitor. Neither psycopg nor azure-identity put tokens into their messages."""
     code = getattr(error, "sqlstate", None) or type(error).__name__
     return DatabaseUnavailable(code, " ".join(str(error).split())[:500])
 
@@ -114,8 +118,8 @@ class Database:
             raise DatabaseUnavailable("busy", "another check waits for the database")
         try:
             with self._connection_class.connect(**target) as connection:
-                row = connection.execute("SELECT current_user, current_database(), current_setting('server_version')").fetchone()
-                return {"user": row[0], "database": row[1], "tls": connection.pgconn.ssl_in_use, "serverVersion": row[2]}
+                row = connection.execute("SELECT current_user").fetchone()
+                return {"user": row[0], "tls": connection.pgconn.ssl_in_use}
         except (psycopg.Error, ClientAuthenticationError, CredentialUnavailableError) as error:
             raise explain(error) from error
         finally:
@@ -138,7 +142,8 @@ class Database:
                 except psycopg.errors.InsufficientPrivilege as error:
                     raise DatabaseUnavailable(
                         error.sqlstate or "42501",
-                        f'role "{connection.info.user}" may not create the table items: give the app the access level owner, or create the table yourself',
+                        f'role "{connection.info.user}" may not create the table items',
+                        "the table items cannot be created: give the app the access level owner, or create the table yourself",
                     ) from error
         self._has_items = True
 

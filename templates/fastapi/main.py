@@ -19,6 +19,10 @@ log = logging.getLogger("app")
 database = Database()
 
 ITEM = """id, name, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
+# The routes are open to everybody: what strangers may send and keep is bounded.
+BODY_BYTES = 16 * 1024
+MAX_ITEMS = 10_000
+INSERT = f"""INSERT INTO items (name) SELECT %s WHERE (SELECT count(*) FROM (SELECT FROM items LIMIT {MAX_ITEMS}) kept) < {MAX_ITEMS} RETURNING {ITEM}"""
 ROUTES = [
     "GET /healthz",
     "GET /healthz/database",
@@ -64,11 +68,21 @@ def problem(status: int, error: str, message: str) -> JSONResponse:
     return JSONResponse({"error": error, "message": message}, status_code=status)
 
 
+def refuse_body(request: Request) -> Response | None:
+    """Before it is read: the framework takes a body of any length into memory."""
+    length = request.headers.get("content-length", "")
+    if "transfer-encoding" in request.headers and not length:
+        return problem(411, "refused", "the body must come with its length")
+    if length.isdecimal() and int(length) > BODY_BYTES:
+        return problem(413, "refused", f"the body is longer than {BODY_BYTES} bytes")
+    return None
+
+
 @app.middleware("http")
 async def log_request(request: Request, call_next) -> Response:
     start = time.perf_counter()
     try:
-        response = await call_next(request)
+        response = refuse_body(request) or await call_next(request)
     except Exception:
         log.exception("%s %s failed", request.method, request.url.path)
         response = problem(500, "internal", "unexpected error, see the log")
@@ -91,8 +105,9 @@ async def refused(_: Request, error: HTTPException) -> JSONResponse:
 
 @app.exception_handler(DatabaseUnavailable)
 async def unavailable(_: Request, error: DatabaseUnavailable) -> JSONResponse:
+    # The whole story is for the log alone: it names hosts, roles and settings.
     log.error("database: %s", error.message, extra={"fields": {"code": error.code}})
-    return JSONResponse({"status": "unavailable", "error": error.code, "message": error.message}, status_code=503)
+    return JSONResponse({"status": "unavailable", "error": error.code, "message": error.public}, status_code=503)
 
 
 @app.get("/")
@@ -114,7 +129,10 @@ def database_health() -> dict:
 @app.post("/items", status_code=201)
 def create_item(item: NewItem) -> dict:
     with database.items() as connection:
-        return as_item(connection.execute(f"INSERT INTO items (name) VALUES (%s) RETURNING {ITEM}", (item.name,)).fetchone())
+        row = connection.execute(INSERT, (item.name,)).fetchone()
+    if row is None:
+        raise HTTPException(409, f"there are {MAX_ITEMS} items already: delete some")
+    return as_item(row)
 
 
 @app.get("/items")

@@ -2,7 +2,7 @@ import type { RoleAssignment } from "./access.ts";
 import type { BuiltInRole } from "./roles.ts";
 
 /** The ID of a built-in role as answers about a subscription have it. */
-export function roleDefinitionId(subscriptionId: string, guid: string): string {
+function roleDefinitionId(subscriptionId: string, guid: string): string {
   return `/subscriptions/${subscriptionId}/providers/Microsoft.Authorization/roleDefinitions/${guid}`;
 }
 
