@@ -57,6 +57,9 @@ const ENVIRONMENT =
 /** Lists of the variables' names with no or invented values; dotenv-safe reads one at run time. */
 const EXAMPLE = /^(?:.*\.)?env(?:[._-][a-z0-9]+)*[._-](?:example|sample|template|dist)$|^\.?(?:example|sample|template|dist)\.env$/;
 
+/** Every name of credentials begins or holds one of these, copies too: for thousands of other files it is the only question. */
+const WORTH_A_LOOK = /^\s*(?:copy of )?[._#]|env|tfstate|tfvars|publishsettings|pgpass|local\.settings/;
+
 /**
  * Says whether a path is never packed, whatever the ignore files say. `path` is inside the app, with forward slashes; only its last two
  * segments count, so that whoever walks a tree asks for each folder on the way. Credentials in any case and with the endings that editors
@@ -67,9 +70,10 @@ export function whyLeftOut(path: string, isFolder: boolean): LeftOut | undefined
   const lower = name.toLowerCase();
   if (NEEDLESS.has(lower)) return "needless";
   if (isFolder ? NEEDLESS_FOLDERS.has(name) : lower.endsWith(".pyc")) return "needless";
+  const below = CREDENTIALS_BELOW.get(parent?.toLowerCase());
+  if (below === undefined && !WORTH_A_LOOK.test(lower)) return undefined;
   const plain = withoutCopyMarks(lower);
-  if (CREDENTIALS.has(plain)) return "credentials";
-  if (CREDENTIALS_BELOW.get(parent?.toLowerCase())?.has(plain)) return "credentials";
+  if (CREDENTIALS.has(plain) || below?.has(plain)) return "credentials";
   if (EXAMPLE.test(plain)) return undefined;
   if (isFolder) return plain.startsWith(".env") ? "credentials" : undefined;
   return CREDENTIAL_FILES.test(plain) || ENVIRONMENT.test(plain) ? "credentials" : undefined;

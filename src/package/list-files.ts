@@ -96,11 +96,12 @@ async function walkEntry(walk: Walk, { entry, folder, base, rules, above }: Plac
   checkName(path);
   const source = link ? await followLink(walk, path, join(folder, entry.name)) : join(folder, entry.name);
   if (source === undefined) return;
-  if (!link && entry.isDirectory()) return await walkFolder(walk, source, `${path}/`, rules, new Set([...above, source]));
+  if (!link && entry.isDirectory())
+    return await walkFolder(walk, source, `${path}/`, opened(rules, `${path}/`), new Set([...above, source]));
   const found = await attempt(path, "read", async () => statSync(source));
   if (found.isDirectory()) {
     if (above.has(source)) throw invalid(`${path} is a link to a folder that it lies in`);
-    return await walkFolder(walk, source, `${path}/`, rules, new Set([...above, source]));
+    return await walkFolder(walk, source, `${path}/`, opened(rules, `${path}/`), new Set([...above, source]));
   }
   if (!found.isFile()) throw invalid(`${path} is neither a file, a folder nor a link`);
   walk.files.push({ path, source, size: found.size, isExecutable: (found.mode & 0o111) !== 0 });
@@ -139,6 +140,23 @@ async function withFolderRules(
   const rules = ignore({ ignorecase: false });
   for (const name of names) rules.add(await attempt(base + name, "read", () => readFile(join(folder, name), "utf8")));
   return [{ base, rules }, ...outer];
+}
+
+/**
+ * The rules inside a folder that is walked. Where an outer file names the folder and an inner one brings it back, the outer one's word on
+ * the folder must not count for everything in it as well; git asks for each path once.
+ */
+function opened(rules: readonly Rules[], folder: string): readonly Rules[] {
+  return rules.map((one) => {
+    const own = folder.slice(one.base.length);
+    if (!one.rules.test(own).ignored) return one;
+    return {
+      base: one.base,
+      rules: ignore({ ignorecase: false })
+        .add(one.rules)
+        .add(`!/${own.replace(/[\\*?[\]]/g, "\\$&")}`),
+    };
+  });
 }
 
 /** The innermost ignore file with a rule for the path decides. */

@@ -36,8 +36,9 @@ const URL_SETTINGS = /^(?:\.npmrc|\.yarnrc(?:\.yml)?|\.?pip\.(?:conf|ini)|requir
 /** By name most likely a key; what is inside may say that it is a certificate or something else altogether. */
 const MAYBE_KEY = /\.(?:pem|key)$/;
 
-/** All names that count in one expression: for thousands of files it is the only one asked. */
-const ANY_NAME = new RegExp([...NAMED, ...SETTINGS, [URL_SETTINGS], [MAYBE_KEY]].map(([pattern]) => pattern.source).join("|"));
+/** Every name above holds one of these: for thousands of other files it is the only question. */
+const WORTH_A_LOOK =
+  /id_|ppk|pfx|p12|pkcs12|jks|jceks|bks|kdb|key|pem|account|firebase|gcp|client|secret|credentials|kubeconfig|token|azureprofile|principal|vault|npmrc|yarnrc|toml|conf|ini|condarc|requirements/;
 
 /** A key's first line with its beginning behind it, also in one line of JSON, YAML or code; an empty or invented one is no key. */
 const PRIVATE_KEY =
@@ -55,7 +56,7 @@ export function looksLikeKey(names: readonly string[], content: Buffer): string 
   const inside = looksLikeKeyInside(head);
   if (inside !== undefined) return inside;
   const bases = new Set(names.map((name) => name.slice(name.lastIndexOf("/") + 1).toLowerCase()));
-  const plain = [...bases].map(withoutCopyMarks).filter((name) => ANY_NAME.test(name));
+  const plain = [...bases].filter((name) => WORTH_A_LOOK.test(name)).map(withoutCopyMarks);
   if (plain.length === 0) return undefined;
   const named = isEmpty(head) ? undefined : NAMED.find(([pattern]) => plain.some((name) => pattern.test(name)));
   if (named) return named[1];

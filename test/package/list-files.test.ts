@@ -64,6 +64,18 @@ test("reads nested ignore files; .webappignore has the last word", async ({ fold
   ]);
 });
 
+test.for([
+  ["a/*", "!x y", "a/x y/deep/f"],
+  ["a/**/b", "!c/b", "a/c/b/d/f"],
+  ["a/*", "!\\[x\\]*", "a/[x]*/deep/f"],
+] as const)("a folder that an inner ignore file brings back is whole: %s, %s", async ([outer, inner, kept], { folder }) => {
+  write(folder, { ".gitignore": `${outer}\n`, "a/.gitignore": `${inner}\n`, "main.js": "", [kept]: "" });
+  execFileSync("git", ["-C", folder, "init", "-q"]);
+  const git = execFileSync("git", ["-C", folder, "ls-files", "-coz", "--exclude-standard"], { encoding: "utf8" });
+  expect(await paths(folder)).toContain(kept);
+  expect(new Set(await paths(folder))).toEqual(new Set(git.split("\0").filter(Boolean)));
+});
+
 test("sorts by bytes, whatever the language", async ({ folder }) => {
   write(folder, { "b.js": "", "B.js": "", "é.js": "", "z.js": "", "a/x.js": "", "a.js": "", "\u{1F600}.js": "", "\uFF5E.js": "" });
   const found = await paths(folder);
