@@ -9,7 +9,10 @@ export interface Repeats {
   begin(path: string, lines: readonly string[]): void;
   /** `no`; `yes`; else the file that tells: the line is one of its last, or their twin. */
   ask(line: string): "no" | "yes" | { readonly path: string };
-  /** Answers with the lines of the file; without them the line counts as new, so that nothing is lost. */
+  /**
+   * Answers with the lines of the file; without them the line counts as new, so that nothing is lost. Another file's twin with the same
+   * stamp counts as said twice, until the next connection counts its file.
+   */
   judge(line: string, path: string, file: readonly string[] | undefined): boolean;
   clear(): void;
 }
@@ -45,7 +48,6 @@ export function createRepeats(isOwn: (line: string) => boolean): Repeats {
       if (path === undefined || !file) return "no";
       if (!isNext) return { path };
       file.expected = file.expected.slice(1);
-      if (file.expected.length === 0) forget(path);
       return "yes";
     },
     judge: (line, path, file) => {
@@ -55,7 +57,7 @@ export function createRepeats(isOwn: (line: string) => boolean): Repeats {
       const isNew = !file || at === undefined || countOf(file.slice(at), line) > countOf(shown, line);
       const expected = shown.slice(shown.indexOf(line) + 1).filter((one) => one !== "");
       following = path;
-      if (isNew || expected.length === 0) forget(path);
+      if (isNew) forget(path);
       else files.set(path, { lines: shown, expected });
       return !isNew;
     },
