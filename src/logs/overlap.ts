@@ -78,7 +78,7 @@ const COMPARED_CHARACTERS = 4096;
  */
 export function createOverlap(): Overlap {
   const live = createShownLines(stampOf);
-  const repeats = createRepeats();
+  const repeats = createRepeats((line) => stampOf(line) !== "");
   const known = new Map<string, Known>();
   let isFirst = true;
   /** Where the live lines of the former connection began. */

@@ -9,7 +9,10 @@ export interface Repeats {
   begin(path: string, lines: readonly string[]): void;
   /** `no`; `yes`; else the file that tells: the line is one of its last, or their twin. */
   ask(line: string): "no" | "yes" | { readonly path: string };
-  /** Answers with the lines of the file; without them the line counts as new, so that nothing is lost. */
+  /**
+   * Answers with the lines of the file; without them the line counts as new, so that nothing is lost. Another file's twin with the same
+   * stamp counts as said twice, until the next connection counts its file.
+   */
   judge(line: string, path: string, file: readonly string[] | undefined): boolean;
   clear(): void;
 }
@@ -17,10 +20,16 @@ export interface Repeats {
 /** More lines between note and tail are not looked for. */
 const MOST_LINES = 2_000;
 
-export function createRepeats(): Repeats {
+/**
+ * `isOwn`: the line can only be of one file, as one with a stamp. Others may be anybody's: they count as new, and one that Kudu says twice is
+ * shown twice, rather than one lost.
+ */
+export function createRepeats(isOwn: (line: string) => boolean): Repeats {
   const files = new Map<string, { readonly lines: readonly string[]; expected: readonly string[] }>();
   /** Which file a line may be of. */
   const paths = new Map<string, string>();
+  /** The file whose repeat goes on. */
+  let following: string | undefined;
   const forget = (path: string): void => {
     for (const line of files.get(path)?.lines ?? []) if (paths.get(line) === path) paths.delete(line);
     files.delete(path);
@@ -29,15 +38,17 @@ export function createRepeats(): Repeats {
     begin: (path, all) => {
       const lines = all.slice(-MOST_LINES);
       files.set(path, { lines, expected: [] });
-      for (const line of lines) if (line !== "") paths.set(line, path);
+      for (const line of lines) if (isOwn(line)) paths.set(line, path);
     },
     ask: (line) => {
-      const path = paths.get(line);
+      // The rest of a repeat may hold lines that are nobody's own, as the parts of a progress bar.
+      const isNext = following !== undefined && files.get(following)?.expected[0] === line;
+      const path = isNext ? following : paths.get(line);
       const file = path === undefined ? undefined : files.get(path);
       if (path === undefined || !file) return "no";
-      if (file.expected[0] !== line) return { path };
+      // The very last line alone is as likely its twin of the same write, which must not wait for a read: rather twice than lost.
+      if (!isNext) return file.lines.at(-1) === line ? "no" : { path };
       file.expected = file.expected.slice(1);
-      if (file.expected.length === 0) forget(path);
       return "yes";
     },
     judge: (line, path, file) => {
@@ -45,8 +56,9 @@ export function createRepeats(): Repeats {
       const at = file && blockAt(file, shown);
       // The file has it more often than it was shown: this is another one, and what comes from here on is new.
       const isNew = !file || at === undefined || countOf(file.slice(at), line) > countOf(shown, line);
-      const expected = shown.slice(shown.indexOf(line) + 1);
-      if (isNew || expected.length === 0) forget(path);
+      const expected = shown.slice(shown.indexOf(line) + 1).filter((one) => one !== "");
+      following = path;
+      if (isNew) forget(path);
       else files.set(path, { lines: shown, expected });
       return !isNew;
     },

@@ -96,12 +96,19 @@ const pinned: readonly (readonly [what: string, told: Partial<Story>])[] = [
       connections: [
         {
           ...quiet,
-          raced: ["m1_docker", "application", "m1_docker"],
+          raced: ["m1_docker", "m2_default_docker", "m1_docker"],
           live: [of("m1_docker", ["tick"])],
           away: [of("m1_docker", numbered(20, 15))],
         },
         { ...quiet, raced: ["m1_docker", "m2_default_docker"], live: [of("m1_docker", ["tick"], 0)] },
       ],
+    },
+  ],
+  [
+    "a line without a stamp that another file said before",
+    {
+      before: [of("application", ["20%", "tick"])],
+      connections: [{ ...quiet, live: [of("m1_default_docker", ["10%\r20%"]), of("application", ["tick", "tock"])] }],
     },
   ],
   [
