@@ -15,6 +15,11 @@ export interface Linker {
   readonly userName?: string;
   /** `python`, `nodejs`, … */
   readonly clientType: string;
+  /**
+   * Each write of it opens the server's firewall to Azure ("Default is enable", specification 2024-04-01). `false` also where the answer has
+   * no `publicNetworkSolution` at all, as for a linker that an older api-version wrote (inferred): that it acts is seen in the firewall only.
+   */
+  readonly opensFirewall: boolean;
   readonly provisioningState: string;
 }
 
@@ -23,6 +28,8 @@ interface DesiredLinker {
   readonly targetId: string;
   readonly userName: string;
   readonly clientType: string;
+  /** The server's firewall stays as it is (`optOut`); else Service Connector lets Azure's own traffic in. */
+  readonly leavesFirewall?: boolean;
   /** The user-assigned identity to use instead of the system-assigned one. */
   readonly identity?: { readonly clientId: string; readonly subscriptionId: string };
 }
@@ -58,6 +65,7 @@ interface WireLinker {
     readonly targetService?: { readonly id?: string } | null;
     readonly authInfo?: { readonly authType?: string; readonly userName?: string | null; readonly clientId?: string | null } | null;
     readonly clientType?: string | null;
+    readonly publicNetworkSolution?: { readonly action?: string | null } | null;
     readonly provisioningState?: string | null;
   };
 }
@@ -71,6 +79,7 @@ function toLinker({ name, properties }: WireLinker): Linker {
     ...(userName && { userName }),
     ...(clientId && { clientId }),
     clientType: properties?.clientType ?? "",
+    opensFirewall: !!properties?.publicNetworkSolution && properties.publicNetworkSolution.action?.toLowerCase() !== "optout",
     provisioningState: properties?.provisioningState ?? "",
   };
 }
@@ -215,7 +224,7 @@ export function linkers(arm: Arm): Linkers {
         }
         return found;
       }),
-    put: async (siteId, name, { targetId, userName, clientType, identity }) => {
+    put: async (siteId, name, { targetId, userName, clientType, leavesFirewall, identity }) => {
       const authInfo = identity
         ? { authType: "userAssignedIdentity", clientId: identity.clientId, subscriptionId: identity.subscriptionId, userName }
         : { authType: "systemAssignedIdentity", userName };
@@ -227,7 +236,7 @@ export function linkers(arm: Arm): Linkers {
           secretStore: {},
           scope: null,
           configurationInfo: {},
-          publicNetworkSolution: {},
+          publicNetworkSolution: leavesFirewall ? { action: "optOut" } : {},
         },
       };
       const begin = () => operation(async () => arm.request("PUT", path(siteId, name), body, await userToken()));
