@@ -6,6 +6,7 @@ import {
   createPipelineFromOptions,
   createPipelineRequest,
   type PipelinePolicy,
+  type PipelineRequest,
   type PipelineResponse,
   RestError,
 } from "@azure/core-rest-pipeline";
@@ -21,6 +22,8 @@ interface LastAnswer {
   status?: number;
   body?: string;
   retryAfterMs?: number;
+  /** Where the state of an operation that has just begun is to be asked for. */
+  begun?: { readonly url: string; readonly retryAfter: string | undefined };
 }
 
 /** One per call, not per client: calls run in parallel over one client. */
@@ -46,6 +49,28 @@ function note(response: PipelineResponse): void {
   const hint = retryAfterMs(response.headers.get("retry-after"));
   if (hint === undefined) delete last.retryAfterMs;
   else last.retryAfterMs = hint;
+}
+
+/**
+ * The SDKs ask for an operation's state in the same breath as they begin it, whatever its Retry-After says (`@azure/core-lro` 2, seen): Azure is
+ * not asked that once, the answer can only be that it runs.
+ */
+function firstPoll(request: PipelineRequest): PipelineResponse | undefined {
+  const last = lastAnswers.getStore();
+  const begun = last?.begun;
+  if (!last || !begun || request.method !== "GET") return undefined;
+  delete last.begun;
+  if (request.url !== begun.url) return undefined;
+  const headers = createHttpHeaders({ "content-type": "application/json", ...(begun.retryAfter && { "retry-after": begun.retryAfter }) });
+  return { request, status: 200, headers, bodyAsText: '{"status":"InProgress"}' };
+}
+
+function noteBegun({ headers, request, status }: PipelineResponse): void {
+  const last = lastAnswers.getStore();
+  const url = headers.get("azure-asyncoperation");
+  if (last && url !== undefined && request.method !== "GET" && (status === 201 || status === 202)) {
+    last.begun = { url, retryAfter: headers.get("retry-after") };
+  }
 }
 
 /** The longest Retry-After of a throttled or overloaded Azure that is waited for. */
@@ -89,6 +114,8 @@ function watchPolicy({ signal, credential, environment }: Omit<CloudContext, "su
   return {
     name: "passwordless-pg watch",
     async sendRequest(request, next) {
+      const known = firstPoll(request);
+      if (known) return known;
       const own = request.abortSignal instanceof AbortSignal ? request.abortSignal : undefined;
       const send = () => withTimeLimit(request, CALL_TIMEOUT_MS, [signal, own], () => next(request)).catch(brokenOff);
       let response = await send();
@@ -102,6 +129,7 @@ function watchPolicy({ signal, credential, environment }: Omit<CloudContext, "su
       if (isPage(response)) response.status = 502;
       if (response.status === 404 && STATUS_MONITOR.test(request.url)) response.status = 503;
       note(response);
+      noteBegun(response);
       refuseLongPause(response);
       return response;
     },
@@ -284,7 +312,12 @@ export function openArm(context: CloudContext): Arm {
     },
     operate: async (what, begin, { deadlineMs, beforeRetry }) => {
       const waiting: Waiting = { clock, signal, what, deadlineMs, retryAfterMs: () => lastAnswers.getStore()?.retryAfterMs };
-      const once = () => call(what, () => drive(begin, { ...waiting, ...(context.onProgress && { onProgress: context.onProgress }) }));
+      const start = async () => {
+        const poller = await begin();
+        delete lastAnswers.getStore()?.begun; // from here on every poll is ours
+        return poller;
+      };
+      const once = () => call(what, () => drive(start, { ...waiting, ...(context.onProgress && { onProgress: context.onProgress }) }));
       for (const pauseMs of BUSY_PAUSES_MS) {
         try {
           return await once();

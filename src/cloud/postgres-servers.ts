@@ -11,7 +11,7 @@ import { KnownError } from "../base/errors.ts";
 import { normalizeLocation } from "../base/resource-id.ts";
 import type { Arm, OperationLimits } from "./arm.ts";
 import { azureCodeOf } from "./errors.ts";
-import { fromSimplePoller, type Poller, pause } from "./operations.ts";
+import { fromSimplePoller, lookInterval, type Poller, pause } from "./operations.ts";
 
 export interface PostgresServer {
   readonly id: string;
@@ -137,7 +137,6 @@ const NOT_KNOWN_PAUSE_MS = 3_000;
 
 const POSTGRES_PORT = 5432;
 
-const SETTLE_PAUSE_MS = 2_000;
 const TRANSITIONS = new Set(["creating", "provisioning", "starting", "stopping", "restarting", "updating", "dropping"]);
 
 /** Another operation is at work on it: one of an earlier run that was killed, of another run, or of somebody else. */
@@ -329,7 +328,8 @@ export function postgresServers(arm: Arm): PostgresServers {
   return {
     get: read,
     settled: async (group, name) => {
-      const until = clock.now() + SERVER_DEADLINE_MS;
+      const began = clock.now();
+      const until = began + SERVER_DEADLINE_MS;
       for (;;) {
         const server = await read(group, name);
         if (!server || !isInTransition(server)) return server;
@@ -339,7 +339,7 @@ export function postgresServers(arm: Arm): PostgresServers {
           });
         }
         arm.context.onProgress?.(`waiting for the server ${name}, which is ${server.state.toLowerCase()}`);
-        await pause(clock, signal, SETTLE_PAUSE_MS);
+        await pause(clock, signal, lookInterval(clock.now() - began));
       }
     },
     list: (group) =>
