@@ -24,6 +24,25 @@ interface LastAnswer {
   retryAfterMs?: number;
   /** Where the state of an operation that has just begun is to be asked for. */
   begun?: { readonly url: string; readonly retryAfter: string | undefined };
+  /** Plain reads by address. */
+  readonly reads: Map<string, number>;
+}
+
+/** So often one call may read one address: some tries again, and the minutes that a resource provider takes. A list whose next page is itself has no end. */
+const MOST_READS_OF_ONE = 150;
+/** No list of a project has so many pages. */
+const MOST_READS = 5_000;
+
+/** Throws `azure/failed` when Azure's answers lead nowhere. */
+function refuseEndlessList({ method, url }: PipelineRequest): void {
+  const reads = lastAnswers.getStore()?.reads;
+  if (!reads || method !== "GET" || STATUS_MONITOR.test(url)) return;
+  const times = (reads.get(url) ?? 0) + 1;
+  reads.set(url, times);
+  if (times <= MOST_READS_OF_ONE && reads.size <= MOST_READS) return;
+  throw new KnownError("azure/failed", "Azure's answer does not end: each page of the list names another one", {
+    hint: "does a proxy rewrite Azure's answers? Otherwise run the same command again",
+  });
 }
 
 /** One per call, not per client: calls run in parallel over one client. */
@@ -116,6 +135,7 @@ function watchPolicy({ signal, credential, environment }: Omit<CloudContext, "su
     async sendRequest(request, next) {
       const known = firstPoll(request);
       if (known) return known;
+      refuseEndlessList(request);
       const own = request.abortSignal instanceof AbortSignal ? request.abortSignal : undefined;
       const send = () => withTimeLimit(request, CALL_TIMEOUT_MS, [signal, own], () => next(request)).catch(brokenOff);
       let response = await send();
@@ -137,7 +157,10 @@ function watchPolicy({ signal, credential, environment }: Omit<CloudContext, "su
 }
 
 export interface OperationLimits {
+  /** Over all tries. */
   readonly deadlineMs: number;
+  /** One try: a busy answer is not waited for. */
+  readonly isImpatient?: boolean;
   /** Called before each new try after a busy answer; throws to give up. */
   readonly beforeRetry?: () => Promise<void>;
 }
@@ -230,7 +253,7 @@ export function openArm(context: CloudContext): Arm {
   const client = createDefaultHttpClient();
 
   const translated = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
-    const last: LastAnswer = {};
+    const last: LastAnswer = { reads: new Map() };
     try {
       signal.throwIfAborted();
       return await lastAnswers.run(last, work);
@@ -310,19 +333,24 @@ export function openArm(context: CloudContext): Arm {
         throw error;
       }
     },
-    operate: async (what, begin, { deadlineMs, beforeRetry }) => {
-      const waiting: Waiting = { clock, signal, what, deadlineMs, retryAfterMs: () => lastAnswers.getStore()?.retryAfterMs };
+    operate: async (what, begin, { deadlineMs, isImpatient, beforeRetry }) => {
+      const until = clock.now() + deadlineMs;
+      const waiting: Omit<Waiting, "deadlineMs"> = { clock, signal, what, retryAfterMs: () => lastAnswers.getStore()?.retryAfterMs };
       const start = async () => {
         const poller = await begin();
         delete lastAnswers.getStore()?.begun; // from here on every poll is ours
         return poller;
       };
-      const once = () => call(what, () => drive(start, { ...waiting, ...(context.onProgress && { onProgress: context.onProgress }) }));
-      for (const pauseMs of BUSY_PAUSES_MS) {
+      const once = () =>
+        call(what, () =>
+          drive(start, { ...waiting, deadlineMs: until - clock.now(), ...(context.onProgress && { onProgress: context.onProgress }) }),
+        );
+      for (const pauseMs of isImpatient ? [] : BUSY_PAUSES_MS) {
         try {
           return await once();
         } catch (error) {
-          if (!(error instanceof KnownError) || error.code !== "azure/busy" || isLongPause(error)) throw error;
+          if (!(error instanceof KnownError) || error.code !== "azure/busy" || isLongPause(error) || clock.now() + pauseMs > until)
+            throw error;
           context.onProgress?.(`${what}: busy, next try in ${pauseMs / 1000} s`);
         }
         await pause(clock, signal, pauseMs);

@@ -1,7 +1,7 @@
 import { KnownError } from "../base/errors.ts";
 import type { Arm, PlainAnswer } from "./arm.ts";
 import { accessToken } from "./credential.ts";
-import { type Poller, pause } from "./operations.ts";
+import { lookInterval, type Poller, pause } from "./operations.ts";
 
 /** A Service Connector connection of a web app to a database. */
 export interface Linker {
@@ -201,7 +201,8 @@ export function linkers(arm: Arm): Linkers {
   return {
     get: read,
     settled: async (siteId, name) => {
-      const until = arm.context.clock.now() + DEADLINE_MS;
+      const began = arm.context.clock.now();
+      const until = began + DEADLINE_MS;
       for (;;) {
         const linker = await read(siteId, name);
         if (!linker || SETTLED.has(linker.provisioningState)) return linker;
@@ -210,7 +211,7 @@ export function linkers(arm: Arm): Linkers {
             hint: "run the command again in some minutes",
           });
         }
-        await pause(arm.context.clock, signal, 1_000);
+        await pause(arm.context.clock, signal, lookInterval(arm.context.clock.now() - began));
       }
     },
     list: (siteId) =>

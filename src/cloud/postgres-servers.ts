@@ -251,6 +251,8 @@ export function postgresServers(arm: Arm): PostgresServers {
   const { clock, credential, signal, subscriptionId } = arm.context;
   const oneWriteAtATime = queues();
   const createdAt = new Map<string, number>();
+  /** Servers that were busy for longer than is waited. */
+  const busy = new Set<string>();
   const open = async () => {
     const { PostgreSQLManagementFlexibleServerClient } = await import("@azure/arm-postgresql-flexible");
     return new PostgreSQLManagementFlexibleServerClient(credential, subscriptionId, arm.clientOptions);
@@ -297,9 +299,19 @@ export function postgresServers(arm: Arm): PostgresServers {
     limits: Pick<OperationLimits, "deadlineMs">,
   ): Promise<T> => {
     const start = async (): Promise<Poller<T>> => fromSimplePoller(await begin(await client()));
-    return oneWriteAtATime(keyOf(group, server), () =>
-      onceKnown(group, server, () => arm.operate(what, start, { ...limits, beforeRetry: stillRunning(group, server) })),
-    );
+    const key = keyOf(group, server);
+    return oneWriteAtATime(key, async () => {
+      try {
+        // What one write has waited for in vain, those behind it in the queue do not wait for again.
+        const more = { isImpatient: busy.has(key), beforeRetry: stillRunning(group, server) };
+        const result = await onceKnown(group, server, () => arm.operate(what, start, { ...limits, ...more }));
+        busy.delete(key);
+        return result;
+      } catch (error) {
+        if (error instanceof KnownError && error.code === "azure/busy") busy.add(key);
+        throw error;
+      }
+    });
   };
 
   const writeServer = <T>(
