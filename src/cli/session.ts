@@ -104,6 +104,8 @@ export interface Session extends Project {
   readonly cloud: Cloud;
   readonly door: DatabaseDoor;
   readonly clock: Clock;
+  /** What Azure has warned of in this session, each once. */
+  readonly azureWarnings: ReadonlySet<string>;
   /** Gives back what was borrowed. Call on every way out. */
   close(): Promise<void>;
 }
@@ -113,7 +115,8 @@ const cleanupMs = 10 * 60_000;
 
 /** Signs in and opens the adapters. */
 async function openSession(io: Io, options: GlobalOptions, project: Project): Promise<Session> {
-  const { context, cloud, signInFor } = await connect(io, options);
+  const azureWarnings = new Set<string>();
+  const { context, cloud, signInFor } = await connect(io, options, (warning) => azureWarnings.add(warning));
   const door = createDatabaseDoor({
     servers: cloud.postgresServers,
     openServersForCleanup: async () => {
@@ -129,7 +132,7 @@ async function openSession(io: Io, options: GlobalOptions, project: Project): Pr
     notes: openingNotes([cloud.subscriptionId, project.setup.resourceGroup, project.setup.owner].join("/")),
     onNote: io.note,
   });
-  return { ...project, cloud, door, clock: systemClock, close: () => door.close() };
+  return { ...project, cloud, door, clock: systemClock, azureWarnings, close: () => door.close() };
 }
 
 /** Runs a command's work within a session, and gives back what it borrowed on every way out. */
@@ -178,7 +181,7 @@ interface Connection {
   signInFor(signal: AbortSignal): Promise<TokenCredential>;
 }
 
-async function connect(io: Io, options: GlobalOptions): Promise<Connection> {
+async function connect(io: Io, options: GlobalOptions, onWarning: (warning: string) => void): Promise<Connection> {
   const name = options.local ? "local" : (options.cloud ?? io.environment.PASSWORDLESS_PG_CLOUD ?? "public");
   const signal = io.signal;
   const [{ openCloud }, { signIn }] = await Promise.all([import("../cloud/cloud.ts"), import("../cloud/credential.ts")]);
@@ -186,7 +189,7 @@ async function connect(io: Io, options: GlobalOptions): Promise<Connection> {
     const { ensureLocal } = await import("./commands/local.ts");
     const { environment, settings, subscriptionId } = await ensureLocal(io);
     const credential = await signIn(environment, settings, signal);
-    const context = { environment, credential, subscriptionId, signal, clock: systemClock };
+    const context = { environment, credential, subscriptionId, signal, clock: systemClock, onWarning };
     const signInFor = (other: AbortSignal) => signIn(environment, settings, other, credential);
     return { context, cloud: await openCloud(context), signInFor };
   }
@@ -199,7 +202,7 @@ async function connect(io: Io, options: GlobalOptions): Promise<Connection> {
   const clientId = io.environment.AZURE_CLIENT_ID; // the user-assigned identity of the machine this runs on, as for Azure's own tools
   const settings = { ...(tenantId && { tenantId }), ...(clientId && { clientId }) };
   const credential = await signIn(environment, settings, signal);
-  const base = { environment, credential, signal, clock: systemClock };
+  const base = { environment, credential, signal, clock: systemClock, onWarning };
   const subscriptionId = options.subscription ?? io.environment.AZURE_SUBSCRIPTION_ID ?? (await defaultSubscription(io, base));
   const context = { ...base, subscriptionId };
   const signInFor = (other: AbortSignal) => signIn(environment, settings, other, credential);

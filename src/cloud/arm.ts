@@ -13,7 +13,7 @@ import {
 import { KnownError } from "../base/errors.ts";
 import type { CloudContext } from "./connection.ts";
 import { accessToken, forgetTokens } from "./credential.ts";
-import { azureCodeOf, cancelled, failureError, parseFailure, translate } from "./errors.ts";
+import { azureCodeOf, cancelled, failureError, parseFailure, translate, warningIn } from "./errors.ts";
 import { drive, type Poller, pause, type Waiting } from "./operations.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
@@ -129,7 +129,7 @@ function brokenOff(error: unknown): never {
 }
 
 /** Notes answers, bounds every call in time and ends it when the whole run is cancelled. */
-function watchPolicy({ signal, credential, environment }: Omit<CloudContext, "subscriptionId">): PipelinePolicy {
+function watchPolicy({ signal, credential, environment, onWarning }: Omit<CloudContext, "subscriptionId">): PipelinePolicy {
   return {
     name: "passwordless-pg watch",
     async sendRequest(request, next) {
@@ -150,6 +150,8 @@ function watchPolicy({ signal, credential, environment }: Omit<CloudContext, "su
       if (response.status === 404 && STATUS_MONITOR.test(request.url)) response.status = 503;
       note(response);
       noteBegun(response);
+      const warning = STATUS_MONITOR.test(request.url) ? warningIn(response.bodyAsText ?? "") : undefined;
+      if (warning !== undefined) onWarning?.(warning);
       refuseLongPause(response);
       return response;
     },

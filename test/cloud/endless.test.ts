@@ -194,7 +194,9 @@ describe.each(Object.keys(azures))("an Azure that %s", (kind) => {
 describe("a server that stays busy", () => {
   test("is waited for by one write; those behind it in the queue do not wait all over again", async () => {
     const azure = await startReplay();
-    azure.otherwise(() => azures["answers 409 ServerIsNotReady"]?.({ method: "", path: "" }) ?? unplanned);
+    const refused = azures["answers 409 ServerIsNotReady"]?.({ method: "PUT", path: "" }) ?? unplanned;
+    const ready = { status: 200, headers: {}, body: { name: "db", location: "eastus", properties: { state: "Ready" } } };
+    azure.otherwise(({ method }) => (method === "GET" ? ready : refused));
     const clock = leapingClock();
     const { postgresServers } = await openCloud(contextOf(azure, subscriptionId, { clock }));
     const { putAdministrator, putFirewallRule, createDatabase, setParameter } = servers(postgresServers);

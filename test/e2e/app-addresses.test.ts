@@ -134,3 +134,35 @@ describe.sequential('"firewall": "app-addresses"', () => {
     expect((await run(scene, "plan")).body.changes).toBe(0);
   });
 });
+
+test("a warning that rides on a success is told, in words and in JSON: public access was switched off in the middle", async ({ scene }) => {
+  const { emulator, group, names } = scene;
+  const id = `${group}/providers/Microsoft.DBforPostgreSQL/flexibleServers/${names.server}?api-version=2025-08-01`;
+  const access = async (publicNetworkAccess: string) => {
+    await emulator.arm("PATCH", id, { properties: { network: { publicNetworkAccess } } });
+    await emulator.until(
+      id,
+      ({ body }) => body.properties.state === "Ready" && body.properties.network.publicNetworkAccess === publicNetworkAccess,
+    );
+  };
+  const linkers = `${group}/providers/Microsoft.Web/sites/${names.sites[0]}/providers/Microsoft.ServiceLinker/linkers`;
+  const [linker] = (await emulator.arm("GET", `${linkers}?api-version=2024-04-01`)).body.value;
+  const path = `${linkers}/${linker.name}?api-version=2024-04-01`;
+  letIn(scene, "azure-services");
+  await emulator.arm("DELETE", path);
+  await emulator.until(path, ({ status }) => status === 404);
+  // After the run has looked at it: one that is closed from the beginning is refused.
+  let isClosed: Promise<void> | undefined;
+  scene.onPoint(async ({ phase, method, path: asked }) => {
+    if (phase !== "arrived" || method !== "PUT" || !asked.includes("/linkers/")) return undefined;
+    isClosed ??= access("Disabled");
+    await isClosed;
+    return undefined;
+  });
+  const words = "Deny public network access is set to yes.";
+  const { stdout, stderr } = await scene.run("connection", "create").ended;
+  scene.onPoint(undefined);
+  await access("Enabled");
+  expect(`${stdout}${stderr}`).toContain(words);
+  expect(JSON.parse(stdout).warnings).toEqual([expect.objectContaining({ name: "Azure warns", detail: expect.stringContaining(words) })]);
+});

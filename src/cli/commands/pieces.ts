@@ -35,7 +35,13 @@ function create(...names: readonly string[]): Command {
           return endStopped(error, { io, session, doings: doingsOf(report) });
         }
         if (io.isJson)
-          io.result(JSON.stringify({ ok: code === 0, steps: report.steps.map(({ error: _error, ...step }) => step) }, undefined, 2));
+          io.result(
+            JSON.stringify(
+              { ok: code === 0, steps: report.steps.map(({ error: _error, ...step }) => step), warnings: report.warnings ?? [] },
+              undefined,
+              2,
+            ),
+          );
         else if (code === 0) io.result("done");
         return code;
       });
