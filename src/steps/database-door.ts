@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import type { FirewallRule, PostgresServers } from "../cloud/postgres-servers.ts";
-import { refusedAddress } from "../cloud/sql.ts";
+import { isUnanswered, refusedAddress } from "../cloud/sql.ts";
 
 /**
  * The caller's own way through the server's firewall. Nothing is opened while the server lets the caller in anyway;
@@ -10,13 +10,19 @@ import { refusedAddress } from "../cloud/sql.ts";
  */
 export interface DatabaseDoor {
   /** Runs `work`; when the firewall refuses it, opens for the refused address and runs it again until that has taken effect. */
-  through<T>(server: { readonly name: string }, work: () => Promise<T>): Promise<T>;
+  through<T>(server: Guarded, work: () => Promise<T>): Promise<T>;
   /** Names of the rules this run has opened and not given back. */
   readonly openings: ReadonlySet<string>;
   /** Names of the rules that runs which are no more have left open; never one that this run, or another one that lives, works through. */
   leftoversAmong(rules: readonly FirewallRule[]): string[];
   /** Gives every opening back. Must run on every way out; works after Ctrl-C too. */
   close(): Promise<void>;
+}
+
+/** A server, and whether it can be reached from the internet at all where its firewall lets one in. */
+interface Guarded {
+  readonly name: string;
+  readonly publicNetworkAccess?: boolean;
 }
 
 /** One address that is let in for the time of a run. */
@@ -116,7 +122,7 @@ export function createDatabaseDoor(context: DoorContext): DatabaseDoor {
           return await work();
         } catch (error) {
           const address = refusedAddress(error);
-          if (address === undefined) throw error;
+          if (address === undefined) throw isUnanswered(error) ? unanswered(error, group, server) : error;
           if (clock.now() > deadline) {
             throw new KnownError(
               "database/firewall",
@@ -156,6 +162,19 @@ export function createDatabaseDoor(context: DoorContext): DatabaseDoor {
       if (failures.length > 0) throw failures[0];
     },
   };
+}
+
+/**
+ * Azure may drop what its firewall does not let in instead of refusing it (documentation). Then nobody says by which address it sees this machine:
+ * the caller's token may hold that of another day, and strangers are not asked. So nothing is opened, and the person is told how.
+ */
+function unanswered(error: unknown, group: string, { name, publicNetworkAccess }: Guarded): unknown {
+  if (!(error instanceof KnownError) || publicNetworkAccess === false) return error;
+  const range = "--start-ip-address ADDRESS --end-ip-address ADDRESS";
+  return new KnownError("database/unreachable", `${error.message}: nothing answers, the firewall may drop what this machine sends`, {
+    cause: error.cause,
+    hint: `let your public IPv4 address in (the portal shows it on the server's page Networking), \`az postgres flexible-server firewall-rule create -g ${group} -n ${name} --rule-name my-address ${range}\`, and run the same command again; or let this network reach port 5432`,
+  });
 }
 
 /**
