@@ -31,7 +31,7 @@ const MARGIN = 1.0225;
 const SHORT_HINT_MS = 15_000;
 
 /** Where in its wait an operation is. */
-export interface Waited {
+interface Waited {
   /** Polls made so far. */
   readonly polls: number;
   /** Since Azure has accepted it. */
@@ -54,7 +54,7 @@ export interface Waited {
  * Without a hint (Service Connector, 4 to 48 s recorded; az asks after 1 s, then each 30 s) both cannot be had, for nothing tells the end:
  * each second, later a quarter of the time. 10 s cost 10 reads where az makes 3, and are noticed after 10.1 s where az needs 31.
  */
-export function pollInterval({ polls, elapsedMs, hintMs = 0 }: Waited): number {
+function pollInterval({ polls, elapsedMs, hintMs = 0 }: Waited): number {
   if (hintMs <= NEAR_HINT_MS) return soon(polls, elapsedMs, hintMs > 0);
   const kept = Math.min(hintMs, LONGEST_HINT_MS) * MARGIN;
   const looks = hintMs <= SHORT_HINT_MS ? 2 : 1;

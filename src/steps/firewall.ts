@@ -144,7 +144,7 @@ export function removalCommand({ resourceGroup, server }: Setup, rule: Pick<Fire
 }
 
 /** More than 65,536 addresses are nobody's own: such a rule is open to strangers. */
-export function isWide({ start, end }: FirewallRule): boolean {
+function isWide({ start, end }: FirewallRule): boolean {
   return toNumber(end) - toNumber(start) >= 65_536;
 }
 
