@@ -66,7 +66,7 @@ function pollInterval({ polls, elapsedMs, hintMs = 0 }: Waited): number {
 function soon(polls: number, elapsedMs: number, isNear: boolean): number {
   if (polls === 0) return 100;
   const longest = isNear ? NEAR_HINT_MS : 10_000;
-  return Math.min(longest, Math.max(isNear ? 100 : 1_000, elapsedMs / (isNear ? 8 : 4)));
+  return Math.min(longest, Math.max(isNear ? 100 : 1_000, elapsedMs / (isNear ? 16 : 4)));
 }
 
 /** Pause before the next look at a state that somebody else's operation is going to end, in a time that nothing tells: 38 looks in 5 minutes. */
