@@ -31,7 +31,14 @@ export async function converge(
     if (!(await io.confirm("Apply this plan?", "--yes"))) return undefined;
   }
   await session.save?.();
-  return { ...(await apply(planned, { clock: session.clock, signal: io.signal, onProgress: view.onProgress })), warnings };
+  const report = await apply(planned, { clock: session.clock, signal: io.signal, onProgress: view.onProgress });
+  const told = [...session.azureWarnings].map((detail) => ({
+    name: "Azure warns",
+    detail,
+    hint: "what it was asked for is done all the same",
+  }));
+  for (const line of warningLines(told, paint(io.hasColor))) io.note(line);
+  return { ...report, warnings: [...warnings, ...told] };
 }
 
 /** The reading half alone. */

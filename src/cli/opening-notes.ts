@@ -13,10 +13,18 @@ export function openingNotes(project: string): OpeningNotes {
   const folder = temporaryFolderOf("passwordless-pg-openings");
   const prefix = `${createHash("sha256").update(project).digest("hex").slice(0, 16)}.`;
   const fileOf = (name: string): string => join(folder, `${prefix}${name}.json`);
+  const read = (): Note[] =>
+    quietly(() => {
+      if (!existsSync(folder) || !isOwnFolder(folder)) return [];
+      return readdirSync(folder)
+        .filter((file) => file.startsWith(prefix))
+        .flatMap((file) => quietly(() => [JSON.parse(readFileSync(join(folder, file), "utf8")) as Note], []));
+    }, []);
   return {
     add: (opening) =>
       quietly(() => {
-        if (isOwnFolder(folder)) writeFileSync(fileOf(opening.name), JSON.stringify({ ...opening, pid: process.pid }), { mode: 0o600 });
+        const note: Note = { ...opening, pid: process.pid, birth: birthOf(process.pid) };
+        if (isOwnFolder(folder)) writeFileSync(fileOf(opening.name), JSON.stringify(note), { mode: 0o600 });
       }, undefined),
     remove: (name) =>
       quietly(() => {
@@ -25,19 +33,34 @@ export function openingNotes(project: string): OpeningNotes {
         rmdirSync(folder); // fails while others are in it
       }, undefined),
     abandoned: () =>
-      quietly(() => {
-        if (!existsSync(folder) || !isOwnFolder(folder)) return [];
-        return readdirSync(folder)
-          .filter((file) => file.startsWith(prefix))
-          .flatMap((file) => quietly(() => abandonedIn(join(folder, file)), []));
-      }, []),
+      read()
+        .filter((note) => !isOfLiving(note))
+        .map(({ name, server, address }) => ({ name, server, address })),
+    held: () =>
+      read()
+        .filter(isOfLiving)
+        .map(({ name }) => name),
   };
 }
 
-function abandonedIn(file: string): Opening[] {
-  const { pid, ...note } = JSON.parse(readFileSync(file, "utf8")) as Opening & { pid: number };
+interface Note extends Opening {
+  readonly pid: number;
+  /** When the process began, where the system tells: a number is given out again. */
+  readonly birth?: string | undefined;
+}
+
+/** Is its writer another process, and still there? */
+function isOfLiving({ pid, birth }: Note): boolean {
   // Our own number on a note that we have not written: a container, where each run is the same.
-  return pid !== process.pid && isAlive(pid) ? [] : [note];
+  return pid !== process.pid && isAlive(pid) && (birth === undefined || birthOf(pid) === birth);
+}
+
+/** Linux: ticks from the boot to the process's start, field 22 of `/proc/PID/stat` (proc(5)); the name before it may hold blanks. */
+function birthOf(pid: number): string | undefined {
+  return quietly(() => {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  }, undefined);
 }
 
 function isAlive(pid: number): boolean {

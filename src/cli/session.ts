@@ -117,6 +117,8 @@ export interface Session extends Project {
   readonly cloud: Cloud;
   readonly door: DatabaseDoor;
   readonly clock: Clock;
+  /** What Azure has warned of in this session, each once. */
+  readonly azureWarnings: ReadonlySet<string>;
   /** Gives back what was borrowed. Call on every way out. */
   close(): Promise<void>;
 }
@@ -126,7 +128,9 @@ const cleanupMs = 10 * 60_000;
 
 /** Signs in and opens the adapters. */
 async function openSession(io: Io, options: GlobalOptions, project: Project): Promise<Session> {
-  const { context, cloud, signInFor } = await connect(io, options, project.setup.server.version);
+  const azureWarnings = new Set<string>();
+  const onWarning = (warning: string): void => void azureWarnings.add(warning);
+  const { context, cloud, signInFor } = await connect(io, options, project.setup.server.version, onWarning);
   const door = createDatabaseDoor({
     servers: cloud.postgresServers,
     openServersForCleanup: async () => {
@@ -150,7 +154,7 @@ async function openSession(io: Io, options: GlobalOptions, project: Project): Pr
     });
     return closing;
   };
-  return { ...project, cloud, door, clock: systemClock, close };
+  return { ...project, cloud, door, clock: systemClock, azureWarnings, close };
 }
 
 /** Runs a command's work within a session, and gives back what it borrowed on every way out. */
@@ -202,7 +206,7 @@ interface Connection {
   signInFor(signal: AbortSignal): Promise<TokenCredential>;
 }
 
-async function connect(io: Io, options: GlobalOptions, postgresVersion: string): Promise<Connection> {
+async function connect(io: Io, options: GlobalOptions, postgresVersion: string, onWarning: (warning: string) => void): Promise<Connection> {
   const name = options.local ? "local" : (options.cloud ?? io.environment.PASSWORDLESS_PG_CLOUD ?? "public");
   const signal = io.signal;
   const [{ openCloud }, { signIn }] = await Promise.all([import("../cloud/cloud.ts"), import("../cloud/credential.ts")]);
@@ -210,7 +214,7 @@ async function connect(io: Io, options: GlobalOptions, postgresVersion: string):
     const { ensureLocal } = await import("./commands/local.ts");
     const { environment, settings, subscriptionId } = await ensureLocal(io, postgresVersion);
     const credential = await signIn(environment, settings, signal);
-    const context = { environment, credential, subscriptionId, signal, clock: systemClock };
+    const context = { environment, credential, subscriptionId, signal, clock: systemClock, onWarning };
     const signInFor = (other: AbortSignal) => signIn(environment, settings, other, credential);
     return { context, cloud: await openCloud(context), signInFor };
   }
@@ -223,7 +227,7 @@ async function connect(io: Io, options: GlobalOptions, postgresVersion: string):
   const clientId = io.environment.AZURE_CLIENT_ID; // the user-assigned identity of the machine this runs on, as for Azure's own tools
   const settings = { ...(tenantId && { tenantId }), ...(clientId && { clientId }) };
   const credential = await signIn(environment, settings, signal);
-  const base = { environment, credential, signal, clock: systemClock };
+  const base = { environment, credential, signal, clock: systemClock, onWarning };
   const subscriptionId = options.subscription ?? io.environment.AZURE_SUBSCRIPTION_ID ?? (await defaultSubscription(io, base));
   const context = { ...base, subscriptionId };
   const signInFor = (other: AbortSignal) => signIn(environment, settings, other, credential);

@@ -6,13 +6,14 @@ import {
   createPipelineRequest,
   type HttpClient,
   type PipelinePolicy,
+  type PipelineRequest,
   type PipelineResponse,
   RestError,
 } from "@azure/core-rest-pipeline";
 import { KnownError } from "../base/errors.ts";
 import type { CloudContext } from "./connection.ts";
 import { accessToken, forgetTokens } from "./credential.ts";
-import { azureCodeOf, cancelled, failureError, parseFailure, translate } from "./errors.ts";
+import { azureCodeOf, cancelled, failureError, parseFailure, translate, warningIn } from "./errors.ts";
 import { hints } from "./hints.ts";
 import { ANSWER_BYTES, boundedHttpClient } from "./http-client.ts";
 import { drive, type Poller, pause, type Waiting } from "./operations.ts";
@@ -24,6 +25,27 @@ interface LastAnswer {
   status?: number;
   body?: string;
   retryAfterMs?: number;
+  /** Where the state of an operation that has just begun is to be asked for. */
+  begun?: { readonly url: string; readonly retryAfter: string | undefined };
+  /** Plain reads by address. */
+  readonly reads: Map<string, number>;
+}
+
+/** So often one call may read one address: some tries again, and the minutes that a resource provider takes. A list whose next page is itself has no end. */
+const MOST_READS_OF_ONE = 150;
+/** No list of a project has so many pages. */
+const MOST_READS = 5_000;
+
+/** Throws `azure/failed` when Azure's answers lead nowhere. */
+function refuseEndlessList({ method, url }: PipelineRequest): void {
+  const reads = lastAnswers.getStore()?.reads;
+  if (!reads || method !== "GET" || STATUS_MONITOR.test(url)) return;
+  const times = (reads.get(url) ?? 0) + 1;
+  reads.set(url, times);
+  if (times <= MOST_READS_OF_ONE && reads.size <= MOST_READS) return;
+  throw new KnownError("azure/failed", "Azure's answer does not end: each page of the list names another one", {
+    hint: "does a proxy rewrite Azure's answers? Otherwise run the same command again",
+  });
 }
 
 /** One per call, not per client: calls run in parallel over one client. */
@@ -49,6 +71,28 @@ function note(response: PipelineResponse): void {
   const hint = retryAfterMs(response.headers.get("retry-after"));
   if (hint === undefined) delete last.retryAfterMs;
   else last.retryAfterMs = hint;
+}
+
+/**
+ * The SDKs ask for an operation's state in the same breath as they begin it, whatever its Retry-After says (`@azure/core-lro` 2, seen): Azure is
+ * not asked that once, the answer can only be that it runs.
+ */
+function firstPoll(request: PipelineRequest): PipelineResponse | undefined {
+  const last = lastAnswers.getStore();
+  const begun = last?.begun;
+  if (!last || !begun || request.method !== "GET") return undefined;
+  delete last.begun;
+  if (request.url !== begun.url) return undefined;
+  const headers = createHttpHeaders({ "content-type": "application/json", ...(begun.retryAfter && { "retry-after": begun.retryAfter }) });
+  return { request, status: 200, headers, bodyAsText: '{"status":"InProgress"}' };
+}
+
+function noteBegun({ headers, request, status }: PipelineResponse): void {
+  const last = lastAnswers.getStore();
+  const url = headers.get("azure-asyncoperation");
+  if (last && url !== undefined && request.method !== "GET" && (status === 201 || status === 202)) {
+    last.begun = { url, retryAfter: headers.get("retry-after") };
+  }
 }
 
 /** The longest Retry-After of a throttled or overloaded Azure that is waited for. */
@@ -96,11 +140,14 @@ function refuseForeign(address: string, resourceManager: string): void {
 }
 
 /** Notes answers, bounds every call in time and ends it when the whole run is cancelled. */
-function watchPolicy({ signal, credential, environment }: Omit<CloudContext, "subscriptionId">): PipelinePolicy {
+function watchPolicy({ signal, credential, environment, onWarning }: Omit<CloudContext, "subscriptionId">): PipelinePolicy {
   return {
     name: "passwordless-pg watch",
     async sendRequest(request, next) {
       refuseForeign(request.url, environment.resourceManager);
+      const known = firstPoll(request);
+      if (known) return known;
+      refuseEndlessList(request);
       const own = request.abortSignal instanceof AbortSignal ? request.abortSignal : undefined;
       const send = () =>
         withTimeLimit(request, environment.limits?.callMs ?? CALL_TIMEOUT_MS, [signal, own], () => next(request)).catch(brokenOff);
@@ -115,6 +162,9 @@ function watchPolicy({ signal, credential, environment }: Omit<CloudContext, "su
       if (isPage(response)) response.status = 502;
       if (response.status === 404 && STATUS_MONITOR.test(request.url)) response.status = 503;
       note(response);
+      noteBegun(response);
+      const warning = STATUS_MONITOR.test(request.url) ? warningIn(response.bodyAsText ?? "") : undefined;
+      if (warning !== undefined) onWarning?.(warning);
       refuseLongPause(response);
       return response;
     },
@@ -122,7 +172,10 @@ function watchPolicy({ signal, credential, environment }: Omit<CloudContext, "su
 }
 
 export interface OperationLimits {
+  /** Over all tries. */
   readonly deadlineMs: number;
+  /** One try: a busy answer is not waited for. */
+  readonly isImpatient?: boolean;
   /** Called before each new try after a busy answer; throws to give up. */
   readonly beforeRetry?: () => Promise<void>;
 }
@@ -216,7 +269,7 @@ export function openArm(context: CloudContext): Arm {
   const pipeline = createPlainPipeline(context, clientOptions);
 
   const translated = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
-    const last: LastAnswer = {};
+    const last: LastAnswer = { reads: new Map() };
     try {
       signal.throwIfAborted();
       return await lastAnswers.run(last, work);
@@ -291,14 +344,24 @@ export function openArm(context: CloudContext): Arm {
         throw error;
       }
     },
-    operate: async (what, begin, { deadlineMs, beforeRetry }) => {
-      const waiting: Waiting = { clock, signal, what, deadlineMs, retryAfterMs: () => lastAnswers.getStore()?.retryAfterMs };
-      const once = () => call(what, () => drive(begin, { ...waiting, ...(context.onProgress && { onProgress: context.onProgress }) }));
-      for (const pauseMs of BUSY_PAUSES_MS) {
+    operate: async (what, begin, { deadlineMs, isImpatient, beforeRetry }) => {
+      const until = clock.now() + deadlineMs;
+      const waiting: Omit<Waiting, "deadlineMs"> = { clock, signal, what, retryAfterMs: () => lastAnswers.getStore()?.retryAfterMs };
+      const start = async () => {
+        const poller = await begin();
+        delete lastAnswers.getStore()?.begun; // from here on every poll is ours
+        return poller;
+      };
+      const once = () =>
+        call(what, () =>
+          drive(start, { ...waiting, deadlineMs: until - clock.now(), ...(context.onProgress && { onProgress: context.onProgress }) }),
+        );
+      for (const pauseMs of isImpatient ? [] : BUSY_PAUSES_MS) {
         try {
           return await once();
         } catch (error) {
-          if (!(error instanceof KnownError) || error.code !== "azure/busy" || isLongPause(error)) throw error;
+          if (!(error instanceof KnownError) || error.code !== "azure/busy" || isLongPause(error) || clock.now() + pauseMs > until)
+            throw error;
           context.onProgress?.(`${what}: busy, next try in ${pauseMs / 1000} s`);
         }
         await pause(clock, signal, pauseMs);

@@ -14,4 +14,6 @@ export interface CloudContext {
   readonly registersProviders?: boolean;
   /** Told while an operation runs, between polls too. */
   readonly onProgress?: (note: string) => void;
+  /** Told what Azure warns of although the call has succeeded. */
+  readonly onWarning?: (warning: string) => void;
 }

@@ -175,6 +175,24 @@ export function parseFailure(status: number | undefined, body: string | undefine
   return { status, code: withoutSecrets(code.slice(0, MAX_CODE)), message: withoutSecrets(message), ...(extendedCode && { extendedCode }) };
 }
 
+/**
+ * What an operation that succeeded warns of: `properties.message` of its status (recorded for Service Connector, with a capital M since 2023).
+ * A validation's message is its report, as JSON or in the words of 2021, and no warning.
+ */
+export function warningIn(body: string): string | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+  const top = record(parsed);
+  const properties = record(top?.properties);
+  const message = text(properties?.message) ?? text(properties?.Message);
+  if (top?.status !== "Succeeded" || message === undefined || /^\s*[{[]|^ConnectionName:/.test(message)) return undefined;
+  return withoutSecrets(message);
+}
+
 /** Longer than any refusal that was met with; a page of a proxy is cut here. */
 const MAX_WORDS = 8_000;
 const MAX_CODE = 200;

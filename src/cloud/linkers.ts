@@ -1,7 +1,7 @@
 import { KnownError } from "../base/errors.ts";
 import type { Arm, PlainAnswer } from "./arm.ts";
 import { accessToken } from "./credential.ts";
-import { type Poller, pause } from "./operations.ts";
+import { lookInterval, type Poller, pause } from "./operations.ts";
 
 /** A Service Connector connection of a web app to a database. */
 export interface Linker {
@@ -15,6 +15,11 @@ export interface Linker {
   readonly userName?: string;
   /** `python`, `nodejs`, … */
   readonly clientType: string;
+  /**
+   * Each write of it opens the server's firewall to Azure ("Default is enable", specification 2024-04-01). `false` also where the answer has
+   * no `publicNetworkSolution` at all, as for a linker that an older api-version wrote (inferred): that it acts is seen in the firewall only.
+   */
+  readonly opensFirewall: boolean;
   readonly provisioningState: string;
 }
 
@@ -23,6 +28,8 @@ interface DesiredLinker {
   readonly targetId: string;
   readonly userName: string;
   readonly clientType: string;
+  /** The server's firewall stays as it is (`optOut`); else Service Connector lets Azure's own traffic in. */
+  readonly leavesFirewall?: boolean;
   /** The user-assigned identity to use instead of the system-assigned one. */
   readonly identity?: { readonly clientId: string; readonly subscriptionId: string };
 }
@@ -58,6 +65,7 @@ interface WireLinker {
     readonly targetService?: { readonly id?: string } | null;
     readonly authInfo?: { readonly authType?: string; readonly userName?: string | null; readonly clientId?: string | null } | null;
     readonly clientType?: string | null;
+    readonly publicNetworkSolution?: { readonly action?: string | null } | null;
     readonly provisioningState?: string | null;
   };
 }
@@ -71,6 +79,7 @@ function toLinker({ name, properties }: WireLinker): Linker {
     ...(userName && { userName }),
     ...(clientId && { clientId }),
     clientType: properties?.clientType ?? "",
+    opensFirewall: !!properties?.publicNetworkSolution && properties.publicNetworkSolution.action?.toLowerCase() !== "optout",
     provisioningState: properties?.provisioningState ?? "",
   };
 }
@@ -192,7 +201,8 @@ export function linkers(arm: Arm): Linkers {
   return {
     get: read,
     settled: async (siteId, name) => {
-      const until = arm.context.clock.now() + DEADLINE_MS;
+      const began = arm.context.clock.now();
+      const until = began + DEADLINE_MS;
       for (;;) {
         const linker = await read(siteId, name);
         if (!linker || SETTLED.has(linker.provisioningState)) return linker;
@@ -201,7 +211,7 @@ export function linkers(arm: Arm): Linkers {
             hint: "run the command again in some minutes",
           });
         }
-        await pause(arm.context.clock, signal, 1_000);
+        await pause(arm.context.clock, signal, lookInterval(arm.context.clock.now() - began));
       }
     },
     list: (siteId) =>
@@ -215,7 +225,7 @@ export function linkers(arm: Arm): Linkers {
         }
         return found;
       }),
-    put: async (siteId, name, { targetId, userName, clientType, identity }) => {
+    put: async (siteId, name, { targetId, userName, clientType, leavesFirewall, identity }) => {
       const authInfo = identity
         ? { authType: "userAssignedIdentity", clientId: identity.clientId, subscriptionId: identity.subscriptionId, userName }
         : { authType: "systemAssignedIdentity", userName };
@@ -227,7 +237,7 @@ export function linkers(arm: Arm): Linkers {
           secretStore: {},
           scope: null,
           configurationInfo: {},
-          publicNetworkSolution: {},
+          publicNetworkSolution: leavesFirewall ? { action: "optOut" } : {},
         },
       };
       const begin = () => operation(async () => arm.request("PUT", path(siteId, name), body, await userToken()));

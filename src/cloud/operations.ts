@@ -21,18 +21,57 @@ export interface Waiting {
   readonly onProgress?: (note: string) => void;
 }
 
-const LONGEST_INTERVAL_MS = 10_000;
-const SHORTEST_INTERVAL_MS = 200;
-const INTERVAL_WITHOUT_HINT_MS = 2_000;
+/** No recorded hint is longer than a minute; one beyond this says nothing about the operation. */
+const LONGEST_HINT_MS = 5 * 60_000;
+/** The least that a Retry-After can say, but 0: the end is near. */
+const NEAR_HINT_MS = 1_000;
+/** Recorded ends come up to 2.2 % after a multiple of the hint (138 s of 15): asked at the very multiple, the next one would be waited for. */
+const MARGIN = 1.0225;
+/** Hints up to here are worth two more looks, longer ones one. */
+const SHORT_HINT_MS = 15_000;
+
+/** Where in its wait an operation is. */
+interface Waited {
+  /** Polls made so far. */
+  readonly polls: number;
+  /** Since Azure has accepted it. */
+  readonly elapsedMs: number;
+  /** The Retry-After of the newest answer. */
+  readonly hintMs: number | undefined;
+}
 
 /**
- * Pause before the next poll. Recorded operations end long inside Azure's hint (61 s of work, a hint of 60 s), so the hint is only the
- * upper bound, with 10 s as its cap; below it, a thirty-second of the time already waited: about 3 % late at most, half of it in the mean, since
- * the operations of one server follow each other and each of them is late.
+ * Pause before the next poll. Two wishes pull at it: at most one and a half times the reads that az makes, which sits out each Retry-After
+ * (design 8), and an end that is noticed within 5 % of the operation's time.
+ *
+ * With a hint, the hint is kept and a little more; when the first has passed and it still runs, one look more (two for a hint of up to 15 s),
+ * each a twentieth later, then each hint again. For the recorded pairs that gives both: create 300 s (hint 60) 7 reads where az makes 6,
+ * noticed 2.3 % late; PATCH 121 s 4 where az makes 3, 1.4 %; delete 138 s (hint 15) 12 where az makes 10, 0.1 %; database 10.5 s (hint 10) 3 where
+ * az makes 2, 2.3 %. Contradictions: an administrator's removal (29 s, hint 30) is noticed 1.7 s = 5.8 % late, since the hint wins; a
+ * parameter (11 s, hint 10) costs 4 reads where az makes 2, since 9 s of waiting for a read are too many. An end between two multiples is
+ * noticed up to a hint late, as by az: no recording tells of one, for all were made by clients that asked at the multiples only.
+ *
+ * Without a hint (Service Connector, 4 to 48 s recorded; az asks after 1 s, then each 30 s) both cannot be had, for nothing tells the end:
+ * each second, later a quarter of the time. 10 s cost 10 reads where az makes 3, and are noticed after 10.1 s where az needs 31.
  */
-export function pollInterval(elapsedMs: number, hintMs: number | undefined): number {
-  const bound = Math.min(hintMs ?? INTERVAL_WITHOUT_HINT_MS, LONGEST_INTERVAL_MS);
-  return Math.max(SHORTEST_INTERVAL_MS, Math.min(bound, elapsedMs / 32));
+function pollInterval({ polls, elapsedMs, hintMs = 0 }: Waited): number {
+  if (hintMs <= NEAR_HINT_MS) return soon(polls, elapsedMs, hintMs > 0);
+  const kept = Math.min(hintMs, LONGEST_HINT_MS) * MARGIN;
+  const looks = hintMs <= SHORT_HINT_MS ? 2 : 1;
+  if (polls === 0) return kept;
+  if (polls <= looks) return elapsedMs / 20;
+  return polls === looks + 1 ? Math.min(kept, Math.max(2 * kept - elapsedMs, elapsedMs / 20)) : kept;
+}
+
+function soon(polls: number, elapsedMs: number, isNear: boolean): number {
+  if (polls === 0) return 100;
+  const longest = isNear ? NEAR_HINT_MS : 10_000;
+  return Math.min(longest, Math.max(isNear ? 100 : 1_000, elapsedMs / (isNear ? 16 : 4)));
+}
+
+/** Pause before the next look at a state that somebody else's operation is going to end, in a time that nothing tells: 38 looks in 5 minutes. */
+export function lookInterval(elapsedMs: number): number {
+  return Math.min(15_000, Math.max(2_000, elapsedMs / 10));
 }
 
 /** Settles with the work, or at once with `cancelled` when the signal comes first; an SDK notices a signal only at its next poll. */
@@ -65,9 +104,9 @@ export async function pause(clock: Clock, signal: AbortSignal, ms: number): Prom
 /** Starts an operation and polls it to its end. Throws `azure/timeout` after the deadline, `cancelled`, or what the poller rejects with. */
 export async function drive<T>(begin: () => Promise<Poller<T>>, waiting: Waiting): Promise<T> {
   const { clock, signal, what, deadlineMs } = waiting;
-  const started = clock.now();
   const poller = await orCancelled(signal, begin());
-  while (!poller.isDone()) {
+  const started = clock.now();
+  for (let polls = 0; !poller.isDone(); polls += 1) {
     const elapsedMs = clock.now() - started;
     if (elapsedMs > deadlineMs) {
       throw new KnownError("azure/timeout", `gave up waiting to ${what} after ${Math.round(elapsedMs / 60_000)} minutes`, {
@@ -75,7 +114,8 @@ export async function drive<T>(begin: () => Promise<Poller<T>>, waiting: Waiting
       });
     }
     waiting.onProgress?.(`${what}: running for ${Math.round(elapsedMs / 1000)} s`);
-    await pause(clock, signal, pollInterval(elapsedMs, waiting.retryAfterMs()));
+    const interval = pollInterval({ polls, elapsedMs, hintMs: waiting.retryAfterMs() });
+    await pause(clock, signal, Math.min(interval, deadlineMs - elapsedMs + 1));
     await orCancelled(signal, poller.poll());
   }
   return poller.result();

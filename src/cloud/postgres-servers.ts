@@ -12,7 +12,7 @@ import { normalizeLocation } from "../base/resource-id.ts";
 import type { Arm, OperationLimits } from "./arm.ts";
 import { azureCodeOf } from "./errors.ts";
 import { hints } from "./hints.ts";
-import { fromSimplePoller, type Poller, pause } from "./operations.ts";
+import { fromSimplePoller, lookInterval, type Poller, pause } from "./operations.ts";
 import { ownHost } from "./own-host.ts";
 
 export interface PostgresServer {
@@ -139,7 +139,6 @@ const NOT_KNOWN_PAUSE_MS = 3_000;
 
 const POSTGRES_PORT = 5432;
 
-const SETTLE_PAUSE_MS = 2_000;
 const TRANSITIONS = new Set(["creating", "provisioning", "starting", "stopping", "restarting", "updating", "dropping"]);
 
 /** Another operation is at work on it: one of an earlier run that was killed, of another run, or of somebody else. */
@@ -257,6 +256,8 @@ export function postgresServers(arm: Arm): PostgresServers {
   const serverOf = (server: Server): PostgresServer => toServer(server, arm.context.environment.postgresDomains);
   const oneWriteAtATime = queues();
   const createdAt = new Map<string, number>();
+  /** Servers that were busy for longer than is waited. */
+  const busy = new Set<string>();
   const open = async () => {
     const { PostgreSQLManagementFlexibleServerClient } = await import("@azure/arm-postgresql-flexible");
     return new PostgreSQLManagementFlexibleServerClient(credential, subscriptionId, arm.clientOptions);
@@ -303,9 +304,19 @@ export function postgresServers(arm: Arm): PostgresServers {
     limits: Pick<OperationLimits, "deadlineMs">,
   ): Promise<T> => {
     const start = async (): Promise<Poller<T>> => fromSimplePoller(await begin(await client()));
-    return oneWriteAtATime(keyOf(group, server), () =>
-      onceKnown(group, server, () => arm.operate(what, start, { ...limits, beforeRetry: stillRunning(group, server) })),
-    );
+    const key = keyOf(group, server);
+    return oneWriteAtATime(key, async () => {
+      try {
+        // What one write has waited for in vain, those behind it in the queue do not wait for again.
+        const more = { isImpatient: busy.has(key), beforeRetry: stillRunning(group, server) };
+        const result = await onceKnown(group, server, () => arm.operate(what, start, { ...limits, ...more }));
+        busy.delete(key);
+        return result;
+      } catch (error) {
+        if (error instanceof KnownError && error.code === "azure/busy") busy.add(key);
+        throw error;
+      }
+    });
   };
 
   const writeServer = <T>(
@@ -334,7 +345,8 @@ export function postgresServers(arm: Arm): PostgresServers {
   return {
     get: read,
     settled: async (group, name) => {
-      const until = clock.now() + SERVER_DEADLINE_MS;
+      const began = clock.now();
+      const until = began + SERVER_DEADLINE_MS;
       for (;;) {
         const server = await read(group, name);
         if (!server || !isInTransition(server)) return server;
@@ -344,7 +356,7 @@ export function postgresServers(arm: Arm): PostgresServers {
           });
         }
         arm.context.onProgress?.(`waiting for the server ${name}, which is ${server.state.toLowerCase()}`);
-        await pause(clock, signal, SETTLE_PAUSE_MS);
+        await pause(clock, signal, lookInterval(clock.now() - began));
       }
     },
     list: (group) =>

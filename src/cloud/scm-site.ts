@@ -384,6 +384,8 @@ export function scmSite(context: CloudContext, webApp: { readonly name: string; 
           if (response.status < 500 && response.status !== 409 && response.status !== 429) throw trouble;
           if (response.status === 409) {
             await untilIdle();
+            // Nothing may be at work there, and it refuses all the same.
+            await pause(clock, signal, pauseMs);
             continue;
           }
         } catch (error) {

@@ -1,4 +1,4 @@
-import { isIP } from "node:net";
+import { isIP, isIPv4 } from "node:net";
 import type { Client as PgClient } from "pg";
 import { type ErrorCode, KnownError } from "../base/errors.ts";
 import type { Environment } from "./environment.ts";
@@ -140,10 +140,16 @@ function translateSql(what: string, error: unknown): KnownError {
       });
 }
 
-/** The address Azure saw, when the error is a firewall refusal that names one. */
+/** The IPv4 address Azure saw, when the error is a firewall refusal that names one. Never 0.0.0.0, which as a rule means all of Azure. */
 export function refusedAddress(error: unknown): string | undefined {
   if (!(error instanceof KnownError) || error.code !== "database/firewall" || !(error.cause instanceof Error)) return undefined;
-  return FIREWALL.exec(error.cause.message)?.[1];
+  const address = FIREWALL.exec(error.cause.message)?.[1] ?? "";
+  return isIPv4(address) && address !== "0.0.0.0" ? address : undefined;
+}
+
+/** Did nothing answer at all? So it is where a firewall drops what it does not let in. */
+export function isUnanswered(error: unknown): boolean {
+  return error instanceof KnownError && error.code === "database/unreachable" && sqlStateOf(error) === "ETIMEDOUT";
 }
 
 /** SQLSTATE of the PostgreSQL error behind an error of this folder. */

@@ -1,7 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import { parseResourceId, resourceGroupId, resourceId } from "../base/resource-id.ts";
 import type { Cloud } from "../cloud/cloud.ts";
-import type { PostgresServer } from "../cloud/postgres-servers.ts";
+import type { FirewallRule, PostgresServer } from "../cloud/postgres-servers.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import type { WebAppConfig } from "../cloud/web-apps.ts";
 import type { AnyStep, Step } from "../engine/step.ts";
@@ -13,12 +13,12 @@ import { appSettings } from "./app-settings.ts";
 import { basicPublishing } from "./basic-publishing.ts";
 import { database } from "./database.ts";
 import { databaseAccess } from "./database-access.ts";
-import { type DatabaseDoor, findLeftovers } from "./database-door.ts";
+import type { DatabaseDoor } from "./database-door.ts";
 import { databasePrincipal } from "./database-principal.ts";
 import { deployment } from "./deployment.ts";
 import { administratorOf, entraAdministrator } from "./entra-administrator.ts";
 import { firewallForAddresses, firewallForAzureServices } from "./firewall.ts";
-import { guestOf } from "./guest.ts";
+import { guestOf, mayClose } from "./guest.ts";
 import { logSettings } from "./log-settings.ts";
 import { managedIdentity } from "./managed-identity.ts";
 import { postgresServer } from "./postgres-server.ts";
@@ -72,8 +72,9 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
   const firewallContext = {
     group,
     servers: cloud.postgresServers,
-    findLeftovers: (rules: Parameters<typeof findLeftovers>[0]) =>
-      findLeftovers(rules, { callerId: cloud.caller.objectId, owner: setup.owner, clock }, door.openings),
+    owner: setup.owner,
+    findLeftovers: door.leftoversAmong,
+    mayClose: (at: PostgresServer, rule: FirewallRule) => mayClose(setup, at, rule),
   };
   const firewall: AnyStep =
     setup.server.firewall === "azure-services"
@@ -93,6 +94,7 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
       name: app.linker,
       userName: role,
       clientType: app.clientType,
+      leavesFirewall: setup.server.firewall === "app-addresses",
       ...(identitySubscriptionId && { identitySubscriptionId }),
     };
     const connection = serviceConnection(linker, cloud.linkers, {

@@ -3,7 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { hints } from "../cloud/hints.ts";
 import type { FirewallRule, PostgresServers } from "../cloud/postgres-servers.ts";
-import { refusedAddress } from "../cloud/sql.ts";
+import { isUnanswered, refusedAddress } from "../cloud/sql.ts";
 
 /**
  * The caller's own way through the server's firewall. Nothing is opened while the server lets the caller in anyway;
@@ -11,11 +11,19 @@ import { refusedAddress } from "../cloud/sql.ts";
  */
 export interface DatabaseDoor {
   /** Runs `work`; when the firewall refuses it, opens for the refused address and runs it again until that has taken effect. */
-  through<T>(server: { readonly name: string }, work: () => Promise<T>): Promise<T>;
+  through<T>(server: Guarded, work: () => Promise<T>): Promise<T>;
   /** Names of the rules this run has opened and not given back. */
   readonly openings: ReadonlySet<string>;
+  /** Names of the rules that runs which are no more have left open; never one that this run, or another one that lives, works through. */
+  leftoversAmong(rules: readonly FirewallRule[]): string[];
   /** Gives every opening back. Must run on every way out; works after Ctrl-C too. */
   close(): Promise<void>;
+}
+
+/** A server, and whether it can be reached from the internet at all where its firewall lets one in. */
+interface Guarded {
+  readonly name: string;
+  readonly publicNetworkAccess?: boolean;
 }
 
 /** One address that is let in for the time of a run. */
@@ -32,14 +40,19 @@ export interface OpeningNotes {
   remove(name: string): void;
   /** Of runs that are no more. */
   abandoned(): readonly Opening[];
+  /** Names of those of other runs that are at work. */
+  held(): readonly string[];
 }
 
 /** A rule can need up to five minutes to act after its operation has succeeded (Microsoft's firewall documentation). */
 const effectDeadlineMs = 5 * 60_000;
 /** While a rule takes effect, each so many refusals it is checked that it still stands. */
 const reopenEvery = 5;
-/** An opening of somebody else's run is left alone for this long. */
-const strangerGraceMs = 60 * 60_000;
+/**
+ * So long an opening may belong to a run of another machine, which no note of this one tells of. Longer than what a run can take once it has
+ * opened: a build may take 20 minutes and be tried three times, the app's start 15, its health 5, a rule's effect 5.
+ */
+const longestRunMs = 2 * 60 * 60_000;
 const prefix = "passwordless-pg-";
 
 interface DoorContext {
@@ -75,7 +88,7 @@ export function createDatabaseDoor(context: DoorContext): DatabaseDoor {
     if (existing) {
       const isNew = adopted?.delete(existing[0]) ?? false;
       if (!isNew) {
-        // Another run of this caller may have taken it for a leftover: look now and then, and put it again.
+        // Somebody may have taken it for a leftover: look now and then, and put it again.
         if (attempt === 0 || attempt % reopenEvery !== 0) return;
         const rules = await servers.listFirewallRules(group, server);
         if (rules.some(({ name }) => name === existing[0])) return;
@@ -96,6 +109,12 @@ export function createDatabaseDoor(context: DoorContext): DatabaseDoor {
     get openings() {
       return new Set(opened.keys());
     },
+    leftoversAmong: (rules) =>
+      findLeftovers(rules, {
+        now: clock.now(),
+        inUse: new Set([...opened.keys(), ...notes.held()]),
+        abandoned: new Set(notes.abandoned().map(({ name }) => name)),
+      }),
     through: async (server, work) => {
       adopt();
       const deadline = clock.now() + effectDeadlineMs;
@@ -104,7 +123,7 @@ export function createDatabaseDoor(context: DoorContext): DatabaseDoor {
           return await work();
         } catch (error) {
           const address = refusedAddress(error);
-          if (address === undefined) throw error;
+          if (address === undefined) throw isUnanswered(error) ? unanswered(error, group, server) : error;
           if (clock.now() > deadline) {
             throw new KnownError(
               "database/firewall",
@@ -146,20 +165,45 @@ export function createDatabaseDoor(context: DoorContext): DatabaseDoor {
   };
 }
 
-/** Rules that earlier runs left behind: ours at once, a stranger's only when it is old. */
+/**
+ * Azure may drop what its firewall does not let in instead of refusing it (documentation). Then nobody says by which address it sees this machine:
+ * the caller's token may hold that of another day, and strangers are not asked. So nothing is opened, and the person is told how.
+ */
+function unanswered(error: unknown, group: string, { name, publicNetworkAccess }: Guarded): unknown {
+  if (!(error instanceof KnownError) || publicNetworkAccess === false) return error;
+  const range = "--start-ip-address ADDRESS --end-ip-address ADDRESS";
+  return new KnownError("database/unreachable", `${error.message}: nothing answers, the firewall may drop what this machine sends`, {
+    cause: error.cause,
+    hint: `let your public IPv4 address in (the portal shows it on the server's page Networking), \`az postgres flexible-server firewall-rule create -g ${group} -n ${name} --rule-name my-address ${range}\`, and run the same command again; or let this network reach port 5432`,
+  });
+}
+
+/**
+ * Openings of this tool that no run is going to give back: what a dead run of this machine has noted, at once; what nothing is known of (another
+ * machine's, whoever's), once its name's stamp is older than a run can be. A stamp so far in the future is no run's either.
+ */
 export function findLeftovers(
   rules: readonly FirewallRule[],
-  context: Pick<DoorContext, "callerId" | "owner" | "clock">,
-  inUse: ReadonlySet<string>,
+  known: { readonly now: number; readonly inUse: ReadonlySet<string>; readonly abandoned: ReadonlySet<string> },
 ): string[] {
   return rules
     .map(({ name }) => name)
     .filter((name) => {
-      const match = /^passwordless-pg-[0-9a-f]{8}-([0-9a-z]{1,9})(?:-[0-9a-f]{6})?$/.exec(name);
-      if (!match?.[1] || inUse.has(name)) return false;
-      const openedAt = Number.parseInt(match[1], 36) * 60_000;
-      return name.startsWith(mark(context)) || context.clock.now() - openedAt > strangerGraceMs;
+      const stamp = openingStamp(name);
+      if (stamp === undefined || known.inUse.has(name)) return false;
+      return known.abandoned.has(name) || Math.abs(known.now - stamp) > longestRunMs;
     });
+}
+
+/** Is it, by its name, an opening of this tool? */
+export function isOpening({ name }: FirewallRule): boolean {
+  return openingStamp(name) !== undefined;
+}
+
+/** When it was opened, in milliseconds since the epoch; `undefined` when the name is not an opening's. */
+function openingStamp(name: string): number | undefined {
+  const match = /^passwordless-pg-[0-9a-f]{8}-([0-9a-z]{1,9})(?:-[0-9a-f]{6})?$/.exec(name);
+  return match?.[1] === undefined ? undefined : Number.parseInt(match[1], 36) * 60_000;
 }
 
 function mark({ callerId, owner }: Pick<DoorContext, "callerId" | "owner">): string {

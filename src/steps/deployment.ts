@@ -1,7 +1,6 @@
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { isLongPause } from "../cloud/arm.ts";
-import { pollInterval } from "../cloud/operations.ts";
 import type { Deployment, DeploymentLogEntry, ScmSite } from "../cloud/scm-site.ts";
 import { type SiteClient, statusWords } from "../cloud/site-client.ts";
 import type { WebApp, WebApps } from "../cloud/web-apps.ts";
@@ -40,7 +39,15 @@ export interface DesiredDeployment {
 
 /** A build on Azure takes 1 to 9 minutes, the start of the new container up to 4 more (recordings). */
 const buildDeadlineMs = 20 * 60_000;
-const longestPauseMs = 1_500;
+/**
+ * How often is asked at most. The build's log is shown while it grows, so more often than az, which asks each 2 s without it; ARM's state of the
+ * start (az: each 15 s; 15 to 210 s recorded) a tenth of the time late at most; the app itself costs Azure nothing.
+ */
+const pauses = {
+  build: { longestMs: 5_000, part: 20 },
+  start: { longestMs: 10_000, part: 10 },
+  health: { longestMs: 1_500, part: 20 },
+} as const;
 /** An accepted deployment shows up at once (recordings); one that stays unknown was lost with its container. */
 const unknownDeploymentMs = 2 * 60_000;
 const startDeadlineMs = 15 * 60_000;
@@ -157,7 +164,7 @@ async function upload(scm: ScmSite, packed: Package, context: DeploymentContext)
       )
         throw error;
       context.onDetail("another deployment is running; waiting for its end");
-      await until(context, deadline, async () => !(await scm.isDeploying()));
+      await until(context, deadline, pauses.build, async () => !(await scm.isDeploying()));
     }
   }
 }
@@ -171,7 +178,7 @@ async function followBuild(scm: ScmSite, id: string, context: DeploymentContext)
   const unknownUntil = context.clock.now() + unknownDeploymentMs;
   let wasSeen = false;
   let ended: Deployment | undefined;
-  await until(context, deadline, async () => {
+  await until(context, deadline, pauses.build, async () => {
     const [mine, entries] = await Promise.all([scm.getDeployment(id), scm.listLog(id)]);
     if (!mine && !wasSeen && context.clock.now() > unknownUntil) {
       throw new KnownError("deploy/interrupted", `the SCM site knows no deployment ${id}`, { hint: "run `passwordless-pg deploy` again" });
@@ -220,7 +227,7 @@ async function buildFailure(scm: ScmSite, id: string): Promise<string> {
 async function followStart(id: string, context: DeploymentContext, site: WebApp, scm: ScmSite): Promise<void> {
   const unknownUntil = context.clock.now() + 60_000;
   let last = "";
-  await until(context, context.clock.now() + startDeadlineMs, async () => {
+  await until(context, context.clock.now() + startDeadlineMs, pauses.start, async () => {
     const status = await context.webApps.deploymentStatus(context.group, site.name, id);
     if (!status) return context.clock.now() > unknownUntil; // ARM does not track it: the health path decides
     if (status.status !== last) context.onDetail(status.status);
@@ -242,7 +249,7 @@ async function waitForHealth(path: string, context: DeploymentContext, site: Web
   const client = context.site(site);
   let answer = "no answer";
   context.onDetail(`waiting for ${path || "/"} to answer`);
-  const isUp = await until(context, context.clock.now() + healthDeadlineMs, async () => {
+  const isUp = await until(context, context.clock.now() + healthDeadlineMs, pauses.health, async () => {
     const response = await client.get(path || "/").catch((error: unknown) => {
       if (context.signal.aborted) throw error;
       answer = error instanceof Error ? error.message : String(error);
@@ -303,11 +310,18 @@ async function fromLogStream(scm: ScmSite, context: DeploymentContext): Promise<
 }
 
 /** Asks again and again, slower the longer it takes; false when the deadline came first. */
-async function until(context: DeploymentContext, deadline: number, isDone: () => Promise<boolean>): Promise<boolean> {
-  const started = context.clock.now();
-  while (context.clock.now() < deadline) {
+async function until(
+  { clock, signal }: DeploymentContext,
+  deadline: number,
+  { longestMs, part }: { readonly longestMs: number; readonly part: number },
+  isDone: () => Promise<boolean>,
+): Promise<boolean> {
+  const started = clock.now();
+  while (clock.now() < deadline) {
     if (await isDone()) return true;
-    await context.clock.sleep(pollInterval(context.clock.now() - started, longestPauseMs), context.signal);
+    const elapsedMs = clock.now() - started;
+    const interval = Math.min(elapsedMs / 4, Math.max(1_000, elapsedMs / part), longestMs);
+    await clock.sleep(Math.max(200, interval), signal);
   }
   return false;
 }

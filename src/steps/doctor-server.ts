@@ -2,8 +2,10 @@ import { readClaims } from "../base/jwt.ts";
 import { hints } from "../cloud/hints.ts";
 import { hinders } from "../cloud/principals.ts";
 import { quoteIdentifier } from "../cloud/sql.ts";
+import { isOpening } from "./database-door.ts";
 import type { Condition, DoctorContext, MoreFacts } from "./doctor-facts.ts";
-import { covers, isWide, ruleWords } from "./firewall.ts";
+import { covers, exposureOf, removalCommand } from "./firewall.ts";
+import { mayClose } from "./guest.ts";
 import { straysAmong, straysName, strayWords } from "./strays.ts";
 import { serverName, takenBy } from "./taken-names.ts";
 
@@ -258,20 +260,15 @@ function networkConditions({ setup, door }: DoctorContext, facts: MoreFacts): Co
     },
     {
       name: "firewall is narrow",
-      meaning: "anybody on the internet may try to sign in",
+      meaning: "anybody there may try to sign in",
       hint: "remove that rule",
       look: async () => {
-        const wide = (await facts.rules()).filter(isWide);
-        const [first] = wide;
-        return {
-          ok: !first,
-          detail: wide.map(ruleWords).join(", ") || "no wide rule",
-          ...(first
-            ? {
-                hint: `run \`az postgres flexible-server firewall-rule delete -g ${setup.resourceGroup} -n ${setup.server.name} --rule-name ${first.name}\``,
-              }
-            : {}),
-        };
+        const exposure = exposureOf(await facts.rules(), setup.server.firewall);
+        if (!exposure) return { ok: true, detail: "no wide rule" };
+        const at = await facts.server();
+        const foreign = exposure.rules.filter((rule) => !mayClose(setup, at, rule));
+        const hint = foreign.length === 0 ? fix : `run ${foreign.map((rule) => removalCommand(setup, rule)).join(", ")}`;
+        return { ok: false, detail: exposure.words, hint };
       },
     },
     {
@@ -279,16 +276,16 @@ function networkConditions({ setup, door }: DoctorContext, facts: MoreFacts): Co
       meaning: "a run of this tool (or of `az webapp connection`: svc_…) was killed and left an address open",
       hint: fix,
       look: async () => {
-        const left = (await facts.rules()).filter(({ name }) => /^(passwordless-pg-|svc_)/.test(name) && !door.openings.has(name));
-        const foreign = left.find(({ name }) => name.startsWith("svc_"));
+        const rules = await facts.rules();
+        const leftovers = new Set(door.leftoversAmong(rules));
+        const foreign = rules.filter(({ name }) => name.startsWith("svc_"));
+        const left = [...rules.filter(({ name }) => leftovers.has(name)), ...foreign];
+        const inUse = rules.filter((rule) => isOpening(rule) && !leftovers.has(rule.name) && !door.openings.has(rule.name));
+        const words = (found: typeof rules): string => found.map(({ name, start }) => `${name} (${start})`).join(", ");
         return {
           ok: left.length === 0,
-          detail: left.map(({ name, start }) => `${name} (${start})`).join(", ") || "none",
-          ...(foreign
-            ? {
-                hint: `run \`az postgres flexible-server firewall-rule delete -g ${setup.resourceGroup} -n ${setup.server.name} --rule-name ${foreign.name}\``,
-              }
-            : {}),
+          detail: words(left) || (inUse.length === 0 ? "none" : `none; another run works through ${words(inUse)}`),
+          ...(foreign.length > 0 ? { hint: `run ${foreign.map((rule) => removalCommand(setup, rule)).join(", ")}` } : {}),
         };
       },
     },

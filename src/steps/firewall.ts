@@ -1,6 +1,8 @@
+import { createHash } from "node:crypto";
 import type { FirewallRule, PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
 import type { WebApp } from "../cloud/web-apps.ts";
 import { type Difference, defineStep, type Step } from "../engine/step.ts";
+import type { Setup } from "../project/setup.ts";
 
 /** The rules that stand, and what the apps and earlier runs make of them. */
 export interface Firewall {
@@ -9,15 +11,24 @@ export interface Firewall {
   readonly missing: readonly FirewallRule[];
   /** Openings that earlier runs of this tool left behind. */
   readonly leftovers: readonly string[];
+  /** Rules that this project or Service Connector made and that the project file no longer asks for. */
+  readonly unwanted: readonly FirewallRule[];
 }
 
 /** Name of the rule that lets Azure's own traffic in: 0.0.0.0 to 0.0.0.0 by Azure's convention. */
 export const azureServicesRule: FirewallRule = { name: "azure-services", start: "0.0.0.0", end: "0.0.0.0" };
 
+/** Whom the project file lets in. */
+export type FirewallMode = Setup["server"]["firewall"];
+
 interface FirewallContext {
   readonly group: string;
   readonly servers: PostgresServers;
+  /** Of the project: its own rules for addresses are named by it. */
+  readonly owner: string;
   findLeftovers(rules: readonly FirewallRule[]): string[];
+  /** Is the rule for all of Azure one of the project, so that it may go? */
+  mayClose(server: PostgresServer, rule: FirewallRule): boolean;
 }
 
 /** The way of the apps to the server; also takes away what a killed run left open. */
@@ -25,12 +36,12 @@ export const firewallForAzureServices = (context: FirewallContext, needs: { read
   defineStep<Firewall, typeof needs>({
     name: "firewall",
     needs,
-    read: ({ server }) => readFirewall(context, server, [azureServicesRule]),
+    read: ({ server }) => readFirewall(context, server, [azureServicesRule], "azure-services"),
     plan: planFirewall,
     apply: (_change, { server }, observed) => applyFirewall(context, server, observed),
   });
 
-/** The same with a rule for each outbound address a web app may have, instead of all of Azure. */
+/** The same with a rule for each outbound address a web app may have, instead of all of Azure, which is shut out again. */
 export const firewallForAddresses = (
   context: FirewallContext,
   needs: { readonly server: Step<PostgresServer>; readonly [app: `site ${string}`]: Step<WebApp> },
@@ -41,19 +52,33 @@ export const firewallForAddresses = (
     read: (values) => {
       const { server, ...sites } = values as { server: PostgresServer } & Record<string, WebApp>;
       const addresses = Object.values(sites).flatMap((site) => (site as WebApp).possibleOutboundAddresses);
-      return readFirewall(context, server as PostgresServer, rangesOf(addresses));
+      return readFirewall(context, server as PostgresServer, rangesOf(addresses, appPrefix(context.owner)), "app-addresses");
     },
     plan: planFirewall,
     apply: (_change, values, observed) => applyFirewall(context, values.server as PostgresServer, observed),
   });
 
-async function readFirewall(context: FirewallContext, server: PostgresServer, wanted: readonly FirewallRule[]): Promise<Firewall> {
+async function readFirewall(
+  context: FirewallContext,
+  server: PostgresServer,
+  wanted: readonly FirewallRule[],
+  mode: FirewallMode,
+): Promise<Firewall> {
   const rules = await context.servers.listFirewallRules(context.group, server.name);
+  const isFit = (rule: FirewallRule): boolean =>
+    wanted.some(({ start, end }) => toNumber(start) <= toNumber(rule.start) && toNumber(rule.end) <= toNumber(end));
+  const isSurplus = (rule: FirewallRule): boolean =>
+    isAllOfAzure(rule)
+      ? mode === "app-addresses" && context.mayClose(server, rule)
+      : rule.name.startsWith(appPrefix(context.owner)) && !isFit(rule);
+  const surplus = rules.filter(isSurplus);
+  const kept = rules.filter((rule) => !surplus.includes(rule));
   const missing = wanted.filter(
-    ({ start, end }) =>
-      !rules.some((rule) => covers(rule, start) && covers(rule, end) && (start === "0.0.0.0") === (rule.end === "0.0.0.0")),
+    (range) => !kept.some((rule) => covers(rule, range.start) && covers(rule, range.end) && isAllOfAzure(range) === isAllOfAzure(rule)),
   );
-  return { rules, missing, leftovers: context.findLeftovers(rules) };
+  // One of the same name is written over.
+  const unwanted = surplus.filter(({ name }) => !missing.some((range) => range.name === name));
+  return { rules, missing, leftovers: context.findLeftovers(rules), unwanted };
 }
 
 function planFirewall(
@@ -64,9 +89,14 @@ function planFirewall(
     ...observed.missing.map(({ name, start, end }) => ({
       field: `rule ${name}`,
       observed: undefined,
-      desired: start === end ? start : `${start}-${end}`,
+      desired: rangeWords({ start, end }),
     })),
     ...observed.leftovers.map((name) => ({ field: `rule ${name}`, observed: "left behind by an earlier run", desired: "removed" })),
+    ...observed.unwanted.map(({ name, start, end }) => ({
+      field: `rule ${name}`,
+      observed: rangeWords({ start, end }),
+      desired: "removed",
+    })),
   ];
   return differences.length === 0 ? { kind: "keep" } : { kind: "update", differences };
 }
@@ -74,16 +104,62 @@ function planFirewall(
 async function applyFirewall({ servers, group }: FirewallContext, server: PostgresServer, observed: Firewall | undefined): Promise<void> {
   for (const name of observed?.leftovers ?? []) await servers.deleteFirewallRule(group, server.name, name);
   for (const rule of observed?.missing ?? []) await servers.putFirewallRule(group, server.name, rule);
+  // After the new ones: the apps are never shut out in between.
+  for (const { name } of observed?.unwanted ?? []) await servers.deleteFirewallRule(group, server.name, name);
+}
+
+/** `0.0.0.0` to `0.0.0.0`: any machine in Azure, of any subscription. */
+export function isAllOfAzure({ start, end }: Pick<FirewallRule, "start" | "end">): boolean {
+  return toNumber(start) === 0 && toNumber(end) === 0;
+}
+
+interface Exposure {
+  readonly rules: readonly FirewallRule[];
+  /** `open to the internet` */
+  readonly meaning: string;
+  /** The same with the rules. */
+  readonly words: string;
+}
+
+/** The rules that let more in than the project file asks for; `undefined` when there is none. */
+export function exposureOf(rules: readonly FirewallRule[], mode: FirewallMode): Exposure | undefined {
+  const kinds = [
+    { meaning: "open to the internet", found: rules.filter(isWide) },
+    {
+      meaning: "open to all of Azure, where the project file lets in the apps' addresses only",
+      found: mode === "app-addresses" ? rules.filter(isAllOfAzure) : [],
+    },
+  ].filter(({ found }) => found.length > 0);
+  if (kinds.length === 0) return undefined;
+  return {
+    rules: kinds.flatMap(({ found }) => found),
+    meaning: kinds.map(({ meaning }) => meaning).join("; "),
+    words: kinds.map(({ meaning, found }) => `${meaning}: ${found.map(ruleWords).join(", ")}`).join("; "),
+  };
+}
+
+/** The command that removes a rule which is not this tool's to remove. */
+export function removalCommand({ resourceGroup, server }: Setup, rule: Pick<FirewallRule, "name">): string {
+  return `\`az postgres flexible-server firewall-rule delete -g ${resourceGroup} -n ${server.name} --rule-name ${rule.name}\``;
 }
 
 /** More than 65,536 addresses are nobody's own: such a rule is open to strangers. */
-export function isWide({ start, end }: FirewallRule): boolean {
+function isWide({ start, end }: FirewallRule): boolean {
   return toNumber(end) - toNumber(start) >= 65_536;
 }
 
 /** `office 203.0.113.7`, `everybody 1.0.0.0-255.255.255.255` */
 export function ruleWords({ name, start, end }: FirewallRule): string {
-  return `${name} ${start === end ? start : `${start}-${end}`}`;
+  return `${name} ${rangeWords({ start, end })}`;
+}
+
+function rangeWords({ start, end }: Pick<FirewallRule, "start" | "end">): string {
+  return start === end ? start : `${start}-${end}`;
+}
+
+/** Names of a project's own rules for addresses begin so: another project may have such rules on the same server. */
+function appPrefix(owner: string): string {
+  return `app-${createHash("sha256").update(owner).digest("hex").slice(0, 6)}-`;
 }
 
 /** Does the rule let the IPv4 address in? */
@@ -92,8 +168,8 @@ export function covers(rule: FirewallRule, address: string): boolean {
   return toNumber(rule.start) <= value && value <= toNumber(rule.end);
 }
 
-/** Single addresses, with neighbours drawn together: fewer rules, each costs a minute on Azure. */
-export function rangesOf(addresses: readonly string[]): FirewallRule[] {
+/** Single addresses, with neighbours drawn together: fewer rules, each costs a minute on Azure. Their names begin with `prefix`. */
+export function rangesOf(addresses: readonly string[], prefix = "app-"): FirewallRule[] {
   const ranges: { start: number; end: number }[] = [];
   for (const value of [...new Set(addresses.map(toNumber))].sort((a, b) => a - b)) {
     const last = ranges.at(-1);
@@ -101,7 +177,7 @@ export function rangesOf(addresses: readonly string[]): FirewallRule[] {
     else ranges.push({ start: value, end: value });
   }
   return ranges.map(({ start, end }) => ({
-    name: `app-${toAddress(start).replaceAll(".", "-")}`,
+    name: `${prefix}${toAddress(start).replaceAll(".", "-")}`,
     start: toAddress(start),
     end: toAddress(end),
   }));

@@ -1,6 +1,12 @@
 import type { Administrator, FirewallRule, PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
 import { guestTagPrefix, ownerTag, type Setup } from "../project/setup.ts";
-import { azureServicesRule } from "./firewall.ts";
+import { azureServicesRule, isAllOfAzure } from "./firewall.ts";
+
+/**
+ * Service Connector opens a server to Azure by such a rule. Its name is neither documented nor recorded: inferred from that of the portal
+ * (`AllowAllAzureServicesAndResourcesWithinAzureIps_2020-9-8_14-53-19`, turbot/steampipe-mod-azure-compliance#290).
+ */
+const connectorRuleName = /^AllowAllAzureServicesAndResourcesWithinAzureIps(_|$)/;
 
 /**
  * What a project notes on a server that is not its own: in one tag, written before it makes anything there, what it is going to make.
@@ -75,6 +81,15 @@ function decoded(name: string): string {
   } catch {
     return name;
   }
+}
+
+/**
+ * Is it, by its name, a rule for all of Azure that the project or Service Connector made, on a server where it is the project's to take away?
+ * On somebody else's server others may live on it, unless the project has noted that it made it.
+ */
+export function mayClose(setup: Pick<Setup, "name" | "owner">, { tags }: Pick<PostgresServer, "tags">, rule: FirewallRule): boolean {
+  if (!isAllOfAzure(rule) || (rule.name !== azureServicesRule.name && !connectorRuleName.test(rule.name))) return false;
+  return tags[ownerTag] === setup.owner || madeBy(tags[guestTag(setup)]).rule === rule.name;
 }
 
 /** Names of the other projects that have said that they work on this server. */

@@ -9,6 +9,8 @@ interface DesiredConnection {
   readonly name: string;
   readonly userName: string;
   readonly clientType: string;
+  /** Service Connector must not open the server to all of Azure, which it does by itself. */
+  readonly leavesFirewall: boolean;
   /** Of the user-assigned identity, where the app has one. */
   readonly identitySubscriptionId?: string;
 }
@@ -31,11 +33,12 @@ export const serviceConnection = (
       // Service Connector refuses a write while it is at work for a run that was killed, or for another one.
       const current = await linkers.settled(site.id, desired.name);
       if (planConnection(desired, current, needed).kind === "keep") return;
-      const { userName, clientType, identitySubscriptionId: subscriptionId } = desired;
+      const { userName, clientType, leavesFirewall, identitySubscriptionId: subscriptionId } = desired;
       await linkers.put(site.id, desired.name, {
         targetId: database.id,
         userName,
         clientType,
+        leavesFirewall,
         ...(subscriptionId !== undefined && { identity: { clientId: site.clientId ?? "", subscriptionId } }),
       });
     },
@@ -61,6 +64,8 @@ function planConnection(
   if (hasOwn) differ("clientId", observed.clientId, site.clientId ?? "(that of the new identity)");
   differ("userName", observed.userName, desired.userName);
   differ("clientType", observed.clientType, desired.clientType);
+  // The other way round nothing is amiss: the firewall's own step lets Azure in.
+  if (desired.leavesFirewall && observed.opensFirewall) differ("publicNetworkSolution", "enable", "optOut");
   if (observed.provisioningState === "Failed" || isInTransition(observed)) {
     differ("provisioningState", observed.provisioningState, "Succeeded");
   }

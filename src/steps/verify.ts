@@ -10,7 +10,7 @@ import { identityVerdict, readIdentity, signedInBy } from "./app-identity.ts";
 import { settingsOf } from "./app-settings.ts";
 import type { DatabaseDoor } from "./database-door.ts";
 import { administratorOf } from "./entra-administrator.ts";
-import { isWide, ruleWords } from "./firewall.ts";
+import { exposureOf, ruleWords } from "./firewall.ts";
 import { secretNames } from "./looks-secret.ts";
 import { authTypeOf } from "./service-connection.ts";
 
@@ -153,16 +153,10 @@ function serverChecks({ setup, cloud, door }: VerifyContext, facts: Facts): Chec
       name: "firewall is narrow",
       run: async () => {
         const rules = await cloud.postgresServers.listFirewallRules(setup.resourceGroup, (await facts.server()).name);
-        const wide = rules.filter(isWide);
-        const leftovers = rules.filter(({ name }) => name.startsWith("passwordless-pg-") && !door.openings.has(name)); // our own is still in use
+        const exposure = exposureOf(rules, setup.server.firewall);
+        const leftovers = door.leftoversAmong(rules);
         const detail = rules.map(ruleWords).join(", ") || "no rule";
-        if (wide.length > 0) {
-          return {
-            ok: false,
-            detail: `open to the internet: ${wide.map(ruleWords).join(", ")}`,
-            hint: "`passwordless-pg doctor` names the command that removes it",
-          };
-        }
+        if (exposure) return { ok: false, detail: exposure.words, hint: "`passwordless-pg doctor` names the command that removes it" };
         if (leftovers.length > 0) return { ok: false, detail: `left open by an earlier run: ${detail}`, hint: repair };
         return verdict(rules.length > 0, detail, repair);
       },

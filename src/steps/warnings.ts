@@ -7,7 +7,7 @@ import type { Warning } from "../engine/report.ts";
 import type { Setup } from "../project/setup.ts";
 import type { DatabaseDoor } from "./database-door.ts";
 import { administratorLogin } from "./entra-administrator.ts";
-import { type Firewall, isWide, ruleWords } from "./firewall.ts";
+import { exposureOf, type Firewall } from "./firewall.ts";
 import { secretNames } from "./looks-secret.ts";
 import { straysAmong, straysName, strayWords } from "./strays.ts";
 
@@ -28,7 +28,9 @@ export async function warningsOf(
 ): Promise<Warning[]> {
   const observed = new Map(steps.map((entry) => [entry.step.name, entry.observed]));
   const server = observed.get("flexible server") as PostgresServer | undefined;
-  const wide = ((observed.get("firewall") as Firewall | undefined)?.rules ?? []).filter(isWide);
+  const firewall = observed.get("firewall") as Firewall | undefined;
+  const staying = (firewall?.rules ?? []).filter((rule) => !firewall?.unwanted.includes(rule));
+  const exposure = exposureOf(staying, context.setup.server.firewall);
   const secrets = context.setup.apps.flatMap(({ key, settings }): Warning[] => {
     const present = observed.get(`app settings ${key}`) as Record<string, string> | undefined;
     const names = secretNames({ ...present, ...settings });
@@ -40,12 +42,12 @@ export async function warningsOf(
     return [{ name: `${key}: settings hold no secret`, detail: `settings of ${key} hold secrets: ${names.join(", ")}`, hint }];
   });
   const open: Warning[] =
-    wide.length === 0
+    exposure === undefined
       ? []
       : [
           {
             name: "firewall is narrow",
-            detail: `the server is open to the internet: ${wide.map(ruleWords).join(", ")}`,
+            detail: `the server is ${exposure.words}`,
             hint: "`passwordless-pg doctor` names the command that removes it",
           },
         ];

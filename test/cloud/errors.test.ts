@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { KnownError } from "../../src/base/errors.ts";
-import { azureCodeOf, parseFailure, translate, withoutSecrets } from "../../src/cloud/errors.ts";
+import { azureCodeOf, parseFailure, translate, warningIn, withoutSecrets } from "../../src/cloud/errors.ts";
 import { unsignedToken } from "./replay-server.ts";
 
 describe("parseFailure", () => {
@@ -52,4 +52,27 @@ it("cuts tokens and queries out of foreign words", () => {
   expect(clean).not.toContain(token);
   expect(clean).not.toContain("SIGNATURE");
   expect(clean).toContain("https://management.azure.com/a/b?…");
+});
+
+it.each([
+  {
+    what: "recorded",
+    body: { status: "Succeeded", properties: { message: "Deny public network access is set to yes." } },
+    is: /^Deny public/,
+  },
+  { what: "the M of 2023", body: { status: "Succeeded", properties: { Message: "Mind the gap." } }, is: /^Mind/ },
+  {
+    what: "with a secret in it",
+    body: { status: "Succeeded", properties: { message: "see https://x/y?sig=abc" } },
+    is: /^see https:\/\/x\/y\?…$/,
+  },
+  { what: "nothing to say", body: { status: "Succeeded", properties: { Message: null } }, is: undefined },
+  { what: "a validation of 2022", body: { status: "Succeeded", properties: { message: '{"ConnectionName":"c"}' } }, is: undefined },
+  { what: "a validation of 2021", body: { status: "Succeeded", properties: { message: "ConnectionName: c; Reason:" } }, is: undefined },
+  { what: "still at work", body: { status: "Accepted", properties: { message: "working" } }, is: undefined },
+  { what: "no object", body: null, is: undefined },
+])("a warning on a success: $what", ({ body, is }) => {
+  const warning = warningIn(JSON.stringify(body));
+  if (is) expect(warning).toMatch(is);
+  else expect(warning).toBeUndefined();
 });

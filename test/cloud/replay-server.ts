@@ -35,6 +35,8 @@ export interface ReplayServer {
   readonly requests: readonly SeenRequest[];
   /** Answers come in this order for one method and path; the last one stays. */
   play(exchanges: readonly Exchange[]): void;
+  /** Everything that is not played is answered so. */
+  otherwise(answer: (request: SeenRequest) => Exchange["response"]): void;
   close(): Promise<void>;
 }
 
@@ -64,6 +66,7 @@ export async function startReplay(): Promise<ReplayServer> {
   const answers = new Map<string, Exchange["response"][]>();
   const requests: SeenRequest[] = [];
   let origin = "";
+  let otherwise: ((request: SeenRequest) => Exchange["response"]) | undefined;
 
   const server: Server = createServer({ cert, key }, (request, response) => {
     const chunks: Buffer[] = [];
@@ -71,16 +74,17 @@ export async function startReplay(): Promise<ReplayServer> {
     request.on("end", () => {
       const [path = "", query = ""] = (request.url ?? "").split("?");
       const { authorization } = request.headers;
-      requests.push({
+      const seen: SeenRequest = {
         method: request.method ?? "",
         path,
         query,
         authorization,
         headers: request.headers,
         body: Buffer.concat(chunks).toString("utf8"),
-      });
+      };
+      requests.push(seen);
       const queue = answers.get(keyOf(request.method ?? "", request.url ?? "")) ?? [];
-      const answer = queue.length > 1 ? queue.shift() : queue[0];
+      const answer = (queue.length > 1 ? queue.shift() : queue[0]) ?? otherwise?.(seen);
       if (!answer) {
         response.writeHead(501, { "content-type": "application/json" });
         response.end(JSON.stringify({ error: { code: "NotRecorded", message: `${request.method} ${request.url}` } }));
@@ -109,6 +113,9 @@ export async function startReplay(): Promise<ReplayServer> {
         const key = keyOf(request.method, request.url);
         answers.set(key, [...(answers.get(key) ?? []), response]);
       }
+    },
+    otherwise: (answer) => {
+      otherwise = answer;
     },
     close: () =>
       new Promise((resolve) => {

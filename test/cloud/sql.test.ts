@@ -37,4 +37,8 @@ it("reads the address out of a firewall refusal only", () => {
   expect(refusedAddress(new KnownError("database/firewall", "refused", { cause }))).toBe("203.0.113.7");
   expect(refusedAddress(new KnownError("database/login-refused", "refused", { cause }))).toBeUndefined();
   expect(refusedAddress(cause)).toBeUndefined();
+  for (const word of ["::1", "2001:db8::7", "203.0.113.7/8", "0.0.0.0", "[local]", "example.org", "203.0.113.7,0.0.0.0", "1.2.3"]) {
+    const other = Object.assign(new Error(`28000: no pg_hba.conf entry for host "${word}", user "u"`), { code: "28000" });
+    expect(refusedAddress(new KnownError("database/firewall", "refused", { cause: other })), word).toBeUndefined();
+  }
 });

@@ -1,6 +1,8 @@
 import { describe, expect } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
-import { verify } from "../../src/steps/verify.ts";
+import { KnownError } from "../../src/base/errors.ts";
+import { doctor } from "../../src/steps/doctor.ts";
+import { type Check, verify } from "../../src/steps/verify.ts";
 import { fileTest as test } from "../support/emulator.ts";
 import { openTestProject } from "../support/project.ts";
 
@@ -30,5 +32,48 @@ describe.sequential("the way through a closed firewall", () => {
     expect(await door.through(at, () => cloud.principals.find(at, administrators[0]?.name ?? "", setup.apps[0]?.role ?? ""))).toBeDefined();
     await door.close();
     expect(await rules()).toEqual([]);
+  });
+
+  test("one that a run of another machine works through, of the same caller: no leftover to init, verify, doctor and list", async ({
+    emulator,
+  }) => {
+    const [mine, others] = [await openTestProject(emulator, {}), await openTestProject(emulator, {})];
+    await mine.init();
+    const { cloud, door, setup } = mine;
+    const { resourceGroup: group, server } = setup;
+    await cloud.postgresServers.deleteFirewallRule(group, server.name, "azure-services");
+    const at = await cloud.postgresServers.get(group, server.name);
+    if (!at) throw new Error("the server is gone");
+    await others.door.through(at, () => others.cloud.principals.find(at, cloud.caller.name, setup.apps[0]?.role ?? ""));
+    const [opening] = others.door.openings;
+    const rules = async () => (await cloud.postgresServers.listFirewallRules(group, server.name)).map(({ name }) => name);
+    expect(await rules()).toEqual([opening]);
+
+    await mine.init();
+    expect(await rules()).toEqual([opening, "azure-services"]);
+    const context = { setup, cloud, door, clock: systemClock, signal: new AbortController().signal, marker: "row" };
+    const find = (checks: readonly Check[], name: string) => checks.find((check) => check.name === name);
+    expect(find(await verify(context), "firewall is narrow")).toMatchObject({ ok: true });
+    const condition = find(await doctor(context), "no firewall opening is left");
+    expect(condition).toMatchObject({ ok: true, detail: `none; another run works through ${opening} (127.0.0.1)` });
+    await others.door.close();
+    expect(await rules()).toEqual(["azure-services"]);
+  });
+
+  test("a server that answers nothing: no address is guessed, the hint says how to let one in", async ({ emulator }) => {
+    const { door, setup } = await openTestProject(emulator, {});
+    const cause = Object.assign(new Error("no answer within 20 s"), { code: "ETIMEDOUT" });
+    const silent = () =>
+      Promise.reject(new KnownError("database/unreachable", "cannot connect", { cause, hint: "public access may be closed" }));
+    const { name } = setup.server;
+    await expect(door.through({ name, publicNetworkAccess: true }, silent)).rejects.toMatchObject({
+      code: "database/unreachable",
+      cause,
+      hint: expect.stringMatching(
+        /`az postgres flexible-server firewall-rule create -g \S+ -n \S+ --rule-name my-address --start-ip-address /,
+      ),
+    });
+    await expect(door.through({ name, publicNetworkAccess: false }, silent)).rejects.toMatchObject({ hint: "public access may be closed" });
+    expect(door.openings.size).toBe(0);
   });
 });

@@ -163,18 +163,31 @@ describe("flexible server", () => {
 
 describe("leftover openings of the firewall", () => {
   const clock = { now: () => Date.parse("2026-04-16T12:00:00Z"), sleep: async () => {} };
-  const minutes = (ago: number) => Math.floor((clock.now() - ago * 60_000) / 60_000).toString(36);
+  const opening = (minutesAgo: number) =>
+    `passwordless-pg-00000000-${Math.floor((clock.now() - minutesAgo * 60_000) / 60_000).toString(36)}-abcdef`;
   const rule = (name: string) => ({ name, start: "203.0.113.7", end: "203.0.113.7" });
 
-  it("are a stranger's only when they are an hour old, and never one in use or one of another name", () => {
-    const context = { callerId: "me", owner: "shop", clock };
-    const [fresh, old, used] = [
-      `passwordless-pg-00000000-${minutes(30)}`,
-      `passwordless-pg-00000000-${minutes(90)}`,
-      "passwordless-pg-00000000-1",
-    ];
+  it.each([
+    { what: "a run of another machine, a moment ago", name: opening(0), isLeft: false },
+    { what: "the same, at the end of the longest run", name: opening(119), isLeft: false },
+    { what: "the same, which nobody can be working through any more", name: opening(121), isLeft: true },
+    { what: "an hour ahead by another machine's clock", name: opening(-60), isLeft: false },
+    { what: "a stamp that no clock has shown yet", name: opening(-121), isLeft: true },
+    { what: "this run's own, or one of a run of this machine that lives, however old", name: opening(600), inUse: true, isLeft: false },
+    { what: "a dead run's of this machine, a moment ago", name: opening(0), abandoned: true, isLeft: true },
+    { what: "a dead run's that this run has taken over", name: opening(0), abandoned: true, inUse: true, isLeft: false },
+    { what: "an opening of the first version, without a random part", name: opening(121).slice(0, -7), isLeft: true },
+    { what: "a person's own rule", name: "office", isLeft: false },
+    { what: "a person's own rule that begins like ours", name: "passwordless-pg-mine", isLeft: false },
+  ])("$what: left behind is $isLeft", ({ name, isLeft, inUse, abandoned }) => {
+    const known = { now: clock.now(), inUse: new Set(inUse ? [name] : []), abandoned: new Set(abandoned ? [name] : []) };
+    expect(findLeftovers([rule("azure-services"), rule(name)], known)).toEqual(isLeft ? [name] : []);
+  });
+
+  it("are a stranger's only when they are older than a run can be, and never one in use or one of another name", () => {
+    const [fresh, old, used] = [opening(90), opening(150), "passwordless-pg-00000000-1"];
     const rules = [fresh, old, used, "office", "passwordless-pg", "passwordless-pg-mine"].map(rule);
-    expect(findLeftovers(rules, context, new Set([used]))).toEqual([old]);
+    expect(findLeftovers(rules, { now: clock.now(), inUse: new Set([used]), abandoned: new Set() })).toEqual([old]);
   });
 });
 

@@ -34,6 +34,8 @@ export interface Scene {
   run(...args: readonly string[]): Run;
   /** As a person runs it. */
   runInWords(...args: readonly string[]): Run;
+  /** As `run`, on a machine of its own: it sees neither the lock nor the notes of the others. */
+  runElsewhere(...args: readonly string[]): Run;
   /** What happens at each point until the next call; by default nothing. */
   onPoint(react: OnTraffic | undefined): void;
   /** Forgets everything the project made: the next run starts from nothing. */
@@ -124,16 +126,17 @@ export async function openScene(kind: SceneKind = "plain"): Promise<Scene> {
   writeFileSync(join(homeFolder, "run.json"), JSON.stringify({ ...ownStamp(), ...emulator.status }), { mode: 0o600 });
 
   const running = new Set<ChildProcess>();
-  const start = (...args: readonly string[]): Run => {
+  const launch = (args: readonly string[], environment: Readonly<Record<string, string>> = {}): Run => {
     const startedAt = Date.now();
     const child = spawn(process.execPath, [main, ...args, "--local", "--yes", project], {
       cwd: root,
-      env: { PATH: process.env.PATH ?? "", HOME: root, PASSWORDLESS_PG_HOME: homeFolder },
+      env: { PATH: process.env.PATH ?? "", HOME: root, PASSWORDLESS_PG_HOME: homeFolder, ...environment },
       stdio: ["ignore", "pipe", "pipe"],
     });
     running.add(child);
     return { child, ended: endOf(child, startedAt).finally(() => running.delete(child)) };
   };
+  const start = (...args: readonly string[]): Run => launch(args);
   const group = `${emulator.subscription}/resourceGroups/${encodeURIComponent(file.resourceGroup)}`;
   const groupUrl = `${group}?api-version=2021-04-01`;
   return {
@@ -148,6 +151,7 @@ export async function openScene(kind: SceneKind = "plain"): Promise<Scene> {
     },
     run: (...args) => start(...args, "--json"),
     runInWords: start,
+    runElsewhere: (...args) => launch([...args, "--json"], otherMachine(root)),
     onPoint: (next) => {
       react = next;
     },
@@ -167,6 +171,17 @@ export async function openScene(kind: SceneKind = "plain"): Promise<Scene> {
       rmSync(root, { recursive: true, force: true });
     },
   };
+}
+
+let machines = 0;
+
+/** Lock and notes go by the user and the temporary folder. */
+function otherMachine(root: string): Record<string, string> {
+  machines += 1;
+  const [user, temporary, shim] = [90_000 + machines, join(root, `tmp-${machines}`), join(root, `machine-${machines}.cjs`)];
+  mkdirSync(temporary, { mode: 0o700 });
+  writeFileSync(shim, `process.getuid = () => ${user};\n`);
+  return { TMPDIR: temporary, NODE_OPTIONS: `--require ${shim}` };
 }
 
 /** In memory where there is room: databases are made and removed hundreds of times, and no disk needs to know. */

@@ -44,3 +44,24 @@ test("a run that was killed leaves no lock; Ctrl-C ends the waiting", async ({ o
   const third = await scene.run("init").ended;
   expect(third.code, wordsOf(third)).toBe(0);
 });
+
+test("two runs from two machines, three times: each leaves the other's opening alone, both end well, nothing is left open", async ({
+  onTestFinished,
+}) => {
+  const scene = await openScene("opening");
+  onTestFinished(() => scene.release());
+  const first = await scene.run("up").ended;
+  expect(first.code, wordsOf(first)).toBe(0);
+  const openings = () =>
+    scene.emulator.journal.entries().filter(({ method, path }) => method === "PUT" && /firewallRules\/passwordless-pg-/i.test(path));
+  for (let round = 1; round <= 3; round += 1) {
+    const before = openings().length;
+    const both = await Promise.all([scene.runElsewhere("up"), scene.runElsewhere("up")].map(({ ended }) => ended));
+    for (const ended of both) expect(ended.code, `round ${round}: ${wordsOf(ended)}`).toBe(0);
+    for (const { stderr } of both) expect(stderr).not.toMatch(/works on the same project/);
+    // They come from one address: whoever asks while the other's opening stands needs none.
+    expect(openings().length - before).toBeGreaterThanOrEqual(1);
+    const rules = JSON.parse((await scene.run("firewall", "list").ended).stdout) as { name: string }[];
+    expect(rules.map(({ name }) => name)).toEqual(["azure-services"]);
+  }
+});

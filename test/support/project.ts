@@ -73,7 +73,7 @@ export async function openTestProject(
     owner: setup.owner,
     clock: systemClock,
     signal,
-    notes: { add: () => {}, remove: () => {}, abandoned: () => [] },
+    notes: { add: () => {}, remove: () => {}, abandoned: () => [], held: () => [] },
     onNote: () => {},
   });
   const graph = () => allSteps(setup, { cloud, door, clock: systemClock, signal });

@@ -4,6 +4,7 @@ import { isComplete, type Report } from "../../engine/report.ts";
 import type { AnyStep } from "../../engine/step.ts";
 import { allSteps, siteId, stepsNamed } from "../../steps/all.ts";
 import { administratorLogin } from "../../steps/entra-administrator.ts";
+import { exposureOf } from "../../steps/firewall.ts";
 import { converge, showFailures } from "../converge.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { createProgressView } from "../output/progress.ts";
@@ -35,7 +36,13 @@ function create(...names: readonly string[]): Command {
           return endStopped(error, { io, session, doings: doingsOf(report) });
         }
         if (io.isJson)
-          io.result(JSON.stringify({ ok: code === 0, steps: report.steps.map(({ error: _error, ...step }) => step) }, undefined, 2));
+          io.result(
+            JSON.stringify(
+              { ok: code === 0, steps: report.steps.map(({ error: _error, ...step }) => step), warnings: report.warnings ?? [] },
+              undefined,
+              2,
+            ),
+          );
         else if (code === 0) io.result("done");
         return code;
       });
@@ -146,6 +153,12 @@ export const principalShow = show(async (session) => {
 });
 
 export const firewallApply = create("firewall");
-export const firewallList = show(async (session) =>
-  session.cloud.postgresServers.listFirewallRules(session.setup.resourceGroup, (await theServer(session)).name),
-);
+export const firewallList = show(async (session) => {
+  const { cloud, door, setup } = session;
+  const rules = await cloud.postgresServers.listFirewallRules(setup.resourceGroup, (await theServer(session)).name);
+  const leftovers = door.leftoversAmong(rules);
+  return rules.map((rule) => {
+    const remark = leftovers.includes(rule.name) ? "left open by an earlier run" : exposureOf([rule], setup.server.firewall)?.meaning;
+    return { ...rule, ...(remark !== undefined && { remark }) };
+  });
+});
