@@ -25,7 +25,7 @@ const commands: readonly (readonly string[])[] = [
   ["up", "--yes"],
 ];
 
-describe.sequential.each(["orders"])("what the app plants in schema public of database %s", (database) => {
+describe.sequential.each(["orders", "postgres"])("what the app plants in schema public of database %s", (database) => {
   let cli: WatchedCli;
   let host: string;
   let port: number;
