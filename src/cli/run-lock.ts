@@ -122,7 +122,8 @@ async function tryListen(path: string, holder: Holder): Promise<Server | undefin
   });
   server.unref();
   return new Promise((done, fail) => {
-    server.once("error", (error: NodeJS.ErrnoException) =>
+    // Also later: without a listener a socket that cannot be taken (EMFILE) would end the process.
+    server.on("error", (error: NodeJS.ErrnoException) =>
       // ENOENT: the run that has just ended has taken the folder with it.
       ["EADDRINUSE", "ENOENT"].includes(error.code ?? "") ? done(undefined) : fail(unlockable(dirname(path), error)),
     );
