@@ -44,7 +44,7 @@ function refuseEndlessList({ method, url }: PipelineRequest): void {
   reads.set(url, times);
   if (times <= MOST_READS_OF_ONE && reads.size <= MOST_READS) return;
   throw new KnownError("azure/failed", "Azure's answer does not end: each page of the list names another one", {
-    hint: "does a proxy rewrite Azure's answers? Otherwise run the same command again",
+    hint: hints.foreignAddress,
   });
 }
 

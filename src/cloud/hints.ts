@@ -12,6 +12,8 @@ export const hints = {
   failed: "run the same command again to go on; if it stays so, look at Azure's status page",
   noRoom: "Azure has no room for it: run the same command again later, or choose another location",
   foreignAddress: "does a proxy rewrite Azure's answers? Otherwise run the same command again",
+  foreignAnswer: "does something else answer in its place, a proxy perhaps? Otherwise run the same command again",
+  foreignHost: "is it the right cloud (--cloud)? Otherwise something rewrites Azure's answers, a proxy perhaps",
   signIn: "sign in with `az login`",
   signInAnywhere: "sign in with `az login`; in CI set up workload identity, or use `--local` for local Azure",
   signInAgain: "sign in again with `az login`",

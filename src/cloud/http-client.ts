@@ -8,6 +8,7 @@ import {
   RestError,
 } from "@azure/core-rest-pipeline";
 import { KnownError } from "../base/errors.ts";
+import { hints } from "./hints.ts";
 
 /** What of an answer is kept at most, in bytes, by who answers. */
 export const ANSWER_BYTES = {
@@ -186,7 +187,7 @@ function tooLong({ url, method }: PipelineRequest, maxBytes: number): KnownError
     "azure/failed",
     `${new URL(url).host} answered a ${method} with more than ${maxBytes / 1024 ** 2} MB: not read further`,
     {
-      hint: "does something else answer in its place, a proxy perhaps? Otherwise run the same command again",
+      hint: hints.foreignAnswer,
     },
   );
 }

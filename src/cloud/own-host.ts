@@ -1,4 +1,5 @@
 import { KnownError } from "../base/errors.ts";
+import { hints } from "./hints.ts";
 
 /** `name[:port]` and nothing else: a `user@`, a path or a blank would lead a token to another host than the one that is read there. */
 const HOST = /^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?::\d{1,5})?$/i;
@@ -16,7 +17,7 @@ export function ownHost(what: string, host: string, domains: readonly string[] |
     "azure/invalid",
     `Azure names ${JSON.stringify(host.slice(0, 100))} as the host of ${what}${where}: no token is sent there`,
     {
-      hint: "is it the right cloud (--cloud)? Otherwise something rewrites Azure's answers, a proxy perhaps",
+      hint: hints.foreignHost,
     },
   );
 }

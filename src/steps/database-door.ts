@@ -170,7 +170,8 @@ export function createDatabaseDoor(context: DoorContext): DatabaseDoor {
  * the caller's token may hold that of another day, and strangers are not asked. So nothing is opened, and the person is told how.
  */
 function unanswered(error: unknown, group: string, { name, publicNetworkAccess }: Guarded): unknown {
-  if (!(error instanceof KnownError) || publicNetworkAccess === false) return error;
+  // Where silence has another cause (hints.ts), the error says so already.
+  if (!(error instanceof KnownError) || error.hint !== hints.databaseSilent || publicNetworkAccess === false) return error;
   const range = "--start-ip-address ADDRESS --end-ip-address ADDRESS";
   return new KnownError("database/unreachable", `${error.message}: nothing answers, the firewall may drop what this machine sends`, {
     cause: error.cause,

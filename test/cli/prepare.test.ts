@@ -11,10 +11,11 @@ const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../../pac
 const app = { "package.json": '{"name":"shop","scripts":{"start":"node a.js"}}', "a.js": "" };
 const json = (path: string): Record<string, unknown> => JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
 
-/** What `init` and `up` do to the folder before any cloud is asked; answers with what was printed. */
+/** What `init` and `up` do to the folder, with the yes to the plan between; answers with what was printed. */
 async function prepare(folder: string, more: { readonly config?: string } = {}): Promise<string> {
   const { io, said } = ioOf(folder, { yes: true });
-  await prepareProject(io, { yes: true, name: "shop", ...more }, ".");
+  const { save } = await prepareProject(io, { yes: true, name: "shop", ...more }, ".");
+  await save?.();
   return said();
 }
 

@@ -31,6 +31,7 @@ test("every hint about a cloud's own places has words for local Azure, which poi
 const ALLOWED = [
   /portal: "https:/, // the addresses of the portals
   /sign in with another account: `az login`/, // an account without a subscription: Azure's only
+  /let your public IPv4 address in/, // only in the place of a hint of the table
   /Azure throttles this subscription/, // only what answers 429; local Azure does where a fault was put on a route
 ];
 

@@ -67,6 +67,7 @@ const session = async (database: string): Promise<SqlSession> =>
 const inDatabase = async <T>(work: (session: SqlSession) => Promise<T>): Promise<T> => {
   const open = await session(DATABASE);
   try {
+    await open.query('SET search_path = "$user", public');
     return await work(open);
   } finally {
     await open.close();

@@ -175,13 +175,12 @@ export async function openScene(kind: SceneKind = "plain"): Promise<Scene> {
 
 let machines = 0;
 
-/** Lock and notes go by the user and the temporary folder. */
+/** Lock and notes are in the temporary folder. */
 function otherMachine(root: string): Record<string, string> {
   machines += 1;
-  const [user, temporary, shim] = [90_000 + machines, join(root, `tmp-${machines}`), join(root, `machine-${machines}.cjs`)];
+  const temporary = join(root, `tmp-${machines}`);
   mkdirSync(temporary, { mode: 0o700 });
-  writeFileSync(shim, `process.getuid = () => ${user};\n`);
-  return { TMPDIR: temporary, NODE_OPTIONS: `--require ${shim}` };
+  return { TMPDIR: temporary };
 }
 
 /** In memory where there is room: databases are made and removed hundreds of times, and no disk needs to know. */

@@ -14,6 +14,8 @@ export const localHints: Readonly<Record<HintName, string>> = {
   noRoom:
     "make room on the disk that the home of local Azure is on (`passwordless-pg local status` names it), then run the same command again",
   foreignAddress: `${again}; ${look}`,
+  foreignAnswer: `run the same command again; if it stays so, ${again}; ${look}`,
+  foreignHost: damaged,
   signIn: anew,
   signInAnywhere: `${anew}; where it goes on, ${again}`,
   signInAgain: anew,
