@@ -152,7 +152,7 @@ test("settings of database and role can neither lead the superuser astray nor lo
   });
   await write(emulator, "POST", `${server.id}/restart`); // a new session of the superuser takes them up
   await useAll(emulator, server);
-  const options = "-c search_path=pg_catalog -c role=none -c local_preload_libraries= -c statement_timeout=0";
+  const options = "-c search_path=pg_catalog -c role=none -c local_preload_libraries= -c statement_timeout=0 -c idle_session_timeout=0";
   expect(await inSession(emulator, { ...server.administrator, options }, async (client) => (await client.query(verdict)).rows[0])).toEqual(
     SAFE,
   );
