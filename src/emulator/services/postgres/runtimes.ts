@@ -31,7 +31,8 @@ export function createRuntimes(folder: string, log: (line: string) => void): Run
       }
     },
     warm: async (major) => {
-      if (await hasPostgres(folder, major)) await runtimes.of(major);
+      // What begins after the end would work on a folder that may be gone.
+      if ((await hasPostgres(folder, major)) && !closing.signal.aborted) await runtimes.of(major);
     },
     minorOf: (major) => minors.get(major),
     close: async () => {
