@@ -31,7 +31,7 @@ export async function signInAz(cli: TestCli, wantedVersion: string): Promise<Az>
   const configuration = join(cli.home, "az-configuration");
   mkdirSync(configuration);
   const printed = (await cli.run(["local", "env", "--format", "az"])).stdout;
-  const environment = await variablesOf(printed, cli.home, {
+  const shell = await variablesOf(printed, cli.home, {
     PATH: `${bin}:${process.env.PATH}`,
     AZURE_CONFIG_DIR: configuration,
     AZURE_CORE_COLLECT_TELEMETRY: "0",
@@ -40,6 +40,7 @@ export async function signInAz(cli: TestCli, wantedVersion: string): Promise<Az>
     HTTPS_PROXY: addresses.proxy,
     NO_PROXY: "localhost,127.0.0.1",
   });
+  const environment = { ...shell, REQUESTS_CA_BUNDLE: addresses.bundle };
   const run = (line: string, more: { readonly cwd?: string } = {}): Promise<Finished> =>
     finish(join(bin, "az"), words(line), { env: environment, cwd: more.cwd ?? cli.home, timeoutMs: 240_000 });
   const helpers = {
