@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { KnownError } from "../base/errors.ts";
 import { asMemberOf, passGrants, passLaterGifts, run, transaction } from "./database-grants.ts";
+import { disarm, unhook } from "./planted-code.ts";
 import { quoteIdentifier, quoteLiteral, type SqlSession } from "./sql.ts";
 
 /**
@@ -57,12 +58,15 @@ export async function ensurePlaceholder(session: SqlSession, placeholder: string
 }
 
 /**
- * Any administrator of the server may work with the objects, not only the one who made the placeholder. Inferred for Azure: whoever made a
- * role may grant it to `azure_pg_admin`; where that is refused, the maker alone may.
+ * Any administrator of the server may act for the placeholder, not only the one who made it, but none has its rights without asking: what the
+ * app made would run with his. Before PostgreSQL 16 whoever may make roles may act for any. Inferred for Azure: whoever made a role may grant
+ * it to `azure_pg_admin`; where that is refused, the maker alone may.
  */
 async function lendToAdministrators(session: SqlSession, name: string): Promise<void> {
+  const { rows } = await session.query("SELECT pg_catalog.current_setting('server_version_num')::int >= 160000 AS has_options");
+  if (rows[0]?.has_options !== true) return;
   await session.query("SAVEPOINT lent");
-  await session.query(`GRANT ${name} TO azure_pg_admin WITH ADMIN OPTION`).catch(async (error: unknown) => {
+  await session.query(`GRANT ${name} TO azure_pg_admin WITH ADMIN TRUE, INHERIT FALSE, SET FALSE`).catch(async (error: unknown) => {
     if (!(error instanceof KnownError) || !error.code.startsWith("database/")) throw error;
     await session.query("ROLLBACK TO SAVEPOINT lent");
   });
@@ -83,21 +87,50 @@ export async function ownsAnything(session: SqlSession, role: string): Promise<b
 }
 
 /**
- * Within a transaction: all that the role owns in this database goes to its placeholder, but for its large objects, which are its rows.
- * Answers with the routines that lost SECURITY DEFINER.
+ * Within a transaction, after `shutOut`: all that the role owns in this database goes to its placeholder, but for its large objects, which are
+ * its rows. Answers with the routines that lost SECURITY DEFINER.
  */
 export async function retire(session: SqlSession, role: string): Promise<string[]> {
   const placeholder = placeholderOf(role);
-  await ensurePlaceholder(session, placeholder, role);
   return asMemberOf(session, role, () =>
     asMemberOf(session, placeholder, async () => {
-      if (await hasTemporaries(session, role)) await endSessions(session, role);
       await reassign(session, role, placeholder);
       await giveLargeObjects(session, placeholder, role);
-      await takeFromEverybody(session, placeholder);
+      await takeFromOthers(session, placeholder);
       return disarm(session, placeholder);
     }),
   );
+}
+
+/** What goes in one transaction: PostgreSQL has room for some thousand locks, and each table takes several. */
+const TABLES_A_TIME = 200;
+
+/**
+ * Before `retire` or `handOver`, in transactions of its own: most of the tables, views and sequences that the role owns in this database, a few
+ * at a time. A sequence goes with the column that it serves.
+ */
+export async function moveTables(session: SqlSession, from: string, to: string): Promise<void> {
+  for (;;) {
+    const { rows } = await session.query(
+      `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS target
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+        WHERE r.rolname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'
+          AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
+                             AND (d.deptype = 'e' OR (c.relkind = 'S' AND d.deptype IN ('a', 'i'))))
+        LIMIT ${TABLES_A_TIME}`,
+      [from],
+    );
+    if (rows.length < TABLES_A_TIME) return;
+    await transaction(session, () =>
+      asMemberOf(session, from, () =>
+        asMemberOf(session, to, () =>
+          lending(session, from, to, async () => {
+            for (const { target } of rows) await run(session, `ALTER TABLE ${target} OWNER TO ${quoteIdentifier(to)}`);
+          }),
+        ),
+      ),
+    );
+  }
 }
 
 /** Within a transaction: the role owns again what its placeholder kept of it in this database; an empty placeholder goes. */
@@ -128,12 +161,20 @@ const CLOSED_SCHEMAS = `
      AND d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
      AND n.nspname NOT LIKE 'pg\\_temp\\_%' AND NOT pg_catalog.has_schema_privilege($2::name, n.oid, 'CREATE')`;
 
+/** The database, when `$1` owns a publication in it and `$2` may not create there. */
+const CLOSED_DATABASE = `
+  SELECT b.datname::text AS database, pg_catalog.pg_get_userbyid(b.datdba)::text AS owner FROM pg_catalog.pg_database b
+   WHERE b.datname = pg_catalog.current_database() AND NOT pg_catalog.has_database_privilege($2::name, b.oid, 'CREATE')
+     AND EXISTS (SELECT FROM pg_catalog.pg_publication p WHERE pg_catalog.pg_get_userbyid(p.pubowner) = $1)`;
+
 /**
- * Within a transaction, as a member of both. Whoever gets a routine, a type or an operator must be allowed to create in its schema: that is
- * lent for the time of the transaction, and nobody else sees it (PostgreSQL documentation, "ALTER FUNCTION").
+ * Within a transaction, as a member of both. Whoever gets a routine, a type or an operator must be allowed to create in its schema, whoever
+ * gets a publication in the database: that is lent for the time of the transaction, and nobody else sees it (PostgreSQL documentation,
+ * "ALTER FUNCTION", "ALTER PUBLICATION").
  */
-async function reassign(session: SqlSession, from: string, to: string): Promise<void> {
+async function lending(session: SqlSession, from: string, to: string, work: () => Promise<void>): Promise<void> {
   const { rows } = await session.query(CLOSED_SCHEMAS, [from, to]);
+  const [closed] = (await session.query(CLOSED_DATABASE, [from, to])).rows;
   const each = async (word: (on: string, role: string) => string): Promise<void> => {
     for (const { schema, owner } of rows) {
       // A schema of its own goes along, and its owner may create there.
@@ -141,67 +182,50 @@ async function reassign(session: SqlSession, from: string, to: string): Promise<
       const statement = word(`CREATE ON SCHEMA ${quoteIdentifier(String(schema))}`, quoteIdentifier(to));
       if (!isOwn) await asMemberOf(session, String(owner), () => run(session, statement));
     }
+    if (!closed) return;
+    const statement = word(`CREATE ON DATABASE ${quoteIdentifier(String(closed.database))}`, quoteIdentifier(to));
+    await asMemberOf(session, String(closed.owner), () => run(session, statement));
   };
   await each(giving);
-  await run(session, `REASSIGN OWNED BY ${quoteIdentifier(from)} TO ${quoteIdentifier(to)}`);
+  await work();
   await each(taking);
+}
+
+async function reassign(session: SqlSession, from: string, to: string): Promise<void> {
+  await lending(session, from, to, async () => {
+    await run(session, `REASSIGN OWNED BY ${quoteIdentifier(from)} TO ${quoteIdentifier(to)}`);
+  });
 }
 
 const giving = (right: string, role: string): string => `GRANT ${right} TO ${role}`;
 const taking = (right: string, role: string): string => `REVOKE ${right} FROM ${role}`;
-
-/** Temporary tables and routines live as long as their session, and belong to nobody else. */
-async function hasTemporaries(session: SqlSession, role: string): Promise<boolean> {
-  const { rows } = await session.query(
-    `SELECT 1 FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
-      CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) i
-      WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.deptype = 'o' AND r.rolname = $1 AND i.schema LIKE 'pg\\_temp\\_%'
-        AND d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) LIMIT 1`,
-    [role],
-  );
-  return rows.length > 0;
-}
-
-const LARGE_OBJECTS_A_TIME = 500;
 
 async function giveLargeObjects(session: SqlSession, from: string, to: string): Promise<void> {
   const { rows } = await session.query(
     `SELECT o.oid::text AS number FROM pg_catalog.pg_largeobject_metadata o JOIN pg_catalog.pg_roles r ON r.oid = o.lomowner WHERE r.rolname = $1`,
     [from],
   );
-  for (let at = 0; at < rows.length; at += LARGE_OBJECTS_A_TIME) {
-    const some = rows.slice(at, at + LARGE_OBJECTS_A_TIME);
-    await session.query(some.map(({ number }) => `ALTER LARGE OBJECT ${Number(number)} OWNER TO ${quoteIdentifier(to)}`).join("; "));
-  }
+  for (const { number } of rows) await session.query(`ALTER LARGE OBJECT ${Number(number)} OWNER TO ${quoteIdentifier(to)}`);
 }
 
-/** Within a transaction: what the role gave everybody on its tables and sequences is taken; it would be a way around its own lower level. */
-async function takeFromEverybody(session: SqlSession, role: string): Promise<void> {
+/**
+ * Within a transaction, as a member of the role: what it gave PUBLIC on its tables, sequences and schemas is taken, and what it let others pass
+ * on, with what they did: each would be a way around its own lower level. What one is given at its own level has no grant option and stays.
+ */
+async function takeFromOthers(session: SqlSession, role: string): Promise<void> {
   const { rows } = await session.query(
-    `SELECT pg_catalog.format('%s %I.%I', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname) AS target
-       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
-      WHERE r.rolname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-        AND (EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) a WHERE a.grantee = 0)
-             OR EXISTS (SELECT FROM pg_catalog.pg_attribute t CROSS JOIN LATERAL pg_catalog.aclexplode(t.attacl) a
-                         WHERE t.attrelid = c.oid AND a.grantee = 0))`,
+    `WITH item (target, acl, owner) AS (
+       SELECT pg_catalog.format('%s %I.%I', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname), x.acl, c.relowner
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         CROSS JOIN LATERAL (SELECT c.relacl AS acl UNION ALL SELECT t.attacl FROM pg_catalog.pg_attribute t WHERE t.attrelid = c.oid) x
+        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+       UNION ALL SELECT pg_catalog.format('SCHEMA %I', n.nspname), n.nspacl, n.nspowner FROM pg_catalog.pg_namespace n)
+     SELECT DISTINCT i.target, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.format('%I', pg_catalog.pg_get_userbyid(a.grantee)) END AS grantee
+       FROM item i JOIN pg_catalog.pg_roles r ON r.oid = i.owner CROSS JOIN LATERAL pg_catalog.aclexplode(i.acl) a
+      WHERE r.rolname = $1 AND a.grantee <> i.owner AND (a.grantee = 0 OR a.is_grantable)`,
     [role],
   );
-  for (const { target } of rows) await run(session, `REVOKE ALL ON ${target} FROM PUBLIC`);
-}
-
-/** Within a transaction: the role's SECURITY DEFINER routines run with the rights of who calls them, and not everybody may. Their names. */
-async function disarm(session: SqlSession, role: string): Promise<string[]> {
-  const { rows } = await session.query(
-    `SELECT p.oid::regprocedure::text AS name FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_roles r ON r.oid = p.proowner
-      WHERE r.rolname = $1 AND p.prosecdef ORDER BY 1`,
-    [role],
-  );
-  const names = rows.map(({ name }) => String(name));
-  for (const name of names) {
-    await run(session, `ALTER ROUTINE ${name} SECURITY INVOKER`);
-    await run(session, `REVOKE ALL ON ROUTINE ${name} FROM PUBLIC`);
-  }
-  return names;
+  for (const { target, grantee } of rows) await run(session, `REVOKE ALL ON ${target} FROM ${grantee} CASCADE`);
 }
 
 export interface HandOver {
@@ -222,6 +246,10 @@ export function handOver(session: SqlSession, database: string, { from, to, keep
         for (const lost of await passGrants(session, from, keepsGrants ? to : undefined))
           onNote(`${database}: not passed on to ${to}: ${lost}`);
         if (keepsGrants) await passLaterGifts(session, from, to);
+        if (disarms) {
+          const hooks = await unhook(session, from, to);
+          if (hooks.length > 0) onNote(unhookedWords(database, hooks));
+        }
         await reassign(session, from, to);
         const disarmed = disarms ? await disarm(session, to) : [];
         if (disarmed.length > 0) onNote(disarmedWords(database, disarmed));
@@ -231,11 +259,24 @@ export function handOver(session: SqlSession, database: string, { from, to, keep
   );
 }
 
+/** What became of the objects of a role that may own nothing any more, and how a person gets at them. */
+export function keptWords(databases: string, role: string): string {
+  const name = quoteIdentifier(placeholderOf(role));
+  return `what ${role} owned in ${databases} belongs to ${name}, a role without login and rights; GRANT ${name} TO an administrator opens it`;
+}
+
+/** `shop: code of the app no longer runs on tables of others: trigger t on public.orders` */
+export function unhookedWords(database: string, hooks: readonly string[]): string {
+  return `${database}: code of the app no longer runs on tables of others: ${shortened(hooks)}`;
+}
+
 /** `shop: no longer SECURITY DEFINER, and not for everybody: public.f(integer)` */
 export function disarmedWords(database: string, routines: readonly string[]): string {
-  const shown = routines.slice(0, 10).join(", ");
-  const more = routines.length > 10 ? ` and ${routines.length - 10} more` : "";
-  return `${database}: no longer SECURITY DEFINER, and not for everybody: ${shown}${more}`;
+  return `${database}: no longer SECURITY DEFINER, and not for everybody: ${shortened(routines)}`;
+}
+
+function shortened(words: readonly string[]): string {
+  return `${words.slice(0, 10).join(", ")}${words.length > 10 ? ` and ${words.length - 10} more` : ""}`;
 }
 
 /**
@@ -250,6 +291,11 @@ export async function shutOut(session: SqlSession, role: string): Promise<void> 
 /** How often, and how long between, it is looked whether an ended session is gone: 5 s. */
 const GOODBYES = 50;
 const GOODBYE_S = 0.1;
+
+/** Undoes `shutOut` where the work that it was for was not done. */
+export async function letIn(session: SqlSession, role: string): Promise<void> {
+  await transaction(session, () => asMemberOf(session, role, () => run(session, `ALTER ROLE ${quoteIdentifier(role)} LOGIN`)));
+}
 
 /** Ends the sessions of a role that the session's own role is a member of, and waits a little until they and their temporary objects are gone. */
 async function endSessions(session: SqlSession, role: string): Promise<void> {

@@ -15,13 +15,18 @@ import {
   handOver,
   holderOf,
   isThere,
+  keptWords,
+  letIn,
+  moveTables,
   ownsAnything,
   PLACEHOLDERS,
   placeholderOf,
   retire,
   shutOut,
   takeBack,
+  unhookedWords,
 } from "./ownership.ts";
+import { hooksOf, unhook } from "./planted-code.ts";
 import { connectSql, quoteIdentifier, type SqlResult, type SqlSession, sqlStateOf } from "./sql.ts";
 
 /** Owner may create tables in schema public; write changes rows; read reads them. */
@@ -49,7 +54,7 @@ interface TableAccess {
   readonly update: number;
   readonly delete: number;
   readonly truncate: number;
-  /** Tables the role may reference or put triggers on. */
+  /** Tables of others that the role may reference or put triggers on. */
   readonly structure: number;
   /** Tables with a column the role may insert or update, by a right on the table or on the column alone. */
   readonly columnWrites: number;
@@ -92,6 +97,8 @@ export interface DatabaseAccess {
   readonly ownedLargeObjects: number;
   /** SECURITY DEFINER routines of administrators that the role may call, as `public.f(integer) of dana@example.com`. */
   readonly lentPowers: readonly string[];
+  /** Code of the role that runs with the rights of the owner or the writers of another's table, as `trigger t on public.orders`. */
+  readonly foreignHooks: readonly string[];
   /** Relations in schema public owned by neither the role nor the asking administrator, as `table (owner)`. */
   readonly foreignTables: readonly string[];
   readonly memberOf: readonly string[];
@@ -188,7 +195,12 @@ export function accessDifferences(access: DatabaseAccess, level: AccessLevel): s
     [level !== "owner" && access.ownsOutsidePublic > 0, `owns ${access.ownsOutsidePublic} objects outside schema public`],
     [!writes && tables.columnWrites + tables.delete > 0, "may change rows"],
     [level !== "owner" && tables.truncate > 0, "may truncate tables"],
-    [level !== "owner" && tables.structure > 0, "may reference tables or put triggers on them"],
+    [tables.structure > 0, "may reference tables of others or put triggers on them"],
+    [access.foreignHooks.length > 0, `runs its code on tables of others (${access.foreignHooks.join(", ")})`],
+    [
+      access.someDefaultPrivileges.tables.some((word) => word === "REFERENCES" || word === "TRIGGER"),
+      "may reference tables made later or put triggers on them",
+    ],
     [!writes && sequences.update + sequences.usage > 0, "may change sequences"],
     [!writes && access.someDefaultPrivileges.tables.some((word) => word !== "SELECT"), "may change rows of tables made later"],
     [level === "write" && access.someDefaultPrivileges.tables.includes("TRUNCATE"), "may truncate tables made later"],
@@ -201,7 +213,8 @@ const HOME_DATABASE = "postgres";
 
 const privilegesOf: Readonly<Record<AccessLevel, { readonly tables: readonly string[]; readonly sequences: readonly string[] }>> = {
   owner: {
-    tables: ["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"],
+    // Not REFERENCES and TRIGGER, which it has on its own tables: with them its code runs as the owner of another's (planted-code.ts).
+    tables: ["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE"],
     sequences: ["SELECT", "USAGE", "UPDATE"],
   },
   write: { tables: ["SELECT", "INSERT", "UPDATE", "DELETE"], sequences: ["SELECT", "USAGE", "UPDATE"] },
@@ -276,7 +289,7 @@ async function setPrivileges(session: SqlSession, relations: readonly Relation[]
     const names = relations.filter((relation) => relation.kind === kind).map(({ name }) => name);
     if (names.length === 0) continue;
     const on = `ON ${words[kind]} ${names.join(", ")}`;
-    await run(session, `REVOKE ALL ${on} FROM ${to}`);
+    await run(session, `REVOKE ALL ${on} FROM ${to} CASCADE`);
     if (kind === "table") await run(session, `GRANT ${privilegesOf[level].tables.join(", ")} ${on} TO ${to}`);
     else if (kind === "sequence") await run(session, `GRANT ${privilegesOf[level].sequences.join(", ")} ${on} TO ${to}`);
     else if (level === "owner") await run(session, `GRANT EXECUTE ${on} TO ${to}`);
@@ -353,7 +366,7 @@ async function shareLaterTables(session: SqlSession, role: string): Promise<void
  * what only a superuser can take stays, and shows in the differences.
  */
 async function takePowers(session: SqlSession, database: string, role: string): Promise<void> {
-  const { rows } = await session.query(ACCESS, [role]);
+  const { rows } = await session.query(ACCESS, [role, placeholderOf(role)]);
   if (!rows[0]) return;
   const { memberOf, canCreateRole, canCreateDatabase, barredBy, misleadBy } = toAccess(rows[0]);
   for (const group of memberOf) await session.query(`REVOKE ${quoteIdentifier(group)} FROM ${quoteIdentifier(role)}`);
@@ -444,6 +457,7 @@ const ACCESS = `
          (SELECT pg_catalog.count(*)::int FROM relation WHERE relowner = role.oid AND relkind <> 'S') AS owned_tables,
          owned.inside AS owns_inside, owned.outside AS owns_outside, owned.large_objects AS owned_large_objects,
          ARRAY(${LENT_POWERS} ORDER BY 1) AS lent_powers,
+         ARRAY(SELECT h.what FROM (${hooksOf("ARRAY[role.rolname, $2]")}) h ORDER BY 1) AS foreign_hooks,
          ARRAY(SELECT pg_catalog.format('%s (%s)', relname, pg_catalog.pg_get_userbyid(relowner)) FROM relation
                 WHERE relkind <> 'S' AND relowner <> role.oid AND pg_catalog.pg_get_userbyid(relowner) <> current_user
                   AND pg_catalog.pg_get_userbyid(relowner) NOT LIKE '${PLACEHOLDERS}' ORDER BY 1) AS foreign_tables
@@ -463,8 +477,8 @@ const ACCESS = `
                     pg_catalog.count(*) FILTER (WHERE pg_catalog.has_table_privilege(role.oid, oid, 'UPDATE'))::int AS tables_update,
                     pg_catalog.count(*) FILTER (WHERE pg_catalog.has_table_privilege(role.oid, oid, 'DELETE'))::int AS tables_delete,
                     pg_catalog.count(*) FILTER (WHERE pg_catalog.has_table_privilege(role.oid, oid, 'TRUNCATE'))::int AS tables_truncate,
-                    pg_catalog.count(*) FILTER (WHERE pg_catalog.has_table_privilege(role.oid, oid, 'TRIGGER')
-                                        OR pg_catalog.has_any_column_privilege(role.oid, oid, 'REFERENCES'))::int AS tables_structure,
+                    pg_catalog.count(*) FILTER (WHERE relowner <> role.oid AND (pg_catalog.has_table_privilege(role.oid, oid, 'TRIGGER')
+                                        OR pg_catalog.has_any_column_privilege(role.oid, oid, 'REFERENCES')))::int AS tables_structure,
                     pg_catalog.count(*) FILTER (WHERE pg_catalog.has_any_column_privilege(role.oid, oid, 'INSERT, UPDATE'))::int AS tables_column_writes
                FROM relation WHERE relkind <> 'S') t,
     LATERAL (SELECT pg_catalog.count(*)::int AS sequences,
@@ -526,6 +540,7 @@ function toAccess(row: Readonly<Record<string, unknown>>): DatabaseAccess {
     ownsOutsidePublic: count("owns_outside"),
     ownedLargeObjects: count("owned_large_objects"),
     lentPowers: words("lent_powers"),
+    foreignHooks: words("foreign_hooks"),
     foreignTables: words("foreign_tables"),
     memberOf: words("member_of"),
     isSuperuser: is("rolsuper"),
@@ -640,9 +655,10 @@ export function principals({ environment, credential, signal, clock, onProgress 
     what: Omit<HandOver, "onNote">,
   ): Promise<void> => {
     for (const database of databases) {
-      const work = inDatabase(server, login, database, (session) =>
-        handOver(session, database, { ...what, onNote: (note) => onProgress?.(note) }),
-      );
+      const work = inDatabase(server, login, database, async (session) => {
+        await moveTables(session, what.from, what.to);
+        await handOver(session, database, { ...what, onNote: (note) => onProgress?.(note) });
+      });
       await work.catch((error: unknown) => {
         if (!(error instanceof KnownError) || error.code !== "database/denied") throw error;
         throw new KnownError("database/denied", `what ${what.from} owns and may do in database ${database} cannot be handed over`, {
@@ -710,7 +726,7 @@ export function principals({ environment, credential, signal, clock, onProgress 
     },
     access: (server, login, database, role) =>
       inDatabase(server, login, database, async (session) => {
-        const { rows } = await session.query(ACCESS, [role]);
+        const { rows } = await session.query(ACCESS, [role, placeholderOf(role)]);
         if (!rows[0]) throw new KnownError("database/failed", `there is no role ${role} on ${server.host}`);
         return toAccess(rows[0]);
       }),
@@ -718,20 +734,34 @@ export function principals({ environment, credential, signal, clock, onProgress 
       inDatabase(server, login, database, (session) => readExtraGrants(session, role, level === "owner")),
     grant: async (server, login, database, role, level) => {
       checkRoleName(role);
-      await inDatabase(server, login, database, (session) =>
-        transaction(session, async () => {
-          // A role that may only read or write owns nothing.
-          if (level === "owner") await takeBack(session, role);
-          else if (await ownsAnything(session, role)) {
-            const disarmed = await retire(session, role);
+      await inDatabase(server, login, database, async (session) => {
+        const placeholder = placeholderOf(role);
+        // A role that may only read or write owns nothing. While that is taken nobody works as it: else a lock of its own could hold us up.
+        const retires = level !== "owner" && (await ownsAnything(session, role));
+        if (retires) {
+          await transaction(session, () => ensurePlaceholder(session, placeholder, role));
+          await shutOut(session, role);
+        }
+        try {
+          if (retires) await moveTables(session, role, placeholder);
+          await transaction(session, async () => {
+            const hooks = await unhook(session, role, placeholder);
+            if (hooks.length > 0) onProgress?.(unhookedWords(database, hooks));
+            if (level === "owner") await takeBack(session, role);
+            const disarmed = retires ? await retire(session, role) : [];
+            if (retires) onProgress?.(keptWords(database, role));
             if (disarmed.length > 0) onProgress?.(disarmedWords(database, disarmed));
-          }
-          await takePowers(session, database, role);
-          await setDatabasePrivileges(session, database, role, level);
-          await setAllPrivileges(session, role, level);
-          await setDefaultPrivileges(session, role, level);
-        }),
-      );
+            await takePowers(session, database, role); // lets it in again
+            await setDatabasePrivileges(session, database, role, level);
+            await setAllPrivileges(session, role, level);
+            await setDefaultPrivileges(session, role, level);
+          });
+        } catch (error) {
+          // A session that is gone cannot; then the role is barred, which the next run sees and repairs.
+          if (retires) await letIn(session, role).catch(() => {});
+          throw error;
+        }
+      });
     },
     owners: (server, login, database) =>
       inDatabase(server, login, database, async (session) => {
@@ -758,6 +788,7 @@ export function principals({ environment, credential, signal, clock, onProgress 
         await handOverIn(server, login, there, { from: role, to: placeholder, keepsGrants: false, disarms: true });
         await run(session, `DROP ROLE ${quoteIdentifier(role)}`);
         await dropEmpty(session, placeholder);
+        if (await isThere(session, placeholder)) onProgress?.(keptWords(there.join(", "), role));
       }),
     sweep: (server, login, roles) =>
       inDatabase(server, login, HOME_DATABASE, async (session) => {

@@ -12,7 +12,7 @@ async function looseNamesIn({ text }: SqlText): Promise<string[]> {
   return [
     ...functions.map(({ name }) => name).filter(isLoose),
     ...relations.filter(isLoose),
-    ...objects.filter((name) => !/^(pg_catalog\.|public$)/.test(name)).map((name) => [name]),
+    ...objects.filter((name) => !/^(pg_catalog\.|(?:public|pg_catalog)$)/.test(name)).map((name) => [name]),
   ].map((name) => name.join("."));
 }
 
