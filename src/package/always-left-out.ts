@@ -12,8 +12,10 @@ const CREDENTIALS = new Set([
   ".aws",
   ".azure",
   ".boto",
+  ".databrickscfg",
   ".chef",
   ".dockercfg",
+  ".dockerconfigjson",
   ".git-credentials",
   ".gnupg",
   ".gsutil",
@@ -35,20 +37,24 @@ const CREDENTIALS = new Set([
   ".terraformrc",
   ".vault-token",
   "_netrc",
-  // Azure Functions writes connection strings into it, and its tools never publish it.
-  "local.settings.json",
   "pgpass.conf",
+  "rclone.conf",
+  "tfplan",
 ]);
 
 /** What holds sign-ins only below a folder of that name: apps have other things in `.config` and `.docker`. */
 const CREDENTIALS_BELOW: ReadonlyMap<string | undefined, ReadonlySet<string>> = new Map([
-  [".config", new Set(["azure", "doctl", "gcloud", "gh", "hub", "rclone"])],
+  [".config", new Set(["azure", "containers", "doctl", "gcloud", "gh", "hub", "rclone"])],
   [".docker", new Set(["config.json", "contexts"])],
   [".cargo", new Set(["credentials", "credentials.toml"])],
 ]);
 
-/** Terraform's state and variables, publish profiles of App Service, what was typed into shells. */
-const CREDENTIAL_FILES = /\.tfstate(?:\..+)?$|\.tfvars(?:\.json)?$|\.publishsettings$|^\.[a-z_]+_history$/;
+/**
+ * Terraform's state and variables, publish profiles of App Service, what was typed into shells, passwords of PostgreSQL's clients, and the
+ * settings that Azure Functions writes connection strings into and its tools never publish.
+ */
+const CREDENTIAL_FILES =
+  /^local[._]settings(?:[._-](?!(?:example|sample|template|dist)\b)[^.]+)?\.json$|^\.pgpass(?:[._-].+)?$|^(?:_|\.)?dotenv$|^_env$|\.tfstate(?:\..+)?$|\.tfvars(?:\.json)?$|\.publishsettings$|^\.[a-z_]+_history$/;
 
 /** `.env` in any spelling, as file or folder: `.env.local`, `.env-prod`, `.envrc`, `.flaskenv`, `prod.env`, `app.env.staging`, `env.local`. */
 const ENVIRONMENT =
@@ -58,7 +64,7 @@ const ENVIRONMENT =
 const EXAMPLE = /^(?:.*\.)?env(?:[._-][a-z0-9]+)*[._-](?:example|sample|template|dist)$|^\.?(?:example|sample|template|dist)\.env$/;
 
 /** Every name of credentials begins or holds one of these, copies too: for thousands of other files it is the only question. */
-const WORTH_A_LOOK = /^\s*(?:copy of )?[._#]|env|tfstate|tfvars|publishsettings|pgpass|local\.settings/;
+const WORTH_A_LOOK = /^\s*(?:copy of )?[._#]|env|tfstate|tfvars|publishsettings|pgpass|local[._]settings|tfplan|rclone/;
 
 /**
  * Says whether a path is never packed, whatever the ignore files say. `path` is inside the app, with forward slashes; only its last two

@@ -124,7 +124,7 @@ interface Exposure {
 /** The rules that let more in than the project file asks for; `undefined` when there is none. */
 export function exposureOf(rules: readonly FirewallRule[], mode: FirewallMode): Exposure | undefined {
   const kinds = [
-    { meaning: "open to the internet", found: rules.filter(isWide) },
+    { meaning: "open to the internet", found: wideAmong(rules) },
     {
       meaning: "open to all of Azure, where the project file lets in the apps' addresses only",
       found: mode === "app-addresses" ? rules.filter(isAllOfAzure) : [],
@@ -143,9 +143,20 @@ export function removalCommand({ resourceGroup, server }: Setup, rule: Pick<Fire
   return `\`az postgres flexible-server firewall-rule delete -g ${resourceGroup} -n ${server.name} --rule-name ${rule.name}\``;
 }
 
-/** More than 65,536 addresses are nobody's own: such a rule is open to strangers. */
-function isWide({ start, end }: FirewallRule): boolean {
-  return toNumber(end) - toNumber(start) >= 65_536;
+/** More addresses than these are nobody's own: such rules are open to strangers. */
+const MOST_ADDRESSES = 65_536;
+
+const sizeOf = ({ start, end }: FirewallRule): number => toNumber(end) - toNumber(start) + 1;
+
+/**
+ * Rules that are open to strangers: one by itself, many together, or one that begins at 0.0.0.0 and is not the rule for all of Azure (what
+ * Azure makes of such a range was not found).
+ */
+function wideAmong(rules: readonly FirewallRule[]): FirewallRule[] {
+  const alone = rules.filter((rule) => sizeOf(rule) > MOST_ADDRESSES || (rule.start === "0.0.0.0" && rule.end !== "0.0.0.0"));
+  const ranges = rules.filter((rule) => !alone.includes(rule) && sizeOf(rule) > 1);
+  const together = ranges.reduce((sum, rule) => sum + sizeOf(rule), 0);
+  return together > MOST_ADDRESSES ? [...alone, ...ranges] : alone;
 }
 
 /** `office 203.0.113.7`, `everybody 1.0.0.0-255.255.255.255` */

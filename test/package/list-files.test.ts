@@ -125,6 +125,7 @@ test("refuses special files, names no archive can hold, and folders without an a
 const CREDENTIALS = [
   ...[".env", ".env.local", ".env-prod", ".env_test", "prod.env", "app.env.staging", "env.production", ".envrc", ".flaskenv", ".env.json"],
   ...[".git-credentials", ".netrc", "_netrc", ".pgpass", ".pypirc", ".htpasswd", "local.settings.json", ".my.cnf", ".vault-token"],
+  ...["local.settings.dev.json", "local_settings.json", ".pgpass.local", "dotenv", "_env", "tfplan", "rclone.conf", ".dockerconfigjson"],
   ...["terraform.tfstate", "terraform.tfstate.backup", "terraform.tfstate.1700000000.backup", "prod.tfvars", "site.PublishSettings"],
   ...[".aws/credentials", ".ssh/id_ed25519", ".ssh/config", ".kube/config", ".docker/config.json", ".azure/msal_token_cache.json"],
   ...[".config/gcloud/credentials.db", ".config/gh/hosts.yml", ".terraform/terraform.tfstate", ".gnupg/secring.gpg", ".bash_history"],

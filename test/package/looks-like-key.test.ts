@@ -48,6 +48,13 @@ test.for([
   ["prod.kubeconfig", "credentials of a Kubernetes cluster"],
   ["azureProfile.json", "a sign-in of the Azure CLI"],
   [".vault_pass.txt", "a vault's password"],
+  ["secrets.prod.yaml", "secrets"],
+  ["credentials-prod.json", "secrets"],
+  ["creds.json", "secrets"],
+  ["kube.config", "credentials of a Kubernetes cluster"],
+  ["kubeconfig-prod", "credentials of a Kubernetes cluster"],
+  ["azureauth.json", "a sign-in of an Azure SDK"],
+  ["private.der", "a private key, by its name"],
 ] as const)("%s looks like %s, by its name", ([name, what]) => {
   expect(looks(name)).toBe(what);
 });
@@ -157,4 +164,29 @@ test("a package names them by path, through links and whatever the order of the 
     { path: "link", looks: "an SSH key" },
   ]);
   expect((await pack(folder)).sha256).toBe(packed.sha256);
+});
+
+test.for<[string, string, string | Buffer, string]>([
+  ["SSH's second form", "ssh2.txt", "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nComment: x", "an SSH key"],
+  ["an age key", "keys.txt", `# created\nAGE-SECRET-KEY-1${"Q".repeat(58)}\n`, "a private key"],
+  [
+    "a Kubernetes configuration",
+    "k3s.yaml",
+    `users:\n- user:\n    client-key-data: ${"LS0t".repeat(20)}\n`,
+    "credentials of a Kubernetes cluster",
+  ],
+  ["base64 of a key", "values.yaml", `key: ${Buffer.from(pkcs8).toString("base64")}`, "a private key"],
+  ["UTF-16, the other way round", "a.txt", Buffer.from(`\ufeff${pkcs8}`, "utf16le").swap16(), "a private key"],
+  ["a key behind certificates", "chain.pem", `${certificate.repeat(900)}${pkcs8}`, "a private key"],
+  ["a feed's password", "NuGet.Config", '<add key="ClearTextPassword" value="hunter22" />', "a password of a package feed"],
+  ["Composer's sign-in", "auth.json", '{"http-basic": {"x": {"username": "a", "password": "b"}}}', "a sign-in"],
+])("%s: %s is %s", ([, name, content, what]) => {
+  expect(looks(name, content)).toBe(what);
+});
+
+test("a file of nothing but blanks takes no time", () => {
+  const startedAt = process.cpuUsage().user;
+  for (const name of [".npmrc", ".yarnrc.yml", "pg_service.conf", "auth.toml", "nuget.config"])
+    for (const sign of [" ", "\n", "\t ", "a=", "_"]) looks(name, sign.repeat(looksLikeKeyBytes / sign.length));
+  expect(process.cpuUsage().user - startedAt).toBeLessThan(3_000_000);
 });

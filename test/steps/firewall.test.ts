@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { covers, rangesOf } from "../../src/steps/firewall.ts";
+import { covers, exposureOf, rangesOf } from "../../src/steps/firewall.ts";
 
 test("neighbouring addresses share a rule, doubles count once", () => {
   expect(rangesOf(["20.1.2.4", "20.1.2.3", "20.1.2.4", "20.9.0.1"])).toEqual([
@@ -17,4 +17,24 @@ test("the rules let in exactly the addresses they were made of", () => {
       if (!addresses.includes(stranger)) expect(rules.some((rule) => covers(rule, stranger))).toBe(false);
     }),
   );
+});
+
+test.each([
+  ["one address", [["203.0.113.7", "203.0.113.7"]], false],
+  ["a /16", [["198.51.0.0", "198.51.255.255"]], false],
+  ["one address more", [["198.51.0.0", "198.52.0.0"]], true],
+  ["everybody", [["0.0.0.0", "255.255.255.255"]], true],
+  ["all of Azure and its neighbour", [["0.0.0.0", "0.0.0.1"]], true],
+  ["all of Azure", [["0.0.0.0", "0.0.0.0"]], false],
+  [
+    "two halves of a /15",
+    [
+      ["198.18.0.0", "198.18.255.255"],
+      ["198.19.0.0", "198.19.255.255"],
+    ],
+    true,
+  ],
+])("%s is open to the internet or not", (_what, ranges, isOpen) => {
+  const rules = ranges.map(([start = "", end = ""], at) => ({ name: `rule-${at}`, start, end }));
+  expect(exposureOf(rules, "azure-services")?.words.startsWith("open to the internet") ?? false).toBe(isOpen);
 });
