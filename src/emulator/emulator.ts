@@ -297,12 +297,14 @@ function closer(parts: {
   services: readonly Service[];
   listener: Listener;
   hosts: { closeAll(): Promise<void> };
-  operations: { close(): Promise<void> };
+  operations: { ending(): void; close(): Promise<void> };
   store: Store;
   journal: Journal;
 }): () => Promise<void> {
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
+    parts.operations.ending();
+    for (const service of parts.services) service.ending?.();
     const results = [await settledOf(parts.listener.close())];
     results.push(await settledOf(parts.operations.close()));
     for (const service of [...parts.services].reverse()) results.push(await settledOf(service.stop?.()));

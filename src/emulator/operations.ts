@@ -72,6 +72,8 @@ export interface Operations {
   /** Takes up what a `kill -9` left unfinished; call once after all kinds are defined. */
   resume(): void;
   /** Waits for the work in hand and stops the timers. */
+  /** Says that the end is near: work that fails from now on was broken off, and is taken up again at the next start. */
+  ending(): void;
   close(): Promise<void>;
   /** Appends Azure's signed query members (`t`, `c`, `s`, `h`), which a client must send back verbatim. */
   sign(url: string): string;
@@ -117,6 +119,7 @@ export function createOperations(
 
   const inProgress = (): readonly Stored[] => [...unfinished].flatMap((id) => rows.get(id) ?? []);
 
+  let isEnding = false;
   const begin = (operation: Stored): void => {
     const work = async (): Promise<void> => {
       try {
@@ -124,13 +127,15 @@ export function createOperations(
         settled.set(operation.id, { result: await kinds.get(operation.kind)?.work?.(operation) });
       } catch (error) {
         const known = isDiskFull(error) ? diskFull() : error;
-        if (!isArmError(known)) onBug(known);
+        if (!isEnding && !isArmError(known)) onBug(known);
         const { code, message } = isArmError(known)
           ? known
           : {
               code: "InternalServerError",
               message: `An unexpected error occured while processing the request. Tracking ID: '${randomUUID()}'`,
             };
+        // What the end breaks off goes on at the next start.
+        if (isEnding) return;
         settled.set(operation.id, { error: { code, message } });
       }
       api.settle();
@@ -218,7 +223,11 @@ export function createOperations(
     resume: () => {
       for (const operation of inProgress()) begin(operation);
     },
+    ending: () => {
+      isEnding = true;
+    },
     close: async () => {
+      isEnding = true;
       for (const timer of timers) clearTimeout(timer);
       await Promise.allSettled(working);
     },

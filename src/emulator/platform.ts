@@ -162,6 +162,8 @@ export interface Service {
   forgetAccess?(resourceId: string): void;
   /** Takes up from the store: starts the processes that should run. Called after all kinds of operation are defined. */
   start?(): Promise<void>;
+  /** Breaks off what could hold up the end for long; `stop` comes when all operations are at rest. */
+  ending?(): void;
   /** Ends its processes and listeners; what the store says stays. */
   stop?(): Promise<void>;
 }

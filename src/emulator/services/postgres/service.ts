@@ -63,6 +63,7 @@ export function createPostgresService(platform: Platform): Service & { readonly 
       fleet.warm(USUAL_MAJOR).catch((error) => platform.log(`postgres: ${error instanceof Error ? error.message : error}`));
       await revival.start();
     },
+    ending: () => fleet.ending(),
     stop: async () => {
       revival.stop();
       await fleet.close();
