@@ -29,16 +29,17 @@ async function run(options: DaemonOptions): Promise<void> {
   const asked = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => asked.abort());
   let emulator: Emulator | undefined;
+  const told: string[] = [];
   try {
-    emulator = await startEmulator({ ...options, log, onShutdown: () => asked.abort() });
+    emulator = await startEmulator({ ...options, log, tell: (line) => void told.push(line), onShutdown: () => asked.abort() });
     replaceFile(files.run, JSON.stringify({ ...ownStamp(), ...emulator.status }), 0o600);
     log(`ready on ${emulator.endpoints.resourceManager}`);
-    greet({ ready: true });
+    greet({ ready: true, told });
     await whenAborted(asked.signal);
     await end(emulator, files.run, log);
   } catch (error) {
     logBug(error);
-    greet({ ready: false, error: told(homeFailure(options.homeFolder, error)) });
+    greet({ ready: false, error: wordsOf(homeFailure(options.homeFolder, error)) });
     process.exitCode = 1;
     await emulator?.close().catch(logBug);
   }
@@ -58,7 +59,7 @@ function greet(greeting: DaemonGreeting): void {
   process.stdout.write(`${JSON.stringify(greeting)}\n`);
 }
 
-function told(error: unknown): { code?: string; message: string; hint?: string } {
+function wordsOf(error: unknown): { code?: string; message: string; hint?: string } {
   if (!(error instanceof KnownError))
     return { message: `Local Azure could not start: ${error instanceof Error ? error.message : String(error)}` };
   return { code: error.code, message: error.message, ...(error.hint ? { hint: error.hint } : {}) };

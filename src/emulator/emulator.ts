@@ -40,6 +40,8 @@ export interface EmulatorOptions {
   /** 3600 by default. */
   readonly tokenLifetimeSeconds?: number;
   log?(line: string): void;
+  /** What is not as it was and somebody should do something about; it stands in the log too. */
+  tell?(line: string): void;
   /** For tests: told of every call before and after its work. */
   readonly onTraffic?: OnTraffic;
   /** For tests: loopback addresses count as the internet, so that PostgreSQL clients need a firewall rule of their own. Apps do, too. */
@@ -165,6 +167,10 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     onTraffic,
     isCallerOutside,
     log,
+    tell: (line) => {
+      log(line);
+      options.tell?.(line);
+    },
   };
 
   const details: LocalDetails = {

@@ -27,6 +27,8 @@ export interface StartOptions {
   readonly port?: number;
   readonly tokenLifetimeSeconds?: number;
   readonly signal?: AbortSignal;
+  /** What is not as it was at the last end, a line each. */
+  onNote?(line: string): void;
 }
 
 /** What the daemon reads as one line of JSON on its standard input. */
@@ -39,7 +41,7 @@ export interface DaemonOptions {
 
 /** What the daemon says as one line of JSON on its standard output, once. */
 export type DaemonGreeting =
-  | { readonly ready: true }
+  | { readonly ready: true; readonly told: readonly string[] }
   | { readonly ready: false; readonly error: { readonly code?: string; readonly message: string; readonly hint?: string } };
 
 const START_MS = 60_000;
@@ -195,11 +197,11 @@ async function spawnDaemon(home: string, options: StartOptions): Promise<void> {
   options.signal?.addEventListener("abort", cancel, { once: true });
   const timer = setTimeout(() => child.kill("SIGKILL"), START_MS);
   try {
-    const { daemonFile: _, signal: __, ...rest } = options;
+    const { daemonFile: _, signal: __, onNote, ...rest } = options;
     const given: DaemonOptions = { homeFolder: home, ...rest };
     stdin.on("error", () => undefined); // it may end before it reads; the missing greeting says so
     stdin.end(`${JSON.stringify(given)}\n`);
-    await greeting(stdout, home, options.signal);
+    for (const line of await greeting(stdout, home, options.signal)) onNote?.(line);
   } catch (error) {
     // The next start must not meet what is left of this one.
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
@@ -212,10 +214,10 @@ async function spawnDaemon(home: string, options: StartOptions): Promise<void> {
   }
 }
 
-async function greeting(output: NodeJS.ReadableStream, home: string, signal: AbortSignal | undefined): Promise<void> {
+async function greeting(output: NodeJS.ReadableStream, home: string, signal: AbortSignal | undefined): Promise<readonly string[]> {
   for await (const line of createInterface({ input: output })) {
     const said = JSON.parse(line) as DaemonGreeting;
-    if (said.ready) return;
+    if (said.ready) return said.told;
     const { code, message, hint } = said.error;
     throw new KnownError(isErrorCode(code) ? code : "local/failed", message, { hint: hint ?? `read ${homeFiles(home).log}` });
   }

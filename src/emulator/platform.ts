@@ -24,6 +24,8 @@ export interface Platform {
   readonly isCallerOutside: boolean;
   /** One line to local Azure's own log (`local logs`). Never a token. */
   log(line: string): void;
+  /** The same, told also to whoever starts local Azure: what is not as it was, and what to do. */
+  tell(line: string): void;
 }
 
 /** Folders under `PASSWORDLESS_PG_HOME`. All exist when a service starts. */

@@ -110,7 +110,8 @@ describe("a creation that fails", () => {
 
 describe("port 5432", () => {
   test("a taken address is left to whoever has it: at creation, and at every start", async () => {
-    const { emulator, release } = await startTestEmulator();
+    const told: string[] = [];
+    const { emulator, release } = await startTestEmulator({ tell: (line) => void told.push(line) });
     const first = await stranger(candidateAddress(emulator.homeFolder, "moved", 0));
     try {
       const id = await idOf(emulator, "moved");
@@ -125,6 +126,7 @@ describe("port 5432", () => {
         const { properties } = (await emulator.arm("GET", `${id}?${API}`)).body;
         expect(properties).toMatchObject({ state: "Ready", fullyQualifiedDomainName: candidateAddress(emulator.homeFolder, "moved", 2) });
         expect(await ask(emulator, properties.fullyQualifiedDomainName, "SELECT 1")).toBe(1);
+        expect(told).toEqual([expect.stringMatching(`postgres moved: moved from ${host}, .*init --local`)]);
       } finally {
         await second.leave();
       }

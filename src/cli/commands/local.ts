@@ -51,7 +51,7 @@ export async function ensureLocal(
   let status = await localStatus(home);
   if (!status.running) {
     io.note(`starting local Azure in ${home}`);
-    status = await startLocal(home, { daemonFile: daemonFile(io), signal: io.signal });
+    status = await startLocal(home, { daemonFile: daemonFile(io), signal: io.signal, onNote: io.note });
   } else await requireAnswer(status, io.signal);
   if (postgresVersion !== undefined) {
     const { missingPostgres } = await import("../../emulator/local-postgres.ts");
@@ -214,6 +214,7 @@ function startOptions(io: Io, flags: StartFlags): StartOptions {
   return {
     daemonFile: daemonFile(io),
     signal: io.signal,
+    onNote: io.note,
     ...(clock === undefined ? {} : { pace: paceOf(clock) }),
     ...(tokenLifetime === undefined ? {} : { tokenLifetimeSeconds: wholeNumber("--token-lifetime", tokenLifetime, 1, 86_400) }),
     ...(port === undefined ? {} : { port: wholeNumber("--port", port, 1, 65_535) }),

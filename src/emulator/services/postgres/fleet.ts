@@ -100,7 +100,10 @@ export function createFleet(platform: Platform, servers: Collection<FlexibleServ
       ),
     );
     const { name, address: before } = row(unit);
-    if (before && before !== door.address) log(`postgres ${name}: moved from ${before}, which is taken, to ${door.address}`);
+    if (before && before !== door.address) {
+      const remedy = "apps have the old address until `passwordless-pg init --local` gives them the new one";
+      platform.tell(`postgres ${name}: moved from ${before}, where another process listens, to ${door.address}: ${remedy}`);
+    }
     servers.set(id, { ...row(unit), address: door.address });
     store.commit();
     return door;

@@ -38,7 +38,7 @@ export function createRevival(platform: Platform, servers: Collection<FlexibleSe
     } catch (error) {
       const refusal = asArmError(platform, `postgres ${name}`, error);
       if (isArmError(refusal) && refusal.code === PORT_TAKEN) {
-        if (!portless.has(id)) log(`postgres ${name}: ${refusal.message}`);
+        if (!portless.has(id)) platform.tell(`postgres ${name}: ${refusal.message}`);
         portless.add(id);
       } else if (!isArmError(refusal)) log(`postgres ${name}: ${error instanceof Error ? error.message : error}`);
       set(server, { state: "Stopped", isWaiting: true });
