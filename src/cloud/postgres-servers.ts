@@ -278,7 +278,7 @@ export function postgresServers(arm: Arm): PostgresServers {
     const server = await read(group, name);
     if (server?.state !== "Stopped" && server?.state !== "Disabled") return;
     throw new KnownError("azure/conflict", `the server ${name} is ${server.state.toLowerCase()}`, {
-      hint: `start it: \`az postgres flexible-server start -g ${group} -n ${name}\``,
+      hint: "start it with `passwordless-pg server start`",
     });
   };
 
