@@ -214,7 +214,7 @@ async function connect(io: Io, options: GlobalOptions, postgresVersion: string, 
     const { ensureLocal } = await import("./commands/local.ts");
     const { environment, settings, subscriptionId } = await ensureLocal(io, postgresVersion);
     const credential = await signIn(environment, settings, signal);
-    const context = { environment, credential, subscriptionId, signal, clock: systemClock, onWarning };
+    const context = { environment, credential, subscriptionId, signal, clock: systemClock, onWarning, onNote: io.note };
     const signInFor = (other: AbortSignal) => signIn(environment, settings, other, credential);
     return { context, cloud: await openCloud(context), signInFor };
   }
@@ -227,7 +227,7 @@ async function connect(io: Io, options: GlobalOptions, postgresVersion: string, 
   const clientId = io.environment.AZURE_CLIENT_ID; // the user-assigned identity of the machine this runs on, as for Azure's own tools
   const settings = { ...(tenantId && { tenantId }), ...(clientId && { clientId }) };
   const credential = await signIn(environment, settings, signal);
-  const base = { environment, credential, signal, clock: systemClock, onWarning };
+  const base = { environment, credential, signal, clock: systemClock, onWarning, onNote: io.note };
   const subscriptionId = options.subscription ?? io.environment.AZURE_SUBSCRIPTION_ID ?? (await defaultSubscription(io, base));
   const context = { ...base, subscriptionId };
   const signInFor = (other: AbortSignal) => signIn(environment, settings, other, credential);

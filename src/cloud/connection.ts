@@ -16,4 +16,6 @@ export interface CloudContext {
   readonly onProgress?: (note: string) => void;
   /** Told what Azure warns of although the call has succeeded. */
   readonly onWarning?: (warning: string) => void;
+  /** Told what a person should know of what was done, once it is done, and why a wait goes on. */
+  readonly onNote?: (note: string) => void;
 }

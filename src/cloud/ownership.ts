@@ -235,25 +235,24 @@ export interface HandOver {
   readonly keepsGrants: boolean;
   /** `to` is a role without rights: what would lend it some is disarmed. */
   readonly disarms: boolean;
-  onNote(note: string): void;
 }
 
-/** In one transaction: `to` owns what `from` owned in the database of the session, and `from` is left without any right there. */
-export function handOver(session: SqlSession, database: string, { from, to, keepsGrants, disarms, onNote }: HandOver): Promise<void> {
+/**
+ * In one transaction: `to` owns what `from` owned in the database of the session, and `from` is left without any right there. Answers with
+ * what a person should know of it.
+ */
+export function handOver(session: SqlSession, database: string, { from, to, keepsGrants, disarms }: HandOver): Promise<string[]> {
   return transaction(session, () =>
     asMemberOf(session, from, () =>
       asMemberOf(session, to, async () => {
-        for (const lost of await passGrants(session, from, keepsGrants ? to : undefined))
-          onNote(`${database}: not passed on to ${to}: ${lost}`);
+        const lost = await passGrants(session, from, keepsGrants ? to : undefined);
         if (keepsGrants) await passLaterGifts(session, from, to);
-        if (disarms) {
-          const hooks = await unhook(session, from, to);
-          if (hooks.length > 0) onNote(unhookedWords(database, hooks));
-        }
+        const hooks = disarms ? await unhook(session, from, to) : [];
         await reassign(session, from, to);
         const disarmed = disarms ? await disarm(session, to) : [];
-        if (disarmed.length > 0) onNote(disarmedWords(database, disarmed));
         await run(session, `DROP OWNED BY ${quoteIdentifier(from)}`);
+        const unpassed = lost.map((right) => `${database}: not passed on to ${to}: ${right}`);
+        return [...unpassed, ...unhookedWords(database, hooks), ...disarmedWords(database, disarmed)];
       }),
     ),
   );
@@ -265,18 +264,19 @@ export function keptWords(databases: string, role: string): string {
   return `what ${role} owned in ${databases} belongs to ${name}, a role without login and rights; GRANT ${name} TO an administrator opens it`;
 }
 
-/** `shop: code of the app no longer runs on tables of others: trigger t on public.orders` */
-export function unhookedWords(database: string, hooks: readonly string[]): string {
-  return `${database}: code of the app no longer runs on tables of others: ${shortened(hooks)}`;
+/** `shop: code of the app no longer runs on tables of others: trigger t on public.orders`; nothing where there was none. */
+export function unhookedWords(database: string, hooks: readonly string[]): string[] {
+  return listed(`${database}: code of the app no longer runs on tables of others`, hooks);
 }
 
-/** `shop: no longer SECURITY DEFINER, and not for everybody: public.f(integer)` */
-export function disarmedWords(database: string, routines: readonly string[]): string {
-  return `${database}: no longer SECURITY DEFINER, and not for everybody: ${shortened(routines)}`;
+/** `shop: no longer SECURITY DEFINER, and not for everybody: public.f(integer)`; nothing where there was none. */
+export function disarmedWords(database: string, routines: readonly string[]): string[] {
+  return listed(`${database}: no longer SECURITY DEFINER, and not for everybody`, routines);
 }
 
-function shortened(words: readonly string[]): string {
-  return `${words.slice(0, 10).join(", ")}${words.length > 10 ? ` and ${words.length - 10} more` : ""}`;
+function listed(what: string, words: readonly string[]): string[] {
+  if (words.length === 0) return [];
+  return [`${what}: ${words.slice(0, 10).join(", ")}${words.length > 10 ? ` and ${words.length - 10} more` : ""}`];
 }
 
 /**

@@ -599,10 +599,10 @@ export interface PrincipalsContext {
   readonly credential: TokenCredential;
   readonly signal: AbortSignal;
   readonly clock: Clock;
-  readonly onProgress?: (note: string) => void;
+  readonly onNote?: (note: string) => void;
 }
 
-export function principals({ environment, credential, signal, clock, onProgress }: PrincipalsContext): Principals {
+export function principals({ environment, credential, signal, clock, onNote }: PrincipalsContext): Principals {
   const token = async () => (await accessToken(credential, environment.scopes.postgres, signal)).token;
 
   const inDatabase = async <T>(
@@ -618,7 +618,7 @@ export function principals({ environment, credential, signal, clock, onProgress 
       } catch (error) {
         const pauseMs = BROKEN_SESSION_PAUSES_MS[tries];
         if (pauseMs === undefined || signal.aborted || !isBrokenOff(error)) throw error;
-        onProgress?.(`the work in ${database} was broken off, next try in ${pauseMs / 1000} s`);
+        onNote?.(`the work in ${database} was broken off, next try in ${pauseMs / 1000} s`);
         await pause(clock, signal, pauseMs);
       } finally {
         await session.close();
@@ -637,7 +637,7 @@ export function principals({ environment, credential, signal, clock, onProgress 
         if (sqlStateOf(error) === "42710") break;
         const pauseMs = NEW_IDENTITY_PAUSES_MS[tries];
         if (!isNotYetKnown(error) || pauseMs === undefined) throw error;
-        onProgress?.(`the identity of ${role} is not known to Entra yet, next try in ${pauseMs / 1000} s`);
+        onNote?.(`the identity of ${role} is not known to Entra yet, next try in ${pauseMs / 1000} s`);
         await pause(clock, signal, pauseMs);
       }
     }
@@ -648,24 +648,20 @@ export function principals({ environment, credential, signal, clock, onProgress 
     });
   };
 
-  const handOverIn = async (
-    server: DatabaseServer,
-    login: string,
-    databases: readonly string[],
-    what: Omit<HandOver, "onNote">,
-  ): Promise<void> => {
+  const handOverIn = async (server: DatabaseServer, login: string, databases: readonly string[], what: HandOver): Promise<void> => {
     for (const database of databases) {
       const work = inDatabase(server, login, database, async (session) => {
         await moveTables(session, what.from, what.to);
-        await handOver(session, database, { ...what, onNote: (note) => onProgress?.(note) });
+        return handOver(session, database, what);
       });
-      await work.catch((error: unknown) => {
+      const notes = await work.catch((error: unknown) => {
         if (!(error instanceof KnownError) || error.code !== "database/denied") throw error;
         throw new KnownError("database/denied", `what ${what.from} owns and may do in database ${database} cannot be handed over`, {
           hint: "the owner of the object in the cause must take back what it granted the role (`\\dp` and `\\du` show who), then run the command again",
           cause: error.cause,
         });
       });
+      for (const note of notes) onNote?.(note);
     }
   };
 
@@ -744,18 +740,18 @@ export function principals({ environment, credential, signal, clock, onProgress 
         }
         try {
           if (retires) await moveTables(session, role, placeholder);
-          await transaction(session, async () => {
+          const notes = await transaction(session, async () => {
             const hooks = await unhook(session, role, placeholder);
-            if (hooks.length > 0) onProgress?.(unhookedWords(database, hooks));
             if (level === "owner") await takeBack(session, role);
             const disarmed = retires ? await retire(session, role) : [];
-            if (retires) onProgress?.(keptWords(database, role));
-            if (disarmed.length > 0) onProgress?.(disarmedWords(database, disarmed));
             await takePowers(session, database, role); // lets it in again
             await setDatabasePrivileges(session, database, role, level);
             await setAllPrivileges(session, role, level);
             await setDefaultPrivileges(session, role, level);
+            const kept = retires ? [keptWords(database, role)] : [];
+            return [...unhookedWords(database, hooks), ...kept, ...disarmedWords(database, disarmed)];
           });
+          for (const note of notes) onNote?.(note);
         } catch (error) {
           // A session that is gone cannot; then the role is barred, which the next run sees and repairs.
           if (retires) await letIn(session, role).catch(() => {});
@@ -788,7 +784,7 @@ export function principals({ environment, credential, signal, clock, onProgress 
         await handOverIn(server, login, there, { from: role, to: placeholder, keepsGrants: false, disarms: true });
         await run(session, `DROP ROLE ${quoteIdentifier(role)}`);
         await dropEmpty(session, placeholder);
-        if (await isThere(session, placeholder)) onProgress?.(keptWords(there.join(", "), role));
+        if (await isThere(session, placeholder)) onNote?.(keptWords(there.join(", "), role));
       }),
     sweep: (server, login, roles) =>
       inDatabase(server, login, HOME_DATABASE, async (session) => {

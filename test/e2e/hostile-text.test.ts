@@ -1,24 +1,12 @@
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
-import { test as base, describe, expect } from "vitest";
+import { describe, expect } from "vitest";
 import { openTerminal } from "../support/terminal.ts";
-import { openWatchedCli, type WatchedCli } from "../support/watched-cli.ts";
+import { watchedTest as test } from "../support/watched-cli.ts";
 
 const bin = resolve(import.meta.dirname, "../../bin/passwordless-pg.js");
 const hasScript = spawnSync("script", ["--version"]).status === 0;
 const hasPsql = spawnSync("psql", ["--version"]).status === 0;
-
-const test = base.extend<{ $file: { cli: WatchedCli } }>({
-  cli: [
-    // biome-ignore lint/correctness/noEmptyPattern: vitest reads the pattern
-    async ({}, use: (cli: WatchedCli) => Promise<void>) => {
-      const cli = await openWatchedCli();
-      await use(cli);
-      await cli.release();
-    },
-    { scope: "file" },
-  ],
-});
 
 /** Clears the screen, sets the title, writes backwards, rings: in the 7-bit and the 8-bit form. */
 const hostile = "\u009b2J\u009d2;owned\u009c\u202eevil\u2066\u001b]2;owned\u0007\u001b[2J\u001b[1A\u0008\u0007\r";

@@ -3,22 +3,10 @@ import { once } from "node:events";
 import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { test as base, describe, expect } from "vitest";
-import { openWatchedCli, type WatchedCli } from "../support/watched-cli.ts";
+import { describe, expect } from "vitest";
+import { watchedTest as test, type WatchedCli } from "../support/watched-cli.ts";
 
 const bin = resolve(import.meta.dirname, "../../bin/passwordless-pg.js");
-
-const test = base.extend<{ $file: { cli: WatchedCli } }>({
-  cli: [
-    // biome-ignore lint/correctness/noEmptyPattern: vitest reads the pattern
-    async ({}, use: (cli: WatchedCli) => Promise<void>) => {
-      const cli = await openWatchedCli();
-      await use(cli);
-      await cli.release();
-    },
-    { scope: "file" },
-  ],
-});
 
 /** Breaks inside of the command line, from outside: at SIGUSR2, in the way that the variable says. */
 const injection = `

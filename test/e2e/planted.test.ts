@@ -87,8 +87,10 @@ describe.sequential.each(["orders", "postgres"])("what the app plants in schema 
       changeFile((file) => {
         file.apps.api.access = access;
       });
-      const { code, stdout } = await run(["init", "--yes"]);
+      const { code, stdout, stderr } = await run(["init", "--yes"]);
       expect([access, code], `\n${stdout.slice(-900)}`).toEqual([access, 0]);
+      // What was taken from it is told, where and how it is to be had: at the first lowering, there is nothing left for the second.
+      expect(/what canary-api-t3st owned in \S+ belongs to "ppg_\w+_kept".* GRANT /.test(stderr), stderr).toBe(access === "read");
     }
     expect(await firedAndFlags()).toEqual({ is_called: false, rolcreaterole: false, rolcreatedb: false, rolsuper: false });
     const site = `${cli.emulator.subscription}/resourceGroups/rg-canary/providers/Microsoft.Web/sites/${role}?api-version=2024-11-01`;

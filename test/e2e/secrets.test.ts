@@ -2,21 +2,9 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
-import { test as base, describe, expect } from "vitest";
+import { describe, expect } from "vitest";
 import { cliTest } from "../support/cli.ts";
-import { openWatchedCli, type WatchedCli } from "../support/watched-cli.ts";
-
-const test = base.extend<{ $file: { cli: WatchedCli } }>({
-  cli: [
-    // biome-ignore lint/correctness/noEmptyPattern: vitest reads the pattern
-    async ({}, use: (cli: WatchedCli) => Promise<void>) => {
-      const cli = await openWatchedCli();
-      await use(cli);
-      await cli.release();
-    },
-    { scope: "file" },
-  ],
-});
+import { watchedTest as test, type WatchedCli } from "../support/watched-cli.ts";
 
 const hasScript = spawnSync("script", ["--version"]).status === 0;
 /** The SDKs' own traces of every request. */

@@ -1,24 +1,12 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { test as base, describe, expect } from "vitest";
+import { describe, expect } from "vitest";
 import { ctrlC, ctrlD, openTerminal, type Terminal } from "../support/terminal.ts";
-import { openWatchedCli, type WatchedCli } from "../support/watched-cli.ts";
+import { watchedTest as test, type WatchedCli } from "../support/watched-cli.ts";
 
 const bin = resolve(import.meta.dirname, "../../bin/passwordless-pg.js");
 const hasScript = spawnSync("script", ["--version"]).status === 0;
-
-const test = base.extend<{ $file: { cli: WatchedCli } }>({
-  cli: [
-    // biome-ignore lint/correctness/noEmptyPattern: vitest reads the pattern
-    async ({}, use: (cli: WatchedCli) => Promise<void>) => {
-      const cli = await openWatchedCli();
-      await use(cli);
-      await cli.release();
-    },
-    { scope: "file" },
-  ],
-});
 
 function open(cli: WatchedCli, args: readonly string[], more: { cwd?: string; columns?: number } = {}): Terminal {
   return openTerminal([process.execPath, bin, ...args], { cwd: cli.project, environment: cli.environment, ...more });

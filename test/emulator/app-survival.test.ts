@@ -1,9 +1,9 @@
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build } from "esbuild";
 import { expect, onTestFinished, test } from "vitest";
 import { type RunningLocal, startLocal, stopLocal } from "../../src/emulator/local.ts";
+import { buildDaemon } from "../support/daemon.ts";
 import { httpsCall } from "../support/emulator.ts";
 import { eventually, makeSite, pythonApp, type SiteTools, zipOf } from "../support/sites.ts";
 
@@ -60,20 +60,11 @@ function processesIn(folder: string): readonly number[] {
 
 test("after a kill -9 of local Azure a site comes back under its addresses, without a process of before", async () => {
   const home = mkdtempSync(join(tmpdir(), "ppg-home-"));
-  const daemonFile = join(home, "daemon.mjs");
+  const [daemonFile, release] = await buildDaemon();
   onTestFinished(async () => {
     await stopLocal(home);
     rmSync(home, { recursive: true, force: true });
-  });
-  await build({
-    entryPoints: ["src/emulator/daemon.ts"],
-    outfile: daemonFile,
-    bundle: true,
-    format: "esm",
-    platform: "node",
-    target: "node20",
-    logLevel: "error",
-    banner: { js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);" },
+    release();
   });
   const first = await startLocal(home, { daemonFile });
   const settings = { GREETING: "still here", PID_IN_ENV: "1" };

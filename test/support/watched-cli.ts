@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
+import { test as base } from "vitest";
 import { ownStamp } from "../../src/emulator/process-stamp.ts";
 import { startTestEmulator, type TestEmulator } from "./emulator.ts";
 import { PATIENCE_MS } from "./patience.ts";
@@ -162,6 +163,19 @@ export async function openWatchedCli(): Promise<WatchedCli> {
     },
   };
 }
+
+/** All tests of a file share one watched command line as `cli`. */
+export const watchedTest = base.extend<{ $file: { cli: WatchedCli } }>({
+  cli: [
+    // biome-ignore lint/correctness/noEmptyPattern: vitest reads the pattern
+    async ({}, use: (cli: WatchedCli) => Promise<void>) => {
+      const cli = await openWatchedCli();
+      await use(cli);
+      await cli.release();
+    },
+    { scope: "file" },
+  ],
+});
 
 function lookAtChildren(pid: number, seen: Map<string, { command: string; environment: string }>): void {
   for (const child of textOf(`/proc/${pid}/task/${pid}/children`).split(" ").filter(Boolean)) {
