@@ -76,6 +76,7 @@ const inDatabase = async <T>(work: (session: SqlSession) => Promise<T>): Promise
 };
 
 describe("adapters over local Azure", () => {
+  // trap: postgres 4
   it("makes a group and an Entra-only server with administrator and database", async () => {
     expect(await cloud.resourceGroups.get(GROUP)).toBeUndefined();
     await cloud.resourceGroups.put(GROUP, { location: "eastus", tags: { made: "here" } });
@@ -113,6 +114,7 @@ describe("adapters over local Azure", () => {
     await expect(session("no such")).rejects.toMatchObject({ code: "database/failed" });
   });
 
+  // trap: postgres 17
   it("creates a role for an identity, finds it, and grants exactly the level", async () => {
     const server = await target();
     expect(await cloud.principals.find(server, login(), ROLE)).toBeUndefined();
@@ -171,6 +173,7 @@ describe("adapters over local Azure", () => {
     expect(kept.rows).toEqual([{ n: 1 }]);
   });
 
+  // trap: servicelinker 9
   it("makes a plan and a web app with identity, settings, closed publishing and logs", async () => {
     const plan = await cloud.webApps.createPlan(GROUP, "cloud-plan", { location: "eastus", sku: "B1", tags: {} });
     expect(plan).toMatchObject({ sku: "B1", tier: "Basic", capacity: 1, isLinux: true });
