@@ -1,16 +1,13 @@
-import { readFileSync } from "node:fs";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as yazl from "yazl";
-import { systemClock } from "../../src/base/clock.ts";
 import { type Cloud, openCloud } from "../../src/cloud/cloud.ts";
 import type { CloudContext } from "../../src/cloud/connection.ts";
-import { signIn } from "../../src/cloud/credential.ts";
 import { placeholderOf } from "../../src/cloud/database/ownership.ts";
 import { accessDifferences } from "../../src/cloud/database/principals.ts";
 import { connectSql, quoteIdentifier, type SqlSession } from "../../src/cloud/database/sql.ts";
-import type { Environment } from "../../src/cloud/environment.ts";
+import { testCloudContext } from "../support/cloud.ts";
 import { startTestEmulator, type TestEmulator } from "../support/emulator.ts";
 import { PATIENCE_MS } from "../support/patience.ts";
 
@@ -28,24 +25,7 @@ let cloud: Cloud;
 
 beforeAll(async () => {
   ({ emulator, release } = await startTestEmulator());
-  const { endpoints, caPem, clientId, clientSecretFile } = emulator;
-  const environment: Environment = {
-    name: "local",
-    hasOwnAuthority: true,
-    resourceManager: endpoints.resourceManager,
-    authorityHost: endpoints.authority,
-    scopes: {
-      resourceManager: "https://management.azure.com/.default",
-      postgres: "https://ossrdbms-aad.database.windows.net/.default",
-      appService: "https://appservice.azure.com/.default",
-    },
-    siteScheme: "https",
-    caPem,
-  };
-  const clientSecret = readFileSync(clientSecretFile, "utf8");
-  const credential = await signIn(environment, { tenantId: endpoints.tenantId, clientId, clientSecret });
-  const signal = new AbortController().signal;
-  context = { environment, credential, subscriptionId: endpoints.subscriptionId, signal, clock: systemClock };
+  context = await testCloudContext(emulator);
   cloud = await openCloud(context);
 });
 afterAll(() => release?.());
