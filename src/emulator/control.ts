@@ -1,10 +1,10 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { Directory, Service } from "../platform.ts";
-import { type EntraTokens, flaws, type TokenFlaw } from "../services/entra/tokens.ts";
-import { armFront } from "./arm-error.ts";
-import type { Fault, Faults } from "./faults.ts";
-import type { Journal } from "./journal.ts";
-import { type EmulatorRequest, empty, type Handler, json, type Route, route } from "./router.ts";
+import { armFront } from "./http/arm-error.ts";
+import type { Fault, Faults } from "./http/faults.ts";
+import type { Journal } from "./http/journal.ts";
+import { type EmulatorRequest, empty, type Handler, json, type Route, route } from "./http/router.ts";
+import type { Directory, Service } from "./platform.ts";
+import { type EntraTokens, flaws, type TokenFlaw } from "./services/entra/tokens.ts";
 
 export interface ControlParts {
   readonly key: string;

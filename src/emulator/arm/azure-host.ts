@@ -1,13 +1,13 @@
 import type { Clock } from "../../base/clock.ts";
 import type { TokenClaims } from "../../base/jwt.ts";
 import { parseResourceId } from "../../base/resource-id.ts";
+import { checkArmBody } from "../http/arm-bodies.ts";
+import { type ArmError, armFront } from "../http/arm-error.ts";
+import type { Incoming } from "../http/listener.ts";
+import { armHeaders, type Host, notImplemented } from "../http/pipeline.ts";
+import { createRouter, type EmulatorRequest, type Handler, json, type Match, type Route } from "../http/router.ts";
 import { type Access, audiences, type Directory, type Endpoints, type Service, type TokenRefusal, type Tokens } from "../platform.ts";
-import { checkArmBody } from "./arm-bodies.ts";
-import { type ArmError, armFront } from "./arm-error.ts";
-import type { Incoming } from "./listener.ts";
-import { armHeaders, type Host, notImplemented } from "./pipeline.ts";
 import { type RequiredRight, requiredRight } from "./required-right.ts";
-import { createRouter, type EmulatorRequest, type Handler, json, type Match, type Route } from "./router.ts";
 
 /** What the main host sends its requests to. */
 export interface AzureParts {
