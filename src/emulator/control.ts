@@ -2,11 +2,11 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { armFront } from "./http/arm-error.ts";
 import type { Fault, Faults } from "./http/faults.ts";
 import type { Journal } from "./http/journal.ts";
-import { type EmulatorRequest, empty, type Handler, json, type Route, route } from "./http/router.ts";
+import { type EmulatorRequest, empty, json, type Route, route } from "./http/router.ts";
 import type { Directory, Service } from "./platform.ts";
 import { type EntraTokens, flaws, type TokenFlaw } from "./services/entra/tokens.ts";
 
-export interface ControlParts {
+export interface ControlDependencies {
   readonly key: string;
   readonly journal: Journal;
   readonly faults: Faults;
@@ -19,33 +19,39 @@ export interface ControlParts {
 }
 
 /** The control API of local Azure, `/_local/…`: for `local …` commands, tests and people. Every route needs the control key. */
-export function controlRoutes(parts: ControlParts): readonly Route[] {
-  const guarded = (method: Route["method"], path: string, handle: Handler): Route =>
-    route(method, `/_local/${path}`, "inferred", (request) => {
-      checkKey(parts.key, request);
-      return handle(request);
-    });
+export function controlRoutes(dependencies: ControlDependencies): readonly Route[] {
+  return operations(dependencies).map((operation) => ({
+    ...operation,
+    path: `/_local${operation.path}`,
+    handle: (request) => {
+      checkKey(dependencies.key, request);
+      return operation.handle(request);
+    },
+  }));
+}
+
+function operations({ journal, faults, services, status, shutdown, ...dependencies }: ControlDependencies): readonly Route[] {
   return [
-    guarded("GET", "status", () => json(200, parts.status())),
-    guarded("GET", "journal", ({ url }) => {
+    route("GET", "/status", "inferred", () => json(200, status())),
+    route("GET", "/journal", "inferred", ({ url }) => {
       const since = Number(url.searchParams.get("since") ?? 0);
-      return json(200, { value: parts.journal.entries().filter(({ n }) => n > since) });
+      return json(200, { value: journal.entries().filter(({ n }) => n > since) });
     }),
-    guarded("DELETE", "journal", () => {
-      parts.journal.clear();
+    route("DELETE", "/journal", "inferred", () => {
+      journal.clear();
       return empty(204);
     }),
-    guarded("GET", "faults", () => json(200, { value: parts.faults.list() })),
-    guarded("POST", "faults", ({ body }) => json(201, { id: parts.faults.add(faultFrom(body)) })),
-    guarded("DELETE", "faults", () => {
-      parts.faults.clear();
+    route("GET", "/faults", "inferred", () => json(200, { value: faults.list() })),
+    route("POST", "/faults", "inferred", {}, ({ body }) => json(201, { id: faults.add(faultFrom(body)) })),
+    route("DELETE", "/faults", "inferred", () => {
+      faults.clear();
       return empty(204);
     }),
-    guarded("DELETE", "faults/{fault}", ({ params }) => empty(parts.faults.remove(params.fault ?? "") ? 204 : 404)),
-    guarded("POST", "tokens", ({ body }) => json(200, mint(parts, body))),
-    guarded("GET", "coverage", () => json(200, { value: coverageOf(parts.services) })),
-    guarded("POST", "shutdown", () => {
-      parts.shutdown();
+    route("DELETE", "/faults/{fault}", "inferred", ({ params }) => empty(faults.remove(params.fault ?? "") ? 204 : 404)),
+    route("POST", "/tokens", "inferred", {}, ({ body }) => json(200, mint(dependencies, body))),
+    route("GET", "/coverage", "inferred", () => json(200, { value: coverageOf(services) })),
+    route("POST", "/shutdown", "inferred", "none", () => {
+      shutdown();
       return empty(202);
     }),
   ];
@@ -85,7 +91,7 @@ function isStatus(value: unknown): boolean {
   return typeof value === "number" && Number.isInteger(value) && value >= 200 && value <= 599;
 }
 
-function mint({ directory, tokens }: ControlParts, body: unknown): object {
+function mint({ directory, tokens }: Pick<ControlDependencies, "directory" | "tokens">, body: unknown): object {
   const wanted = body as { principal?: unknown; audience?: unknown; lifetimeSeconds?: unknown; flaw?: unknown } | undefined;
   const name = String(wanted?.principal ?? "");
   const principal = directory.find(name) ?? directory.findByAppId(name) ?? directory.findByName(name)[0];
@@ -102,9 +108,11 @@ function isFlaw(value: unknown): value is TokenFlaw {
   return flaws.some((flaw) => flaw === value);
 }
 
-/** One line an operation: where it is, which versions it answers, where the knowledge comes from. */
+/** What local Azure claims to answer, one line an operation: where it is, which versions it answers, where the knowledge comes from. */
 function coverageOf(services: readonly Service[]): readonly object[] {
   return services.flatMap(({ namespace, apiVersions, routes }) =>
-    routes.map(({ method, path, source }) => ({ service: namespace, method, path, apiVersions, source })),
+    routes
+      .filter(({ isUnlisted }) => !isUnlisted)
+      .map(({ method, path, source }) => ({ service: namespace, method, path, apiVersions, source })),
   );
 }

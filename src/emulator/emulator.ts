@@ -10,7 +10,7 @@ import { createFaults, type Faults } from "./http/faults.ts";
 import { createHosts } from "./http/hosts.ts";
 import { type Journal, openJournal } from "./http/journal.ts";
 import { type Incoming, type Listener, listen } from "./http/listener.ts";
-import { type Host, handleRequest, type Machinery } from "./http/pipeline.ts";
+import { type Host, type HttpContext, handleRequest } from "./http/pipeline.ts";
 import { json, route } from "./http/router.ts";
 import type { OnTraffic } from "./http/traffic.ts";
 import { createOperations, type Pace } from "./operations.ts";
@@ -115,9 +115,9 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const journal = openJournal(files.journal);
   const faults = createFaults();
   const { onTraffic, isCallerOutside = false } = options;
-  const machinery: Machinery = { clock, store, operations, journal, faults, onTraffic, onBug };
+  const context: HttpContext = { clock, store, operations, journal, faults, onTraffic, onBug };
   const certificates = openCertificates(home.keys, files, onRemade);
-  const hosts = createHosts(machinery, certificates);
+  const hosts = createHosts(context, certificates);
   const directory = openDirectory(store);
   const secrets = {
     client: secret("client-secret"),
@@ -130,7 +130,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const { listener, identity } = await openMainPort(
     store,
     options.port,
-    async (incoming) => handleRequest(machinery, await host.promise, incoming),
+    async (incoming) => handleRequest(context, await host.promise, incoming),
     {
       tls: certificates.issue(["localhost", "127.0.0.1"]),
       onBug,

@@ -1,6 +1,6 @@
-import { readClaims } from "../../../base/jwt.ts";
 import { isSameId, parseResourceId } from "../../../base/resource-id.ts";
 import { type ArmError, armFront } from "../../http/arm-error.ts";
+import type { BodyShape } from "../../http/body-shape.ts";
 import { type EmulatorRequest, empty, json, type Route, route } from "../../http/router.ts";
 import type { DirectoryPrincipal, Platform, Service } from "../../platform.ts";
 import { requireKnownGroup } from "../resources/groups.ts";
@@ -34,7 +34,7 @@ export function authorizationRoutes(platform: Platform, services: () => readonly
     return json(201, wire(assignment));
   };
   return [
-    route("PUT", ASSIGNMENT, "specification", put),
+    route("PUT", ASSIGNMENT, "specification", assignmentBody, put),
     route("GET", ASSIGNMENT, "specification", (request) => {
       const found = assignments.get(idOf(request));
       if (found) return json(200, wire(found));
@@ -69,6 +69,15 @@ const GUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const scopeOf = ({ params }: EmulatorRequest): string => `/${params.scope ?? ""}`;
 const idOf = (request: EmulatorRequest): string =>
   `${scopeOf(request)}/providers/Microsoft.Authorization/roleAssignments/${request.params.assignment}`;
+
+/** `properties` of a PUT. */
+const assignmentBody: BodyShape = {
+  "properties.roleDefinitionId": "text",
+  "properties.principalId": "text",
+  "properties.principalType": "text",
+  "properties.description": "text",
+  "properties.condition": "text",
+};
 
 interface Given {
   readonly roleDefinitionId?: string;
@@ -114,7 +123,7 @@ function assignmentFrom(request: EmulatorRequest, principal: DirectoryPrincipal 
     principalType: principal.type,
     ...(description ? { description } : {}),
     createdOn: "",
-    createdBy: readClaims(/^Bearer (.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1] ?? "")?.oid ?? "",
+    createdBy: request.caller?.oid ?? "",
   };
 }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { isSameId, resourceGroupId } from "../../../base/resource-id.ts";
 import { armFront } from "../../http/arm-error.ts";
+import type { BodyShape } from "../../http/body-shape.ts";
 import { type EmulatorRequest, empty, json, type Route, route } from "../../http/router.ts";
 import { scramVerifier } from "../../machines/pg-login.ts";
 import type { Platform } from "../../platform.ts";
@@ -38,29 +39,61 @@ const PROVIDER = "/subscriptions/{subscription}/providers/Microsoft.DBforPostgre
 const GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.DBforPostgreSQL/flexibleServers";
 const SERVER = `${GROUP}/{server}`;
 
+/** The members that local Azure reads of each body (azure-rest-api-specs, specification/postgresql). */
+const serverBody: BodyShape = {
+  "properties.version": "text",
+  "properties.administratorLogin": "text",
+  "properties.administratorLoginPassword": "text",
+  "properties.createMode": "text",
+  "properties.availabilityZone": "text",
+  "properties.storage": "object",
+  "properties.storage.storageSizeGB": "number",
+  "properties.storage.autoGrow": "text",
+  "properties.backup": "object",
+  "properties.backup.backupRetentionDays": "number",
+  "properties.backup.geoRedundantBackup": "text",
+  "properties.highAvailability": "object",
+  "properties.highAvailability.mode": "text",
+  "properties.network": "object",
+  "properties.network.publicNetworkAccess": "text",
+  "properties.maintenanceWindow": "object",
+  "properties.authConfig": "object",
+  "properties.authConfig.activeDirectoryAuth": "text",
+  "properties.authConfig.passwordAuth": "text",
+  "properties.authConfig.tenantId": "text",
+};
+const administratorBody: BodyShape = {
+  "properties.principalType": "text",
+  "properties.principalName": "text",
+  "properties.tenantId": "text",
+};
+const firewallRuleBody: BodyShape = { "properties.startIpAddress": "text", "properties.endIpAddress": "text" };
+const configurationBody: BodyShape = { "properties.value": "scalar", "properties.source": "text" };
+const databaseBody: BodyShape = { "properties.charset": "text", "properties.collation": "text" };
+
 /** What the routes stand on. */
-export interface Surroundings {
+export interface PostgresDependencies {
   readonly platform: Platform;
   readonly tables: Tables;
   readonly fleet: Fleet;
   readonly writes: Writes;
 }
 
-export function postgresRoutes(around: Surroundings): readonly Route[] {
+export function postgresRoutes(dependencies: PostgresDependencies): readonly Route[] {
   return [
-    ...regionRoutes(around),
-    ...serverRoutes(around),
-    ...administratorRoutes(around),
-    ...firewallRoutes(around),
-    ...configurationRoutes(around),
-    ...databaseRoutes(around),
-    ...absentRoutes(around),
-    ...around.writes.routes,
+    ...regionRoutes(dependencies),
+    ...serverRoutes(dependencies),
+    ...administratorRoutes(dependencies),
+    ...firewallRoutes(dependencies),
+    ...configurationRoutes(dependencies),
+    ...databaseRoutes(dependencies),
+    ...absentRoutes(dependencies),
+    ...dependencies.writes.routes,
   ];
 }
 
 /** Lists of what no server of local Azure can have: az and the portal ask for them. */
-function absentRoutes({ platform, tables }: Surroundings): readonly Route[] {
+function absentRoutes({ platform, tables }: PostgresDependencies): readonly Route[] {
   const kinds = ["backups", "replicas", "virtualendpoints", "privateEndpointConnections", "privateLinkResources", "logFiles"];
   return kinds.map((kind) =>
     route("GET", `${SERVER}/${kind}`, "specification", (request) => {
@@ -70,7 +103,7 @@ function absentRoutes({ platform, tables }: Surroundings): readonly Route[] {
   );
 }
 
-function regionRoutes({ platform, tables }: Surroundings): readonly Route[] {
+function regionRoutes({ platform, tables }: PostgresDependencies): readonly Route[] {
   const checkName = ({ body }: EmulatorRequest): Response => {
     const { name = "", type = TYPE } = (body ?? {}) as { name?: string; type?: string };
     const refusal = !isServerName(name)
@@ -93,8 +126,8 @@ function regionRoutes({ platform, tables }: Surroundings): readonly Route[] {
       ],
     });
   return [
-    route("POST", `${PROVIDER}/locations/{location}/checkNameAvailability`, "recorded", checkName),
-    route("POST", `${PROVIDER}/checkNameAvailability`, "specification", checkName),
+    route("POST", `${PROVIDER}/locations/{location}/checkNameAvailability`, "recorded", {}, checkName),
+    route("POST", `${PROVIDER}/checkNameAvailability`, "specification", {}, checkName),
     route("GET", `${PROVIDER}/locations/{location}/capabilities`, "recorded", ({ params, apiVersion }) => {
       requireProviderLocation(params.location ?? "", "locations/capabilities", apiVersion);
       return json(200, { value: [apiVersion < "2023" ? oldCapabilitiesToWire() : capabilitiesToWire()] });
@@ -104,7 +137,7 @@ function regionRoutes({ platform, tables }: Surroundings): readonly Route[] {
       return json(200, { value: [capabilitiesToWire()] });
     }),
     route("GET", `${PROVIDER}/locations/{location}/resourceType/flexibleServers/usages`, "specification", usages),
-    route("POST", "/providers/Microsoft.DBforPostgreSQL/getPrivateDnsZoneSuffix", "specification", () =>
+    route("POST", "/providers/Microsoft.DBforPostgreSQL/getPrivateDnsZoneSuffix", "specification", "none", () =>
       json(200, "private.postgres.database.azure.com"),
     ),
     route("GET", `${PROVIDER}/flexibleServers`, "specification", ({ params, apiVersion }) =>
@@ -115,7 +148,7 @@ function regionRoutes({ platform, tables }: Surroundings): readonly Route[] {
   ];
 }
 
-function serverRoutes({ platform, tables, fleet, writes }: Surroundings): readonly Route[] {
+function serverRoutes({ platform, tables, fleet, writes }: PostgresDependencies): readonly Route[] {
   const toWire = (server: FlexibleServer, apiVersion: string): object => serverToWire(server, apiVersion, fleet.minorVersion(server));
 
   const update = async (server: FlexibleServer, request: EmulatorRequest, mayMove: boolean): Promise<Response> => {
@@ -164,12 +197,12 @@ function serverRoutes({ platform, tables, fleet, writes }: Surroundings): readon
     };
 
   return [
-    route("PUT", SERVER, "recorded", async (request) => {
+    route("PUT", SERVER, "recorded", serverBody, async (request) => {
       const known = tables.servers.get(serverIdOf(request));
       return known ? update(known, request, true) : create(request);
     }),
     route("GET", SERVER, "recorded", (request) => json(200, toWire(requireServer(platform, tables, request), request.apiVersion))),
-    route("PATCH", SERVER, "recorded", async (request) => update(requireServer(platform, tables, request), request, false)),
+    route("PATCH", SERVER, "recorded", serverBody, async (request) => update(requireServer(platform, tables, request), request, false)),
     route("DELETE", SERVER, "recorded", (request) => {
       const id = serverIdOf(request);
       requireGroup(platform, id);
@@ -185,9 +218,9 @@ function serverRoutes({ platform, tables, fleet, writes }: Surroundings): readon
       requireGroup(platform, groupId);
       return json(200, { value: serversOf(tables, groupId).map((server) => toWire(server, request.apiVersion)) });
     }),
-    route("POST", `${SERVER}/start`, "recorded", act("server-start", "Starting")),
-    route("POST", `${SERVER}/stop`, "recorded", act("server-stop", "Stopping")),
-    route("POST", `${SERVER}/restart`, "recorded", act("server-restart", "Restarting")),
+    route("POST", `${SERVER}/start`, "recorded", "none", act("server-start", "Starting")),
+    route("POST", `${SERVER}/stop`, "recorded", "none", act("server-stop", "Stopping")),
+    route("POST", `${SERVER}/restart`, "recorded", "none", act("server-restart", "Restarting")),
   ];
 }
 
@@ -222,7 +255,7 @@ function requireLogin(server: FlexibleServer): void {
   throw invalidParameter("Invalid value given for parameter administratorLogin. Specify a valid parameter value."); // text inferred
 }
 
-function administratorRoutes({ platform, tables, writes }: Surroundings): readonly Route[] {
+function administratorRoutes({ platform, tables, writes }: PostgresDependencies): readonly Route[] {
   const ITEM = `${SERVER}/administrators/{objectId}`;
   const idOf = (server: FlexibleServer, request: EmulatorRequest): string => `${server.id}/administrators/${request.params.objectId}`;
   return [
@@ -235,7 +268,7 @@ function administratorRoutes({ platform, tables, writes }: Surroundings): readon
       if (!found) throw childNotFound("administrators", request.params.objectId ?? "");
       return json(200, administratorToWire(found));
     }),
-    route("PUT", ITEM, "recorded", (request) => {
+    route("PUT", ITEM, "recorded", administratorBody, (request) => {
       const server = requireServer(platform, tables, request);
       const administrator = readAdministrator(idOf(server, request), request, server);
       requireIdle(platform, server);
@@ -277,7 +310,7 @@ function readAdministrator(id: string, { params, body }: EmulatorRequest, server
   };
 }
 
-function firewallRoutes({ platform, tables, writes }: Surroundings): readonly Route[] {
+function firewallRoutes({ platform, tables, writes }: PostgresDependencies): readonly Route[] {
   const ITEM = `${SERVER}/firewallRules/{rule}`;
   const idOf = (server: FlexibleServer, request: EmulatorRequest): string => `${server.id}/firewallRules/${request.params.rule}`;
   return [
@@ -290,7 +323,7 @@ function firewallRoutes({ platform, tables, writes }: Surroundings): readonly Ro
       if (!found) throw childNotFound("firewallRules", request.params.rule ?? "");
       return json(200, firewallRuleToWire(found));
     }),
-    route("PUT", ITEM, "recorded", (request) => {
+    route("PUT", ITEM, "recorded", firewallRuleBody, (request) => {
       const server = requireServer(platform, tables, request);
       const rule = newFirewallRule(idOf(server, request), request.params.rule ?? "", (request.body ?? {}) as object);
       requireIdle(platform, server);
@@ -307,7 +340,7 @@ function firewallRoutes({ platform, tables, writes }: Surroundings): readonly Ro
   ];
 }
 
-function configurationRoutes({ platform, tables, fleet, writes }: Surroundings): readonly Route[] {
+function configurationRoutes({ platform, tables, fleet, writes }: PostgresDependencies): readonly Route[] {
   const ITEM = `${SERVER}/configurations/{name}`;
   const read = async (server: FlexibleServer): Promise<readonly Parameter[]> => {
     const machine = fleet.machine(server);
@@ -345,12 +378,12 @@ function configurationRoutes({ platform, tables, fleet, writes }: Surroundings):
       const server = requireServer(platform, tables, request);
       return json(200, toWire(server, await find(server, request.params.name ?? "")));
     }),
-    route("PATCH", ITEM, "recorded", change),
-    route("PUT", ITEM, "specification", change),
+    route("PATCH", ITEM, "recorded", configurationBody, change),
+    route("PUT", ITEM, "specification", configurationBody, change),
   ];
 }
 
-function databaseRoutes({ platform, tables, fleet, writes }: Surroundings): readonly Route[] {
+function databaseRoutes({ platform, tables, fleet, writes }: PostgresDependencies): readonly Route[] {
   const ITEM = `${SERVER}/databases/{database}`;
   const idOf = (server: FlexibleServer, name: string): string => `${server.id}/databases/${name}`;
   /** What is there in truth, made by whichever door; while the server is stopped, what ARM made. */
@@ -375,7 +408,7 @@ function databaseRoutes({ platform, tables, fleet, writes }: Surroundings): read
       if (!found) throw childNotFound("databases", request.params.database ?? "");
       return json(200, databaseToWire(found));
     }),
-    route("PUT", ITEM, "recorded", (request) => {
+    route("PUT", ITEM, "recorded", databaseBody, (request) => {
       const server = requireServer(platform, tables, request);
       const name = checkedText(request.params.database ?? "", "databaseName");
       if (name === "" || Buffer.byteLength(name) > 63)

@@ -3,7 +3,7 @@ import { createReadStream, readdirSync, realpathSync, statSync } from "node:fs";
 import { join, sep } from "node:path";
 import { Readable } from "node:stream";
 import yazl from "yazl";
-import { type EmulatorRequest, empty, type Handler, json, type Method, type Route, route, type Source } from "../../http/router.ts";
+import { type EmulatorRequest, empty, type Handler, json, type Route, route } from "../../http/router.ts";
 import { type AppLog, listLogFiles } from "../../machines/app-log.ts";
 import { pages } from "../../machines/app-pages.ts";
 import { audiences, type Platform } from "../../platform.ts";
@@ -28,26 +28,23 @@ const LOCKED = "There is a deployment currently in progress. Please try again wh
 
 /** All routes of an SCM site, each with and without `/api` (azure/kudu.md section 3). */
 export function scmRoutes(context: ScmContext): readonly Route[] {
-  const { deployments, subject } = context;
-  const both = (method: Method, path: string, source: Source, handle: Handler, more: { rawBody?: boolean } = {}): Route[] => {
-    const guarded: Handler = async (request) => withAffinity(refusal(context, request) ?? (await handle(request)), subject().siteId);
-    return [route(method, `/api${path}`, source, guarded, more), route(method, path, source, guarded, more)];
-  };
-  const apiOf = (request: EmulatorRequest): string => `${context.origin()}${/^\/+api\//i.test(request.url.pathname) ? "/api" : ""}`;
+  return scmOperations(context).flatMap((operation) => {
+    const handle: Handler = async (request) =>
+      withAffinity(refusal(context, request) ?? (await operation.handle(request)), context.subject().siteId);
+    return [`/api${operation.path}`, operation.path].map((path) => ({ ...operation, path, handle }));
+  });
+}
 
+function scmOperations(context: ScmContext): readonly Route[] {
+  const { deployments, subject } = context;
+  const apiOf = (request: EmulatorRequest): string => `${context.origin()}${/^\/+api\//i.test(request.url.pathname) ? "/api" : ""}`;
   return [
-    ...both(
-      "POST",
-      "/zipdeploy",
-      "recorded",
-      (request) => startDeployment(context, request, zipPush(request), isTrue(request, "isAsync")),
-      {
-        rawBody: true,
-      },
+    route("POST", "/zipdeploy", "recorded", "raw", (request) =>
+      startDeployment(context, request, zipPush(request), isTrue(request, "isAsync")),
     ),
-    ...both("POST", "/publish", "recorded", (request) => publish(context, request), { rawBody: true }),
-    ...both("PUT", "/publish", "documentation", (request) => publish(context, request), { rawBody: true }),
-    ...both("GET", "/deployments", "specification", (request) => {
+    route("POST", "/publish", "recorded", "raw", (request) => publish(context, request)),
+    route("PUT", "/publish", "documentation", "raw", (request) => publish(context, request)),
+    route("GET", "/deployments", "specification", (request) => {
       const top = Number(request.url.searchParams.get("$top")) || undefined;
       const rows = deployments.list().slice(0, top);
       const body = JSON.stringify(rows.map((row) => deploymentToWire(row, subject().siteName, apiOf(request))));
@@ -55,18 +52,18 @@ export function scmRoutes(context: ScmContext): readonly Route[] {
       if (request.headers.get("if-none-match") === etag) return new Response(null, { status: 304, headers: { etag } });
       return new Response(body, { headers: { "content-type": "application/json; charset=utf-8", etag } });
     }),
-    ...both("GET", "/deployments/latest", "recorded", (request) => {
+    route("GET", "/deployments/latest", "recorded", (request) => {
       const latest = deployments.latest();
       if (!latest) return text(404, "No deployments found.");
       const body = deploymentToWire(latest.deployment, subject().siteName, apiOf(request), latest.isTemporary);
       if (isComplete(latest.deployment)) return json(200, body);
       return json(202, body, { location: `${apiOf(request)}/deployments/latest` });
     }),
-    ...both("GET", "/deployments/{id}", "recorded", (request) => {
+    route("GET", "/deployments/{id}", "recorded", (request) => {
       const found = deployments.find(request.params.id ?? "");
       return found ? json(200, deploymentToWire(found, subject().siteName, apiOf(request))) : noDeployment(request);
     }),
-    ...both("GET", "/deployments/{id}/log", "recorded", (request) => {
+    route("GET", "/deployments/{id}/log", "recorded", (request) => {
       const entries = deployments.log(request.params.id ?? "");
       const base = `${apiOf(request)}/deployments/${request.params.id}/log`;
       return entries
@@ -76,7 +73,7 @@ export function scmRoutes(context: ScmContext): readonly Route[] {
           )
         : noDeployment(request);
     }),
-    ...both("GET", "/deployments/{id}/log/{logId}", "specification", (request) => {
+    route("GET", "/deployments/{id}/log/{logId}", "specification", (request) => {
       const entry = deployments.log(request.params.id ?? "")?.find(({ id }) => id === request.params.logId);
       return entry
         ? json(
@@ -85,19 +82,19 @@ export function scmRoutes(context: ScmContext): readonly Route[] {
           )
         : noDeployment(request);
     }),
-    ...both("GET", "/isdeploying", "specification", () => json(200, { value: deployments.isDeploying() ? "True" : "False", msg: "" })),
-    ...both("GET", "/settings", "specification", () => json(200, subject().appSettings)),
-    ...both("GET", "/environment", "specification", () =>
+    route("GET", "/isdeploying", "specification", () => json(200, { value: deployments.isDeploying() ? "True" : "False", msg: "" })),
+    route("GET", "/settings", "specification", () => json(200, subject().appSettings)),
+    route("GET", "/environment", "specification", () =>
       json(200, { version: "20260203.2 (local Azure)", siteLastModified: subject().lastModified }),
     ),
-    ...both("GET", "/vfs", "specification", (request) => vfs(context, request)),
-    ...both("GET", "/vfs/{path...}", "specification", (request) => vfs(context, request)),
-    ...both("GET", "/logs/docker", "specification", (request) => json(200, dockerLogs(context, apiOf(request)))),
-    ...both("GET", "/logs/docker/zip", "specification", () => zippedLogs(context)),
+    route("GET", "/vfs", "specification", (request) => vfs(context, request)),
+    route("GET", "/vfs/{path...}", "specification", (request) => vfs(context, request)),
+    route("GET", "/logs/docker", "specification", (request) => json(200, dockerLogs(context, apiOf(request)))),
+    route("GET", "/logs/docker/zip", "specification", () => zippedLogs(context)),
     // `az webapp log download`
-    ...both("GET", "/dump", "documentation", () => zippedLogs(context)),
-    ...both("GET", "/logstream", "specification", (request) => logStream(context, request)),
-    ...both("GET", "/logstream/{kind...}", "specification", (request) => logStream(context, request)),
+    route("GET", "/dump", "documentation", () => zippedLogs(context)),
+    route("GET", "/logstream", "specification", (request) => logStream(context, request)),
+    route("GET", "/logstream/{kind...}", "specification", (request) => logStream(context, request)),
   ];
 }
 

@@ -7,7 +7,7 @@ import { settingsFor } from "./settings.ts";
 import { type LinkerRequest, type ValidationItem, validationToWire } from "./wire.ts";
 
 /** Those whom Service Connector works on. */
-export interface Neighbours {
+export interface LinkerDependencies {
   readonly sites: SiteRegistry;
   readonly servers: FlexibleServerRegistry;
 }
@@ -22,14 +22,20 @@ export interface Linkers {
   get(sourceId: string, name: string): Linker | undefined;
   list(sourceId: string): readonly Linker[];
   /** Stores the linker as `Accepted` and begins the work. Throws 404 for an absent source, 409 while it is being worked on. */
-  put(sourceId: string, name: string, wanted: LinkerRequest, caller: Caller, apiVersion: string): { linker: Linker; operation: Operation };
+  put(
+    sourceId: string,
+    name: string,
+    wanted: LinkerRequest,
+    creator: Creator,
+    apiVersion: string,
+  ): { linker: Linker; operation: Operation };
   delete(linker: Linker, apiVersion: string): Operation;
   validate(linker: Linker, apiVersion: string): Operation;
   /** Forgets the linkers on a resource and below it; the source is going, so nothing is taken back. */
   removeBelow(id: string): void;
 }
 
-export interface Caller {
+export interface Creator {
   readonly name: string;
   readonly type: "User" | "Application";
 }
@@ -39,7 +45,7 @@ const PUT_MS = 10_000;
 const DELETE_MS = 3_200;
 const VALIDATE_MS = 3_800;
 
-export function createLinkers(platform: Platform, { sites, servers }: Neighbours): Linkers {
+export function createLinkers(platform: Platform, { sites, servers }: LinkerDependencies): Linkers {
   const { operations } = platform;
   const rows: Collection<Linker> = platform.store.collection("linkers");
 
@@ -135,7 +141,7 @@ export function createLinkers(platform: Platform, { sites, servers }: Neighbours
       requireSource(sourceId);
       return rows.list(linkerId(sourceId, ""));
     },
-    put: (sourceId, name, { properties, secret }, caller, apiVersion) => {
+    put: (sourceId, name, { properties, secret }, creator, apiVersion) => {
       const site = requireSource(sourceId);
       const before = rows.get(linkerId(site.id, name));
       const others = rows.list(linkerId(site.id, "")).filter(({ id }) => id !== before?.id);
@@ -151,8 +157,8 @@ export function createLinkers(platform: Platform, { sites, servers }: Neighbours
         isSecond,
         settings: [],
         written: before?.written ?? [],
-        createdBy: before?.createdBy ?? caller.name,
-        createdByType: before?.createdByType ?? caller.type,
+        createdBy: before?.createdBy ?? creator.name,
+        createdByType: before?.createdByType ?? creator.type,
         createdAt: before?.createdAt ?? now,
         modifiedAt: now,
       };

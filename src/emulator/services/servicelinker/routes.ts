@@ -1,9 +1,8 @@
-import { readClaims } from "../../../base/jwt.ts";
 import { armFront } from "../../http/arm-error.ts";
 import { type EmulatorRequest, json, type Route, route } from "../../http/router.ts";
 import type { Operation } from "../../operations.ts";
 import type { Platform } from "../../platform.ts";
-import type { Caller, LinkerPayload, Linkers } from "./linkers.ts";
+import type { Creator, LinkerPayload, Linkers } from "./linkers.ts";
 import type { Linker } from "./model.ts";
 import {
   etagOf,
@@ -37,7 +36,7 @@ export function linkerRoutes(platform: Platform, linkers: Linkers): readonly Rou
   const put = (request: EmulatorRequest, body: unknown): Response => {
     const { apiVersion } = request;
     const wanted = linkerFromWire(body, apiVersion);
-    const { linker, operation } = linkers.put(scopeOf(request), nameOf(request), wanted, callerOf(request), apiVersion);
+    const { linker, operation } = linkers.put(scopeOf(request), nameOf(request), wanted, creatorOf(request), apiVersion);
     // 201 for a replacement, too (recorded).
     return json(201, linkerToWire(linker, apiVersion, "put"), {
       ...HUB,
@@ -58,8 +57,8 @@ export function linkerRoutes(platform: Platform, linkers: Linkers): readonly Rou
       const linker = required(request);
       return json(200, linkerToWire(linker, request.apiVersion, "get"), { ...HUB, etag: etagOf(linker.modifiedAt) });
     }),
-    route("PUT", LINKER, "recorded", (request) => put(request, request.body)),
-    route("PATCH", LINKER, "specification", (request) => {
+    route("PUT", LINKER, "recorded", {}, (request) => put(request, request.body)),
+    route("PATCH", LINKER, "specification", {}, (request) => {
       const changes = (request.body as { properties?: object } | undefined)?.properties ?? {};
       return put(request, { properties: { ...propertiesToBody(required(request)), ...changes } });
     }),
@@ -69,10 +68,10 @@ export function linkerRoutes(platform: Platform, linkers: Linkers): readonly Rou
       const operation = linkers.delete(linker, request.apiVersion);
       return accepted(operation, request.apiVersion, { etag: etagOf(operation.startTime) });
     }),
-    route("POST", `${LINKER}/validateLinker`, "recorded", (request) =>
+    route("POST", `${LINKER}/validateLinker`, "recorded", "none", (request) =>
       accepted(linkers.validate(required(request), request.apiVersion), request.apiVersion, {}),
     ),
-    route("POST", `${LINKER}/listConfigurations`, "recorded", (request) =>
+    route("POST", `${LINKER}/listConfigurations`, "recorded", "none", (request) =>
       json(200, settingsToWire(required(request).settings, request.apiVersion), HUB),
     ),
     route("GET", STATUS, "recorded", (request) => {
@@ -103,7 +102,6 @@ function nameOf({ params }: EmulatorRequest): string {
   throw armFront(400, "InvalidResourceName", `The linker name '${name}' is not valid: it can only have letters, digits, '.' and '_'.`);
 }
 
-function callerOf({ headers }: EmulatorRequest): Caller {
-  const claims = readClaims(/^Bearer (.+)$/i.exec(headers.get("authorization") ?? "")?.[1] ?? "");
-  return claims?.upn ? { name: claims.upn, type: "User" } : { name: claims?.appid ?? "", type: "Application" };
+function creatorOf({ caller }: EmulatorRequest): Creator {
+  return caller?.upn ? { name: caller.upn, type: "User" } : { name: caller?.appid ?? "", type: "Application" };
 }
