@@ -9,7 +9,7 @@ import { clearWay, readIfReadable } from "./durable-file.ts";
 import type { LocalDetails } from "./emulator.ts";
 import { homeFailure, homeFiles, homeFolders, isHome, prepareHome, wipeHome } from "./home.ts";
 import { withLock, withLockIfRoom } from "./lock.ts";
-import { sweepPostgres } from "./machines/postgres-sweep.ts";
+import { sweepPostgres } from "./machines/postgres/sweep.ts";
 import { sweepProcesses } from "./machines/process.ts";
 import type { Pace } from "./operations.ts";
 import { wordsOfPace } from "./pace.ts";

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { CACHE_MARK } from "./machines/build-cache.ts";
+import { CACHE_MARK } from "./machines/build/cache.ts";
 import { isAbandonedDraft } from "./machines/draft-name.ts";
 import type { HomeFolders } from "./platform.ts";
 

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
 import { describe, expect, test } from "vitest";
-import { hasPostgres } from "../../src/emulator/machines/postgres-binaries.ts";
+import { hasPostgres } from "../../src/emulator/machines/postgres/binaries.ts";
 import { openDoor } from "../../src/emulator/services/postgres/doors.ts";
 import { candidateAddress } from "../../src/emulator/services/postgres/model.ts";
 import { startTestEmulator, type TestEmulator, fileTest as withEmulator } from "../support/emulator.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { judgeLogin } from "../../machines/pg-login.ts";
-import { createPostgresMachine, type PostgresMachine, removeServerFolder } from "../../machines/postgres.ts";
-import { type GatewayBackend, openTokenGateway, type TokenGateway } from "../../machines/token-gateway.ts";
+import { judgeLogin } from "../../machines/postgres/login.ts";
+import { createPostgresMachine, type PostgresMachine, removeServerFolder } from "../../machines/postgres/machine.ts";
+import { type GatewayBackend, openTokenGateway, type TokenGateway } from "../../machines/postgres/token-gateway.ts";
 import type { Platform } from "../../platform.ts";
 import type { Collection } from "../../store.ts";
 import { openDoor } from "./doors.ts";

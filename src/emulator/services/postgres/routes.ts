@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { isSameId, resourceGroupId } from "../../../base/resource-id.ts";
 import { armFront } from "../../http/arm-error.ts";
 import { type EmulatorRequest, empty, json, type Route, route } from "../../http/router.ts";
-import { scramVerifier } from "../../machines/pg-login.ts";
+import { scramVerifier } from "../../machines/postgres/login.ts";
 import type { Platform } from "../../platform.ts";
 import { requireGroup } from "../resources/groups.ts";
 import { requireLocation, requireProviderLocation } from "../resources/locations.ts";

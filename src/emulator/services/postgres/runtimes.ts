@@ -1,5 +1,5 @@
-import { type PostgresRuntime, preparePostgres } from "../../machines/postgres.ts";
-import { hasPostgres } from "../../machines/postgres-binaries.ts";
+import { hasPostgres } from "../../machines/postgres/binaries.ts";
+import { type PostgresRuntime, preparePostgres } from "../../machines/postgres/machine.ts";
 
 /** The PostgreSQL of each major, prepared when it is first asked for. */
 export interface Runtimes {

@@ -1,5 +1,5 @@
-import type { StartOutcome } from "../../machines/app-host.ts";
-import type { AppLog } from "../../machines/app-log.ts";
+import type { StartOutcome } from "../../machines/app/host.ts";
+import type { AppLog } from "../../machines/app/log.ts";
 import type { Platform } from "../../platform.ts";
 import { createDeployments, type Deployments, type ScmSubject } from "./deployments.ts";
 import { scmFallback, scmRoutes } from "./routes.ts";

@@ -1,9 +1,9 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { type AppFront, type FrontWatch, openFront } from "../../machines/app-front.ts";
-import { type AppDescription, type AppHost, createAppHost, type StartOutcome } from "../../machines/app-host.ts";
-import { type AppLog, createAppLog } from "../../machines/app-log.ts";
+import { type AppFront, type FrontWatch, openFront } from "../../machines/app/front.ts";
+import { type AppDescription, type AppHost, createAppHost, type StartOutcome } from "../../machines/app/host.ts";
+import { type AppLog, createAppLog } from "../../machines/app/log.ts";
 import type { Platform } from "../../platform.ts";
 import type { ScmSubject } from "../scm/deployments.ts";
 import { openScmSite, type ScmSite } from "../scm/service.ts";

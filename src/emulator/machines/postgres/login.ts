@@ -1,7 +1,7 @@
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from "node:crypto";
 import { promisify } from "node:util";
-import type { TokenClaims } from "../../base/jwt.ts";
-import { audiences, type Directory, type TokenRefusal, type Tokens } from "../platform.ts";
+import type { TokenClaims } from "../../../base/jwt.ts";
+import { audiences, type Directory, type TokenRefusal, type Tokens } from "../../platform.ts";
 
 const derive = promisify(pbkdf2);
 

@@ -6,9 +6,9 @@ import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
-import { KnownError } from "../../base/errors.ts";
-import { draftName } from "./draft-name.ts";
-import { PINNED_POSTGRES } from "./postgres-packages.ts";
+import { KnownError } from "../../../base/errors.ts";
+import { draftName } from "../draft-name.ts";
+import { PINNED_POSTGRES } from "./packages.ts";
 
 const run = promisify(execFile);
 

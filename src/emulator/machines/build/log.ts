@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { Clock } from "../../base/clock.ts";
+import type { Clock } from "../../../base/clock.ts";
 
 /** 0 message, 1 warning, 2 error. */
 export type LogType = 0 | 1 | 2;

@@ -1,6 +1,6 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { isAbandonedDraft } from "./draft-name.ts";
+import { isAbandonedDraft } from "../draft-name.ts";
 import { endPostmaster, findPostmaster } from "./postmaster.ts";
 
 /**

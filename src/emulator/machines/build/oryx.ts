@@ -4,12 +4,12 @@ import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promis
 import { arch, platform } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
-import type { Store } from "../store.ts";
-import { findPython, type Interpreter, ownNode, type RuntimeRequest } from "./app-runtime.ts";
-import { type NodeManifest, readManifest } from "./app-start-command.ts";
-import { CACHE_MARK, markUsed, trimCaches } from "./build-cache.ts";
-import type { LogType } from "./build-log.ts";
-import { rememberGroup, signalGroup } from "./process.ts";
+import type { Store } from "../../store.ts";
+import { findPython, type Interpreter, ownNode, type RuntimeRequest } from "../app/runtime.ts";
+import { type NodeManifest, readManifest } from "../app/start-command.ts";
+import { rememberGroup, signalGroup } from "../process.ts";
+import { CACHE_MARK, markUsed, trimCaches } from "./cache.ts";
+import type { LogType } from "./log.ts";
 
 /** The build said no: the app's fault. `message` is the line that tells why. */
 export class BuildFailure extends Error {}

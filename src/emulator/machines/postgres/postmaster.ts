@@ -1,8 +1,8 @@
 import { readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { KnownError } from "../../base/errors.ts";
-import { isSameProcess, type ProcessStamp } from "../process-stamp.ts";
+import { KnownError } from "../../../base/errors.ts";
+import { isSameProcess, type ProcessStamp } from "../../process-stamp.ts";
 
 const STOP_WITHIN_MS = 15_000;
 /** Ticks of `/proc/PID/stat`: USER_HZ, which is 100 on every Linux that Node runs on. */

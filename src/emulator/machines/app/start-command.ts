@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { RuntimeRequest } from "./app-runtime.ts";
+import type { RuntimeRequest } from "./runtime.ts";
 
 /** What Oryx's `create-script` decides for an app folder. */
 export type StartDecision =

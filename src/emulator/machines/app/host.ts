@@ -3,14 +3,14 @@ import { existsSync, realpathSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
 import { join } from "node:path";
-import type { Clock } from "../../base/clock.ts";
-import type { Store } from "../store.ts";
-import { buildEnvironment } from "./app-environment.ts";
-import type { FrontTarget } from "./app-front.ts";
-import type { AppLog } from "./app-log.ts";
-import { findPython, type Interpreter, linkInterpreter, ownNode, parseRuntime, type RuntimeRequest } from "./app-runtime.ts";
-import { chooseStart, onLoopback, type StartDecision } from "./app-start-command.ts";
-import { type RunningProcess, startProcess } from "./process.ts";
+import type { Clock } from "../../../base/clock.ts";
+import type { Store } from "../../store.ts";
+import { type RunningProcess, startProcess } from "../process.ts";
+import { buildEnvironment } from "./environment.ts";
+import type { FrontTarget } from "./front.ts";
+import type { AppLog } from "./log.ts";
+import { findPython, type Interpreter, linkInterpreter, ownNode, parseRuntime, type RuntimeRequest } from "./runtime.ts";
+import { chooseStart, onLoopback, type StartDecision } from "./start-command.ts";
 
 /** Everything about a site that its containers depend on; read anew at each start. */
 export interface AppDescription {

@@ -2,7 +2,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { chown, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
-import { KnownError } from "../../base/errors.ts";
+import { KnownError } from "../../../base/errors.ts";
 
 const run = promisify(execFile);
 

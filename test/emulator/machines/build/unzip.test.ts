@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import yazl from "yazl";
-import { BadArchive, unzip } from "../../../src/emulator/machines/build-unzip.ts";
+import { BadArchive, unzip } from "../../../../src/emulator/machines/build/unzip.ts";
 
 interface Entry {
   readonly name: string;

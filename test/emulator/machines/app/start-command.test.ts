@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { parseRuntime } from "../../../src/emulator/machines/app-runtime.ts";
-import { chooseStart, onLoopback } from "../../../src/emulator/machines/app-start-command.ts";
+import { parseRuntime } from "../../../../src/emulator/machines/app/runtime.ts";
+import { chooseStart, onLoopback } from "../../../../src/emulator/machines/app/start-command.ts";
 
 function folderOf(files: Readonly<Record<string, string>>): string {
   const folder = mkdtempSync(join(tmpdir(), "ppg-start-"));

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import fc from "fast-check";
 import { test as base, describe, expect } from "vitest";
-import { openCertificates } from "../../../src/emulator/http/certificates.ts";
-import { openTokenGateway, type TokenGateway } from "../../../src/emulator/machines/token-gateway.ts";
-import { runs } from "../../support/fuzz.ts";
-import { PATIENCE_MS } from "../../support/patience.ts";
+import { openCertificates } from "../../../../src/emulator/http/certificates.ts";
+import { openTokenGateway, type TokenGateway } from "../../../../src/emulator/machines/postgres/token-gateway.ts";
+import { runs } from "../../../support/fuzz.ts";
+import { PATIENCE_MS } from "../../../support/patience.ts";
 
 /** A gateway before a server that greets whomever it lets through; no PostgreSQL, which would only be slower here. */
 interface Door {

@@ -1,6 +1,6 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
-import type { Refusal } from "./pg-login.ts";
+import type { Refusal } from "./login.ts";
 import {
   askCleartextPassword,
   CANCEL_REQUEST,
@@ -16,7 +16,7 @@ import {
   type StartupPacket,
   type StartupParameters,
   simpleQuery,
-} from "./pg-messages.ts";
+} from "./messages.ts";
 
 /** What the gateway asks of the server it stands before. Asked anew for each connection. */
 export interface GatewayBackend {

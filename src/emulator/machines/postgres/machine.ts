@@ -5,13 +5,13 @@ import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Client, type ClientConfig } from "pg";
-import { KnownError } from "../../base/errors.ts";
-import { keepLogShort, turnLogOver } from "./bounded-log.ts";
-import { draftName } from "./draft-name.ts";
-import { bootstrapStatements } from "./pg-bootstrap.ts";
-import { choosePostgresAccount, type PostgresAccount } from "./postgres-account.ts";
-import { adminOptions } from "./postgres-admin-options.ts";
-import { type PostgresBinaries, providePostgresBinaries } from "./postgres-binaries.ts";
+import { KnownError } from "../../../base/errors.ts";
+import { keepLogShort, turnLogOver } from "../bounded-log.ts";
+import { draftName } from "../draft-name.ts";
+import { choosePostgresAccount, type PostgresAccount } from "./account.ts";
+import { adminOptions } from "./admin-options.ts";
+import { type PostgresBinaries, providePostgresBinaries } from "./binaries.ts";
+import { bootstrapStatements } from "./bootstrap.ts";
 import { endPostgres, endPostmaster, findPostmaster } from "./postmaster.ts";
 
 /** The owner of everything Azure makes inside a server. */

@@ -3,8 +3,8 @@ import http from "node:http";
 import https from "node:https";
 import net from "node:net";
 import type { Duplex } from "node:stream";
-import type { FaultAction } from "../http/faults.ts";
-import { pages } from "./app-pages.ts";
+import type { FaultAction } from "../../http/faults.ts";
+import { pages } from "./pages.ts";
 
 /** Where a request for the site goes. */
 export type FrontTarget = { readonly port: number } | "waiting" | "stopped" | "down";

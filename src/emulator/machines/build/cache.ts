@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readlinkSync, statSync } from "node:fs";
 import { rename, rm, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { draftName } from "./draft-name.ts";
+import { draftName } from "../draft-name.ts";
 
 const run = promisify(execFile);
 

@@ -6,9 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { test as base, describe, expect } from "vitest";
-import { hasPostgres, postgresPackage, providePostgresBinaries, servableMajors } from "../../../src/emulator/machines/postgres-binaries.ts";
-import { PINNED_POSTGRES } from "../../../src/emulator/machines/postgres-packages.ts";
-import { VERSIONS } from "../../../src/emulator/services/postgres/model.ts";
+import {
+  hasPostgres,
+  postgresPackage,
+  providePostgresBinaries,
+  servableMajors,
+} from "../../../../src/emulator/machines/postgres/binaries.ts";
+import { PINNED_POSTGRES } from "../../../../src/emulator/machines/postgres/packages.ts";
+import { VERSIONS } from "../../../../src/emulator/services/postgres/model.ts";
 
 const platform = `${process.platform}-${process.arch}`;
 

@@ -8,8 +8,8 @@ import {
   type PostgresMachine,
   type PostgresRuntime,
   preparePostgres,
-} from "../../../src/emulator/machines/postgres.ts";
-import { until } from "../../support/patience.ts";
+} from "../../../../src/emulator/machines/postgres/machine.ts";
+import { until } from "../../../support/patience.ts";
 
 let home: string;
 let runtime: PostgresRuntime;

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, readSync, renameSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import type { Clock } from "../../base/clock.ts";
+import type { Clock } from "../../../base/clock.ts";
 
 /** Which of the two files of an instance: what the platform says about the container, or what the app printed. */
 export type LogKind = "docker" | "default_docker";
