@@ -5,9 +5,9 @@ import { arch, platform } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import type { Store } from "../../store.ts";
-import { findPython, type Interpreter, ownNode, type RuntimeRequest } from "../app/runtime.ts";
-import { type NodeManifest, readManifest } from "../app/start-command.ts";
+import { type NodeManifest, readManifest } from "../node-manifest.ts";
 import { rememberGroup, signalGroup } from "../process.ts";
+import { findPython, type Interpreter, ownNode, type RuntimeRequest } from "../runtime.ts";
 import { CACHE_MARK, markUsed, trimCaches } from "./cache.ts";
 import type { LogType } from "./log.ts";
 

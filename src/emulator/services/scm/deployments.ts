@@ -4,10 +4,10 @@ import { dirname, join, resolve, sep } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { StartOutcome } from "../../machines/app/host.ts";
-import { parseRuntime } from "../../machines/app/runtime.ts";
 import { type BuildLog, type BuildLogEntry, createBuildLog } from "../../machines/build/log.ts";
 import { BuildFailure, buildApp, isBuildWanted } from "../../machines/build/oryx.ts";
 import { BadArchive, unzip } from "../../machines/build/unzip.ts";
+import { parseRuntime } from "../../machines/runtime.ts";
 import type { Platform } from "../../platform.ts";
 import { become, type Deployment, isComplete, type Push, RECYCLED, received, terminalPhases } from "./model.ts";
 

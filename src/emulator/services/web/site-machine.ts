@@ -1,8 +1,9 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { AppDescription } from "../../machines/app/description.ts";
 import { type AppFront, type FrontWatch, openFront } from "../../machines/app/front.ts";
-import { type AppDescription, type AppHost, createAppHost, type StartOutcome } from "../../machines/app/host.ts";
+import { type AppHost, createAppHost, type StartOutcome } from "../../machines/app/host.ts";
 import { type AppLog, createAppLog } from "../../machines/app/log.ts";
 import type { Platform } from "../../platform.ts";
 import type { ScmSubject } from "../scm/deployments.ts";
@@ -68,7 +69,7 @@ export async function openSiteMachine(
       if (source.site().state !== "Running") return "stopped";
       const target = host.pick();
       if (target !== "stopped") return target;
-      await host.settled(); // a visitor of a container that is just starting waits for it
+      await host.waitUntilSettled(); // a visitor of a container that is just starting waits for it
       const started = host.pick();
       return started === "stopped" ? "down" : started;
     },

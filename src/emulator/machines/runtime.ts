@@ -1,7 +1,6 @@
-import { mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { execa } from "execa";
 
 /** What `linuxFxVersion` asks for: `PYTHON|3.12`, `NODE|20-lts`. */
@@ -73,15 +72,4 @@ async function probePython(command: string, wanted: string): Promise<Interpreter
 /** The Node that runs local Azure stands for the requested one. */
 export function ownNode(version: string): Interpreter {
   return { path: process.execPath, version: process.versions.node, isExact: process.versions.node.startsWith(`${version}.`) };
-}
-
-/** Fills a folder with the names an app expects on its PATH (`python`, `python3`, `node`, `npm`, …). */
-export function linkInterpreter(folder: string, runtime: RuntimeRequest, interpreter: Interpreter): void {
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  const names =
-    runtime.stack === "python"
-      ? { python: interpreter.path, python3: interpreter.path }
-      : { node: interpreter.path, npm: join(dirname(interpreter.path), "npm"), npx: join(dirname(interpreter.path), "npx") };
-  for (const [name, target] of Object.entries(names)) symlinkSync(target, join(folder, name));
 }
