@@ -108,6 +108,21 @@ describe("a creation that fails", () => {
   });
 });
 
+withEmulator("a stopped server refuses stop and restart in the poll, and stays stopped meanwhile", async ({ emulator }) => {
+  const id = await idOf(emulator, "halted");
+  expect(await write(emulator, "PUT", id, bodyOf())).toMatchObject({ status: "Succeeded" });
+  expect(await write(emulator, "POST", `${id}/stop`)).toMatchObject({ status: "Succeeded" });
+  for (const action of ["stop", "restart"]) {
+    expect((await emulator.arm("POST", `${id}/${action}?${API}`)).status).toBe(202);
+    expect((await emulator.arm("GET", `${id}?${API}`)).body.properties.state).toBe("Stopped");
+    await emulator.until(`${id}?${API}`, () => emulator.platform.operations.running(id).length === 0, WAIT_MS);
+    expect(await write(emulator, "POST", `${id}/${action}`)).toMatchObject({
+      status: "Failed",
+      error: { code: "ServerIsNotReady", message: expect.stringContaining("Current Server State = Stopped") },
+    });
+  }
+});
+
 describe("port 5432", () => {
   test("a taken address is left to whoever has it: at creation, and at every start", async () => {
     const told: string[] = [];
