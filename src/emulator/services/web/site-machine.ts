@@ -6,8 +6,8 @@ import { type AppFront, type FrontWatch, openFront } from "../../machines/app/fr
 import { type AppHost, createAppHost, type StartOutcome } from "../../machines/app/host.ts";
 import { type AppLog, createAppLog } from "../../machines/app/log.ts";
 import type { Platform } from "../../platform.ts";
-import type { ScmSubject } from "../scm/deployments.ts";
 import { openScmSite, type ScmSite } from "../scm/service.ts";
+import type { ScmSubject } from "../scm/subject.ts";
 import type { IdentityEndpoint } from "./identity.ts";
 import type { Plan, Site } from "./model.ts";
 import { publishingPassword } from "./publishing-password.ts";

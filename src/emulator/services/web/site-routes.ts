@@ -21,6 +21,7 @@ import {
 } from "./model.ts";
 import { publishingPassword } from "./publishing-password.ts";
 import { type OnSite, publishingRoutes } from "./publishing-routes.ts";
+import { bySiteEvent } from "./site-state.ts";
 import { type Sites, siteFolderName } from "./sites.ts";
 import { childToWire, deploymentStatusToWire, siteToWire } from "./wire.ts";
 
@@ -85,12 +86,12 @@ export function siteRoutes(platform: Platform, sites: Sites): readonly Route[] {
     ),
     on("GET", "/slots", "recorded", () => json(200, { value: [], nextLink: null })),
     on("POST", "/start", "specification", (site) => {
-      const started = sites.update(site.id, { state: "Running" }, false);
+      const started = sites.update(site.id, bySiteEvent(site, "start"), false);
       background(platform, started, sites.machine(started).restartApp());
       return empty(200);
     }),
     on("POST", "/stop", "specification", async (site) => {
-      await sites.machine(sites.update(site.id, { state: "Stopped" }, false)).host.stop();
+      await sites.machine(sites.update(site.id, bySiteEvent(site, "stop"), false)).host.stop();
       return empty(200);
     }),
     on("POST", "/restart", "specification", (site) => {
