@@ -251,7 +251,7 @@ function toEvent({ successful, failed }: StartOutcome): DeploymentEvent {
 
 /** What will be left of a recorded duration that begins now: the work done here in the meantime is part of it. */
 function restOf({ platform }: Context, recordedMs: number): () => number {
-  const dueAt = platform.clock.now() + platform.operations.paced(recordedMs);
+  const dueAt = platform.clock.now() + platform.operations.scaledMs(recordedMs);
   return () => Math.max(0, dueAt - platform.clock.now());
 }
 

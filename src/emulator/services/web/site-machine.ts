@@ -36,7 +36,7 @@ export interface SiteSource {
   setRelease(folder: string): void;
 }
 
-/** Real limit of a container's start, and the one at pace `fast`. */
+/** Real limit of a container's start, and the one on the clock `fast`. */
 const START_LIMIT_MS = 230_000;
 const FAST_START_LIMIT_MS = 60_000;
 
@@ -129,7 +129,7 @@ function watchOf({ clock, faults, onTraffic }: Platform, host: string): FrontWat
 
 function startLimit(platform: Platform, settingSeconds: number | undefined): number {
   if (settingSeconds !== undefined) return Math.min(1800, Math.max(10, settingSeconds)) * 1000;
-  return Math.max(FAST_START_LIMIT_MS, platform.operations.paced(START_LIMIT_MS));
+  return Math.max(FAST_START_LIMIT_MS, platform.operations.scaledMs(START_LIMIT_MS));
 }
 
 function describeApp(platform: Platform, source: SiteSource, folder: string): AppDescription {
