@@ -23,8 +23,9 @@ import { resetLocal, startLocal, stopLocal } from "../../src/emulator/local.ts";
 import { keepLogShort } from "../../src/emulator/machines/bounded-log.ts";
 import { trimCaches } from "../../src/emulator/machines/build/cache.ts";
 import { draftName, isAbandonedDraft } from "../../src/emulator/machines/draft-name.ts";
-import { createPostgresMachine, preparePostgres } from "../../src/emulator/machines/postgres/machine.ts";
+import { createPostgresMachine } from "../../src/emulator/machines/postgres/machine.ts";
 import { findPostmaster } from "../../src/emulator/machines/postgres/postmaster.ts";
+import { preparePostgres } from "../../src/emulator/machines/postgres/prepare.ts";
 import { isSameProcess } from "../../src/emulator/process-stamp.ts";
 
 let dist = "";
@@ -35,7 +36,7 @@ beforeAll(async () => {
   const banner = { js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);" };
   const common = { bundle: true, format: "esm", platform: "node", target: "node20", logLevel: "error", banner } as const;
   await build({ ...common, entryPoints: ["src/emulator/daemon.ts"], outfile: join(dist, "daemon.mjs") });
-  await build({ ...common, entryPoints: ["src/emulator/machines/postgres/machine.ts"], outfile: join(dist, "postgres.mjs") });
+  await build({ ...common, entryPoints: ["src/emulator/machines/postgres/prepare.ts"], outfile: join(dist, "postgres.mjs") });
   symlinkSync(join(process.cwd(), "node_modules"), join(dist, "node_modules"));
 });
 

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { judgeLogin } from "../../machines/postgres/login.ts";
-import { createPostgresMachine, type PostgresMachine, removeServerFolder } from "../../machines/postgres/machine.ts";
+import { createPostgresMachine, type PostgresMachine } from "../../machines/postgres/machine.ts";
+import { removeServerFolder } from "../../machines/postgres/server-folder.ts";
 import { type GatewayBackend, openTokenGateway, type TokenGateway } from "../../machines/postgres/token-gateway.ts";
 import type { Platform } from "../../platform.ts";
 import type { Collection } from "../../store.ts";

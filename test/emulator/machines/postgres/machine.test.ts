@@ -3,12 +3,9 @@ import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  createPostgresMachine,
-  type PostgresMachine,
-  type PostgresRuntime,
-  preparePostgres,
-} from "../../../../src/emulator/machines/postgres/machine.ts";
+import { createPostgresMachine, type PostgresMachine } from "../../../../src/emulator/machines/postgres/machine.ts";
+import { preparePostgres } from "../../../../src/emulator/machines/postgres/prepare.ts";
+import type { PostgresRuntime } from "../../../../src/emulator/machines/postgres/runtime.ts";
 import { until } from "../../../support/patience.ts";
 
 let home: string;
