@@ -12,7 +12,7 @@ import { homeFailure, homeFiles, homeFolders, isHome, prepareHome, wipeHome } fr
 import { withLock, withLockIfRoom } from "./lock.ts";
 import { sweepPostgres } from "./machines/postgres/sweep.ts";
 import { sweepProcesses } from "./machines/process.ts";
-import { isSameProcess, type ProcessStamp, stampFrom } from "./process-stamp.ts";
+import { isRunning, isSameProcess, type ProcessStamp, stampFrom, statOf } from "./process-stamp.ts";
 import { createStore } from "./store.ts";
 import { sweepFiles } from "./sweep-files.ts";
 
@@ -276,8 +276,7 @@ async function endUnlisted(home: string): Promise<boolean> {
 }
 
 function isDaemonIn(pid: number, folder: string): boolean {
-  const state = /\) (\w) /.exec(readIfReadable(`/proc/${pid}/stat`) ?? "")?.[1];
-  if (state === undefined || state === "Z" || state === "X") return false;
+  if (!isRunning(statOf(pid))) return false;
   const [, program = "", ...more] = (readIfReadable(`/proc/${pid}/cmdline`) ?? "").split("\0");
   return /[/\\]daemon\.m?js$/.test(program) && more.join("") === "" && workingFolderOf(pid) === folder;
 }

@@ -211,7 +211,7 @@ describe("what grows has a bound", () => {
       expect(statSync(join(folder, "server.log")).size).toBeLessThan(1_000_000);
       expect(statSync(join(folder, "server.log.1")).size).toBe(5_000_000);
     } finally {
-      await machine.remove();
+      await machine.stop();
     }
   });
 

@@ -7,7 +7,7 @@ import { keepLogShort, turnLogOver } from "../bounded-log.ts";
 import { type AdminConnection, createAdminConnection } from "./admin-connection.ts";
 import { endPostgres } from "./postmaster.ts";
 import type { PostgresRuntime } from "./runtime.ts";
-import { endLeftover, prepareServerFolder, removeServerFolder, shortFolder } from "./server-folder.ts";
+import { endLeftover, prepareServerFolder, shortFolder } from "./server-folder.ts";
 
 /** One PostgreSQL server process under supervision: it is started again when it falls. */
 export interface PostgresMachine extends Pick<AdminConnection, "administer" | "query"> {
@@ -21,8 +21,6 @@ export interface PostgresMachine extends Pick<AdminConnection, "administer" | "q
   start(how?: { readonly mustHaveData: boolean }): Promise<void>;
   /** Fast shutdown: sessions are ended, everything committed is kept. */
   stop(): Promise<void>;
-  /** Stops, and removes the folder. */
-  remove(): Promise<void>;
 }
 
 /** Less than a starting daemon is waited for (`local.ts`), which must still be able to tell. */
@@ -77,10 +75,6 @@ export function createPostgresMachine(
     query: admin.query,
     start: (how) => start(server, how?.mustHaveData ?? false),
     stop: () => stop(server),
-    remove: async () => {
-      await stop(server);
-      await removeServerFolder(folder, log);
-    },
   };
 }
 

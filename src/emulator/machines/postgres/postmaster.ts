@@ -2,7 +2,7 @@ import { readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KnownError } from "../../../base/errors.ts";
-import { isSameProcess, type ProcessStamp } from "../../process-stamp.ts";
+import { isRunning, isSameProcess, type ProcessStamp, statOf } from "../../process-stamp.ts";
 
 const STOP_WITHIN_MS = 15_000;
 /** Ticks of `/proc/PID/stat`: USER_HZ, which is 100 on every Linux that Node runs on. */
@@ -19,10 +19,9 @@ export function findPostmaster(data: string): ProcessStamp | undefined {
   const [pidText, folder, startedAt] = textOf(join(data, "postmaster.pid"))?.split("\n") ?? [];
   const pid = Number.parseInt(pidText ?? "", 10);
   if (!(pid > 1) || !folder || pid === process.pid) return undefined;
-  const stat = textOf(`/proc/${pid}/stat`);
-  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ") ?? [];
-  const [state, startTime] = [fields[0], fields[19]];
-  if (startTime === undefined || state === "Z" || state === "X") return undefined;
+  const stat = statOf(pid);
+  if (!isRunning(stat)) return undefined;
+  const { startTime } = stat;
   const isOurs = wasToldToServe(pid, data) && (worksIn(pid, data) ?? beganAt(Number(startTime), Number(startedAt)));
   return isOurs ? { pid, startTime } : undefined;
 }

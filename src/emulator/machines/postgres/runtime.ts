@@ -5,7 +5,7 @@ import type { PostgresBinaries } from "./binaries.ts";
 export interface PostgresRuntime {
   readonly binaries: PostgresBinaries;
   readonly account: PostgresAccount;
-  /** The collation that stands in for Azure's `en_US.utf8`. */
+  /** Folder of the finished cluster. Its collation stands in for Azure's `en_US.utf8`. */
   readonly template: string;
 }
 

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createPostgresMachine, type PostgresMachine } from "../../../../src/emulator/machines/postgres/machine.ts";
 import { preparePostgres } from "../../../../src/emulator/machines/postgres/prepare.ts";
 import type { PostgresRuntime } from "../../../../src/emulator/machines/postgres/runtime.ts";
+import { removeServerFolder } from "../../../../src/emulator/machines/postgres/server-folder.ts";
 import { until } from "../../../support/patience.ts";
 
 let home: string;
@@ -41,8 +42,9 @@ describe("a PostgreSQL machine", () => {
       await until("a new process answers", async () => (await pidOf("crash")) !== before && machine.isReady());
       expect(await machine.query("postgres", "SELECT count(*)::int AS rows FROM public.kept")).toEqual([{ rows: 20 }]);
     } finally {
-      await machine.remove();
+      await machine.stop();
     }
+    await removeServerFolder(join(home, "servers", "crash"), (line) => log.push(line));
     await expect(stat(join(home, "servers", "crash"))).rejects.toMatchObject({ code: "ENOENT" });
   });
 
@@ -62,7 +64,7 @@ describe("a PostgreSQL machine", () => {
       expect(await pidOf("orphan")).not.toBe(orphan.pid);
       expect(await second.query("postgres", "SELECT n FROM public.kept")).toEqual([{ n: 1 }]);
     } finally {
-      await second.remove();
+      await second.stop();
     }
   });
 
@@ -74,7 +76,7 @@ describe("a PostgreSQL machine", () => {
     await writeFile(join(home, "servers", "reused", "data", "postmaster.pid"), `${process.pid}\n${home}\n`);
     await machine.start();
     expect(machine.isReady()).toBe(true);
-    await machine.remove();
+    await machine.stop();
   });
 
   it("runs under no root account", async () => {
@@ -82,6 +84,6 @@ describe("a PostgreSQL machine", () => {
     await machine.start();
     const status = await readFile(`/proc/${await pidOf("account")}/status`, "utf8");
     expect(Number(/^Uid:\s+(\d+)/m.exec(status)?.[1])).not.toBe(0);
-    await machine.remove();
+    await machine.stop();
   });
 });
