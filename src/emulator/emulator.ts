@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { createAzureHost } from "./arm/azure-host.ts";
+import { type ClockMode, formatClockMode } from "./clock-mode.ts";
 import { controlRoutes } from "./control.ts";
 import { homeFiles, keptSecret, keptText, prepareHome } from "./home.ts";
 import { openCertificates } from "./http/certificates.ts";
@@ -13,8 +14,7 @@ import { type Incoming, type Listener, listen } from "./http/listener.ts";
 import { type Host, type HttpContext, handleRequest } from "./http/pipeline.ts";
 import { json, route } from "./http/router.ts";
 import type { OnTraffic } from "./http/traffic.ts";
-import { createOperations, type Pace } from "./operations.ts";
-import { wordsOfPace } from "./pace.ts";
+import { createOperations } from "./operations.ts";
 import type { Endpoints, Platform, Service } from "./platform.ts";
 import { createAccess } from "./services/authorization/access.ts";
 import { createAuthorizationService } from "./services/authorization/service.ts";
@@ -34,7 +34,7 @@ export interface EmulatorOptions {
   /** Made when absent. One running local Azure a home. */
   readonly homeFolder: string;
   /** `fast` by default. */
-  readonly pace?: Pace;
+  readonly clockMode?: ClockMode;
   /** The main port. By default the one of the last time, else any free one. */
   readonly port?: number;
   /** 3600 by default. */
@@ -100,7 +100,7 @@ interface Identity {
 export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
   const home = prepareHome(options.homeFolder);
   const files = homeFiles(home.root);
-  const pace: Pace = options.pace ?? { kind: "fast" };
+  const clockMode: ClockMode = options.clockMode ?? { kind: "fast" };
   const log = options.log ?? (() => undefined);
   const onBug = (error: unknown): void => log(`bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   const key = (name: string): string => join(home.keys, name);
@@ -111,7 +111,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const secret = (name: string): string => keptSecret(key(name), onRemade);
 
   const store = createStore(files.state);
-  const operations = createOperations(store, clock, pace, secret("signing-secret"), onBug);
+  const operations = createOperations({ store, clock, clockMode, signingSecret: secret("signing-secret"), onBug });
   const journal = openJournal(files.journal);
   const faults = createFaults();
   const { onTraffic, isCallerOutside = false } = options;
@@ -186,7 +186,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     caFile: certificates.caFile,
     caBundleFile: certificates.bundleFile,
     controlKeyFile: key("control-key"),
-    pace: wordsOfPace(pace),
+    pace: formatClockMode(clockMode),
     tokenLifetimeSeconds: lifetimeSeconds,
   };
 

@@ -5,15 +5,14 @@ import { request } from "node:https";
 import { createInterface } from "node:readline";
 import { systemClock } from "../base/clock.ts";
 import { type ErrorCode, exitCodeOf, KnownError } from "../base/errors.ts";
+import { type ClockMode, formatClockMode } from "./clock-mode.ts";
 import { clearWay, readIfReadable } from "./durable-file.ts";
 import type { LocalDetails } from "./emulator.ts";
 import { homeFailure, homeFiles, homeFolders, isHome, prepareHome, wipeHome } from "./home.ts";
 import { withLock, withLockIfRoom } from "./lock.ts";
-import { sweepPostgres } from "./machines/postgres-sweep.ts";
+import { sweepPostgres } from "./machines/postgres/sweep.ts";
 import { sweepProcesses } from "./machines/process.ts";
-import type { Pace } from "./operations.ts";
-import { wordsOfPace } from "./pace.ts";
-import { isSameProcess, type ProcessStamp, stampFrom } from "./process-stamp.ts";
+import { isRunning, isSameProcess, type ProcessStamp, stampFrom, statOf } from "./process-stamp.ts";
 import { createStore } from "./store.ts";
 import { sweepFiles } from "./sweep-files.ts";
 
@@ -23,7 +22,7 @@ export type RunningLocal = { readonly running: true; readonly pid: number } & Lo
 export interface StartOptions {
   /** The built daemon, `dist/daemon.js`. */
   readonly daemonFile: string;
-  readonly pace?: Pace;
+  readonly clockMode?: ClockMode;
   readonly port?: number;
   readonly tokenLifetimeSeconds?: number;
   readonly signal?: AbortSignal;
@@ -34,7 +33,7 @@ export interface StartOptions {
 /** What the daemon reads as one line of JSON on its standard input. */
 export interface DaemonOptions {
   readonly homeFolder: string;
-  readonly pace?: Pace;
+  readonly clockMode?: ClockMode;
   readonly port?: number;
   readonly tokenLifetimeSeconds?: number;
 }
@@ -74,10 +73,10 @@ async function start(home: string, options: StartOptions): Promise<RunningLocal>
 }
 
 /** What was asked for must be what runs: a flag is not dropped in silence. */
-function asAsked(running: RunningLocal, { port, pace, tokenLifetimeSeconds }: StartOptions): RunningLocal {
+function asAsked(running: RunningLocal, { port, clockMode, tokenLifetimeSeconds }: StartOptions): RunningLocal {
   const pairs: readonly (readonly [what: string, asked: unknown, is: unknown])[] = [
     ["port", port, Number(new URL(running.arm).port)],
-    ["clock", pace && wordsOfPace(pace), running.pace],
+    ["clock", clockMode && formatClockMode(clockMode), running.pace],
     ["token lifetime", tokenLifetimeSeconds, running.tokenLifetimeSeconds],
   ];
   const other = pairs.find(([, asked, is]) => asked !== undefined && asked !== is);
@@ -277,8 +276,7 @@ async function endUnlisted(home: string): Promise<boolean> {
 }
 
 function isDaemonIn(pid: number, folder: string): boolean {
-  const state = /\) (\w) /.exec(readIfReadable(`/proc/${pid}/stat`) ?? "")?.[1];
-  if (state === undefined || state === "Z" || state === "X") return false;
+  if (!isRunning(statOf(pid))) return false;
   const [, program = "", ...more] = (readIfReadable(`/proc/${pid}/cmdline`) ?? "").split("\0");
   return /[/\\]daemon\.m?js$/.test(program) && more.join("") === "" && workingFolderOf(pid) === folder;
 }

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { HomeFolders } from "./home.ts";
-import { CACHE_MARK } from "./machines/build-cache.ts";
+import { CACHE_MARK } from "./machines/build/cache.ts";
 import { isAbandonedDraft } from "./machines/draft-name.ts";
 
 /** A lock's draft lives for a moment; one of a starter that waits for the lock must stay. */

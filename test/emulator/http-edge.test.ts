@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { test as base, describe, expect, onTestFinished } from "vitest";
 import { openCertificates } from "../../src/emulator/http/certificates.ts";
 import { type EdgeLimits, type Incoming, listen } from "../../src/emulator/http/listener.ts";
-import { openFront } from "../../src/emulator/machines/app-front.ts";
+import { openFront } from "../../src/emulator/machines/app/front.ts";
 import { audiences } from "../../src/emulator/platform.ts";
 import { fileTest as emulatorTest, type TestEmulator } from "../support/emulator.ts";
 import { deepJson, runs } from "../support/fuzz.ts";

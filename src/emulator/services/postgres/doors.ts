@@ -1,6 +1,6 @@
 import { armFront } from "../../http/arm-error.ts";
-import { portHolder } from "../../machines/port-holder.ts";
-import type { TokenGateway } from "../../machines/token-gateway.ts";
+import { portHolder } from "../../machines/postgres/port-holder.ts";
+import type { TokenGateway } from "../../machines/postgres/token-gateway.ts";
 import { candidateAddress } from "./model.ts";
 
 /** Azure's own, and the only one a client knows: a server without it is no server. */

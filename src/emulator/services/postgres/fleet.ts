@@ -1,7 +1,8 @@
 import { join } from "node:path";
-import { judgeLogin } from "../../machines/pg-login.ts";
-import { createPostgresMachine, type PostgresMachine, removeServerFolder } from "../../machines/postgres.ts";
-import { type GatewayBackend, openTokenGateway, type TokenGateway } from "../../machines/token-gateway.ts";
+import { judgeLogin } from "../../machines/postgres/login.ts";
+import { createPostgresMachine, type PostgresMachine } from "../../machines/postgres/machine.ts";
+import { removeServerFolder } from "../../machines/postgres/server-folder.ts";
+import { type GatewayBackend, openTokenGateway, type TokenGateway } from "../../machines/postgres/token-gateway.ts";
 import type { Platform } from "../../platform.ts";
 import type { Collection } from "../../store.ts";
 import { openDoor } from "./doors.ts";
@@ -9,7 +10,7 @@ import { admits, type FirewallRule, type FlexibleServer, folderName } from "./mo
 import { baseSettings } from "./parameters.ts";
 import { findRole, publishDirectory } from "./roles.ts";
 import { createRuntimes } from "./runtimes.ts";
-import { isSameServer, type ServerKey, serverGone } from "./servers.ts";
+import { findServer, type ServerKey, serverGone } from "./servers.ts";
 import { watchOf } from "./watch.ts";
 
 /**
@@ -24,7 +25,7 @@ export interface Fleet {
   /** The running machine; `undefined` while the server is stopped. */
   machine(server: ServerKey): PostgresMachine | undefined;
   /** Resolves when all that was asked of the server so far is done, well or not. */
-  settled(server: ServerKey): Promise<void>;
+  waitUntilSettled(server: ServerKey): Promise<void>;
   /**
    * Door and process up, directory known. Repeatable. Writes the address it found into the server's row. When it fails nothing of the server runs.
    * Throws an ArmError (`LocalAzurePortTaken`, 404 of a server that is gone) or KnownError `local/failed`.
@@ -36,9 +37,9 @@ export interface Fleet {
   restart(server: ServerKey): Promise<void>;
   /** Halts, and removes the data. */
   destroy(server: FlexibleServer): Promise<void>;
-  /** Halts all. */
   /** Breaks off what is being fetched, so that nothing waits for it. */
   ending(): void;
+  /** Halts all. */
   close(): Promise<void>;
 }
 
@@ -73,10 +74,7 @@ export function createFleet(platform: Platform, servers: Collection<FlexibleServ
     unit.turn = done.catch(() => {});
     return done;
   };
-  const find = (server: ServerKey): FlexibleServer | undefined => {
-    const found = servers.get(server.id);
-    return found && isSameServer(found, server) ? found : undefined;
-  };
+  const find = (server: ServerKey): FlexibleServer | undefined => findServer(servers, server);
   const row = (unit: Unit): FlexibleServer => {
     const found = unit.isGone ? undefined : find(unit.server);
     if (!found) throw serverGone(unit.server.id);
@@ -149,7 +147,7 @@ export function createFleet(platform: Platform, servers: Collection<FlexibleServ
       const machine = units.get(keyOf(server))?.machine;
       return machine?.isReady() ? machine : undefined;
     },
-    settled: async (server) => void (await units.get(keyOf(server))?.turn),
+    waitUntilSettled: async (server) => void (await units.get(keyOf(server))?.turn),
     launch: (server) => {
       const unit = unitOf(server);
       return inTurn(unit, () => bringUp(unit));

@@ -3,7 +3,7 @@ import { isSameId, resourceGroupId } from "../../../base/resource-id.ts";
 import { armFront } from "../../http/arm-error.ts";
 import type { BodyShape } from "../../http/body-shape.ts";
 import { type EmulatorRequest, empty, json, type Route, route } from "../../http/router.ts";
-import { scramVerifier } from "../../machines/pg-login.ts";
+import { scramVerifier } from "../../machines/postgres/login.ts";
 import type { Platform } from "../../platform.ts";
 import { requireGroup } from "../resources/groups.ts";
 import { requireLocation, requireProviderLocation } from "../resources/locations.ts";
@@ -22,7 +22,6 @@ import {
   type ServerBody,
   SYSTEM_DATABASES,
 } from "./model.ts";
-import type { Writes } from "./operations.ts";
 import { listParameters, type Parameter } from "./parameters.ts";
 import { childNotFound, requireAccessible, requireIdle, requireServer, serverIdOf, serversOf, type Tables } from "./servers.ts";
 import {
@@ -34,6 +33,7 @@ import {
   serverToWire,
   TYPE,
 } from "./wire.ts";
+import type { Writes } from "./writes.ts";
 
 const PROVIDER = "/subscriptions/{subscription}/providers/Microsoft.DBforPostgreSQL";
 const GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.DBforPostgreSQL/flexibleServers";
@@ -163,9 +163,7 @@ function serverRoutes({ platform, tables, fleet, writes }: PostgresDependencies)
     requireLogin(next);
     // Documented: another size restarts the server, and so does switching Entra on (a library is loaded).
     const needsRestart = next.sku.name !== server.sku.name || next.auth.activeDirectoryAuth !== server.auth.activeDirectoryAuth;
-    const accepted = writes.accept("server-update", server, server.id, { next, needsRestart }, request.apiVersion);
-    if (server.state === "Ready") tables.servers.set(server.id, { ...server, state: "Updating" });
-    return accepted;
+    return writes.accept("server-update", server, server.id, { next, needsRestart }, request.apiVersion);
   };
 
   const create = async (request: EmulatorRequest): Promise<Response> => {
@@ -187,13 +185,11 @@ function serverRoutes({ platform, tables, fleet, writes }: PostgresDependencies)
   };
 
   const act =
-    (kind: "server-start" | "server-stop" | "server-restart", during: FlexibleServer["state"]) =>
+    (kind: "server-start" | "server-stop" | "server-restart") =>
     (request: EmulatorRequest): Response => {
       const server = requireServer(platform, tables, request);
       requireIdle(platform, server);
-      const accepted = writes.accept(kind, server, server.id, { before: server.state }, request.apiVersion);
-      tables.servers.set(server.id, { ...server, state: during });
-      return accepted;
+      return writes.accept(kind, server, server.id, { before: server.state }, request.apiVersion);
     };
 
   return [
@@ -209,18 +205,16 @@ function serverRoutes({ platform, tables, fleet, writes }: PostgresDependencies)
       const server = tables.servers.get(id);
       if (!server) return new Response(null, { status: 204 });
       requireIdle(platform, server);
-      const accepted = writes.accept("server-delete", server, id, {}, request.apiVersion);
-      tables.servers.set(id, { ...server, state: "Dropping" });
-      return accepted;
+      return writes.accept("server-delete", server, id, {}, request.apiVersion);
     }),
     route("GET", GROUP, "recorded", (request) => {
       const groupId = resourceGroupId(request.params.subscription ?? "", request.params.group ?? "");
       requireGroup(platform, groupId);
       return json(200, { value: serversOf(tables, groupId).map((server) => toWire(server, request.apiVersion)) });
     }),
-    route("POST", `${SERVER}/start`, "recorded", "none", act("server-start", "Starting")),
-    route("POST", `${SERVER}/stop`, "recorded", "none", act("server-stop", "Stopping")),
-    route("POST", `${SERVER}/restart`, "recorded", "none", act("server-restart", "Restarting")),
+    route("POST", `${SERVER}/start`, "recorded", "none", act("server-start")),
+    route("POST", `${SERVER}/stop`, "recorded", "none", act("server-stop")),
+    route("POST", `${SERVER}/restart`, "recorded", "none", act("server-restart")),
   ];
 }
 

@@ -5,6 +5,7 @@ import type { Platform } from "../../platform.ts";
 import type { Collection } from "../../store.ts";
 import { requireKnownGroup } from "../resources/groups.ts";
 import type { Administrator, Database, FirewallRule, FlexibleServer } from "./model.ts";
+import { afterServerEvent, type ServerEvent } from "./server-state.ts";
 import { TYPE } from "./wire.ts";
 
 /** All that this provider remembers, by resource ID. */
@@ -29,6 +30,27 @@ export type ServerKey = Pick<FlexibleServer, "id" | "generation">;
 
 export function isSameServer(one: ServerKey, other: ServerKey): boolean {
   return isSameId(one.id, other.id) && one.generation === other.generation;
+}
+
+/** The row of this very server; not that of a later one with its name. */
+export function findServer(servers: Collection<FlexibleServer>, key: ServerKey): FlexibleServer | undefined {
+  const server = servers.get(key.id);
+  return server && isSameServer(server, key) ? server : undefined;
+}
+
+/** Changes the row of a server that is still there. */
+export function changeServer(
+  servers: Collection<FlexibleServer>,
+  key: ServerKey,
+  change: (server: FlexibleServer) => FlexibleServer,
+): void {
+  const server = findServer(servers, key);
+  if (server) servers.set(server.id, change(server));
+}
+
+/** Something happened to a server, if it is still there. Throws when it cannot happen in the server's state. */
+export function applyServerEvent(servers: Collection<FlexibleServer>, key: ServerKey, event: ServerEvent): void {
+  changeServer(servers, key, (server) => afterServerEvent(server, event));
 }
 
 /** The ID of the server a request's path names, spelled as Azure spells it. */

@@ -2,11 +2,11 @@ import type { FlexibleServerRegistry, Platform, Service } from "../../platform.t
 import { POSTGRES_PORT } from "./doors.ts";
 import { createFleet } from "./fleet.ts";
 import { SYSTEM_DATABASES } from "./model.ts";
-import { createWrites } from "./operations.ts";
 import { createRevival } from "./revival.ts";
 import { postgresRoutes } from "./routes.ts";
 import { forget, openTables, requireIdle, serverGone, serversOf } from "./servers.ts";
 import { TYPE } from "./wire.ts";
+import { createWrites } from "./writes.ts";
 
 /** Those with flexible servers (azure-rest-api-specs, specification/postgresql); the last three as az 2.8x, az 2.91 and the Python SDK 3.0 send them. */
 const API_VERSIONS = [

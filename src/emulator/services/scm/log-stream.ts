@@ -1,5 +1,5 @@
 import type { Clock } from "../../../base/clock.ts";
-import { type AppLog, followLogs, listLogFiles, readTail } from "../../machines/app-log.ts";
+import { type AppLog, followLogs, listLogFiles, readTail } from "../../machines/app/log.ts";
 
 export interface LogStreamRequest {
   /** Where the files are; chosen once per connection. */

@@ -4,12 +4,14 @@ import { join, sep } from "node:path";
 import { Readable } from "node:stream";
 import yazl from "yazl";
 import { type EmulatorRequest, empty, type Handler, json, type Route, route } from "../../http/router.ts";
-import { type AppLog, listLogFiles } from "../../machines/app-log.ts";
-import { pages } from "../../machines/app-pages.ts";
+import { type AppLog, listLogFiles } from "../../machines/app/log.ts";
+import { pages } from "../../machines/app/pages.ts";
 import { audiences, type Platform } from "../../platform.ts";
-import { type Deployments, MAX_PACKAGE_BYTES, PackageTooBig, type PackageUse, type ScmSubject } from "./deployments.ts";
+import type { Deployments } from "./deployments.ts";
 import { openLogStream } from "./log-stream.ts";
 import { isComplete, type Push, status } from "./model.ts";
+import { MAX_PACKAGE_BYTES, PackageTooBig, type PackageUse } from "./package.ts";
+import type { ScmSubject } from "./subject.ts";
 import { deploymentToWire, logEntryToWire } from "./wire.ts";
 
 /** What the routes of one SCM site work on. */

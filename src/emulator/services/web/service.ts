@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { type EmulatorRequest, json, type Route, route } from "../../http/router.ts";
-import { writeShims } from "../../machines/app-shims.ts";
+import { writeShims } from "../../machines/app/shims.ts";
 import { sweepProcesses } from "../../machines/process.ts";
 import type { Platform, ResourceSummary, Service, SiteRegistry } from "../../platform.ts";
 import { locations } from "../resources/locations.ts";

@@ -1,12 +1,13 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { type AppFront, type FrontWatch, openFront } from "../../machines/app-front.ts";
-import { type AppDescription, type AppHost, createAppHost, type StartOutcome } from "../../machines/app-host.ts";
-import { type AppLog, createAppLog } from "../../machines/app-log.ts";
+import type { AppDescription } from "../../machines/app/description.ts";
+import { type AppFront, type FrontWatch, openFront } from "../../machines/app/front.ts";
+import { type AppHost, createAppHost, type StartOutcome } from "../../machines/app/host.ts";
+import { type AppLog, createAppLog } from "../../machines/app/log.ts";
 import type { Platform } from "../../platform.ts";
-import type { ScmSubject } from "../scm/deployments.ts";
 import { openScmSite, type ScmSite } from "../scm/service.ts";
+import type { ScmSubject } from "../scm/subject.ts";
 import type { IdentityEndpoint } from "./identity.ts";
 import type { Plan, Site } from "./model.ts";
 import { publishingPassword } from "./publishing-password.ts";
@@ -35,7 +36,7 @@ export interface SiteSource {
   setRelease(folder: string): void;
 }
 
-/** Real limit of a container's start, and the one at pace `fast`. */
+/** Real limit of a container's start, and the one on the clock `fast`. */
 const START_LIMIT_MS = 230_000;
 const FAST_START_LIMIT_MS = 60_000;
 
@@ -68,7 +69,7 @@ export async function openSiteMachine(
       if (source.site().state !== "Running") return "stopped";
       const target = host.pick();
       if (target !== "stopped") return target;
-      await host.settled(); // a visitor of a container that is just starting waits for it
+      await host.waitUntilSettled(); // a visitor of a container that is just starting waits for it
       const started = host.pick();
       return started === "stopped" ? "down" : started;
     },
@@ -128,7 +129,7 @@ function watchOf({ clock, faults, onTraffic }: Platform, host: string): FrontWat
 
 function startLimit(platform: Platform, settingSeconds: number | undefined): number {
   if (settingSeconds !== undefined) return Math.min(1800, Math.max(10, settingSeconds)) * 1000;
-  return Math.max(FAST_START_LIMIT_MS, platform.operations.paced(START_LIMIT_MS));
+  return Math.max(FAST_START_LIMIT_MS, platform.operations.scaledMs(START_LIMIT_MS));
 }
 
 function describeApp(platform: Platform, source: SiteSource, folder: string): AppDescription {

@@ -9,6 +9,7 @@ import { publishingOperations } from "./publishing-routes.ts";
 import { SITE, SITES, siteAddress, siteIdAt } from "./site-address.ts";
 import { type SiteBody, siteShape } from "./site-body.ts";
 import { boundToSites, onSite, type SiteOperation, withSlotTwins } from "./site-operations.ts";
+import { bySiteEvent } from "./site-state.ts";
 import { changeSite, putSite } from "./site-writes.ts";
 import type { Sites } from "./sites.ts";
 import { childToWire, siteToWire } from "./wire.ts";
@@ -82,12 +83,12 @@ function machineOperations(platform: Platform, sites: Sites): readonly SiteOpera
       });
   return [
     onSite("POST", "/start", "specification", "none", (site) => {
-      const started = sites.update(site.id, { state: "Running" }, false);
+      const started = sites.update(site.id, bySiteEvent(site, "start"), false);
       inBackground(started, sites.machine(started).restartApp());
       return empty(200);
     }),
     onSite("POST", "/stop", "specification", "none", async (site) => {
-      await sites.machine(sites.update(site.id, { state: "Stopped" }, false)).host.stop();
+      await sites.machine(sites.update(site.id, bySiteEvent(site, "stop"), false)).host.stop();
       return empty(200);
     }),
     onSite("POST", "/restart", "specification", "none", (site) => {
