@@ -66,6 +66,14 @@ export interface Match<R extends Route = Route> {
   readonly params: Readonly<Record<string, string>>;
 }
 
+/** What a table's row does with the resource it stands on. */
+export type OnResource<T> = (resource: T, request: EmulatorRequest) => Response | Promise<Response>;
+
+/** The rows as routes: each finds its resource first. `find` throws the refusal for one that is not there. */
+export function boundTo<T>(find: (request: EmulatorRequest) => T, rows: readonly RouteOf<OnResource<T>>[]): readonly Route[] {
+  return rows.map((row) => ({ ...row, handle: (request) => row.handle(find(request), request) }));
+}
+
 export function isRead(method: string): boolean {
   return method === "GET" || method === "HEAD";
 }

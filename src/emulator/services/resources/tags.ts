@@ -1,6 +1,7 @@
 import { isSameId } from "../../../base/resource-id.ts";
 import { armFront } from "../../http/arm-error.ts";
 import type { BodyShape } from "../../http/body-shape.ts";
+import { propertiesOf } from "../../http/properties-of.ts";
 import { type EmulatorRequest, empty, json, type Route, route } from "../../http/router.ts";
 import type { Platform, ResourceSummary, Service } from "../../platform.ts";
 import { groupsOf, requireGroup, requireKnownGroup } from "./groups.ts";
@@ -51,10 +52,10 @@ export function tagRoutes(platform: Platform, services: () => readonly Service[]
       const tagged = find(request);
       return json(200, toWire(tagged, tagged.tags));
     }),
-    route("PUT", AT_SCOPE, "documentation", tagsBody, (request) => write(find(request), tagsOf(request.body))),
+    route("PUT", AT_SCOPE, "documentation", tagsBody, (request) => write(find(request), tagsOf(request))),
     route("PATCH", AT_SCOPE, "documentation", tagsBody, (request) => {
       const operation = String((request.body as { operation?: unknown } | undefined)?.operation ?? "Merge").toLowerCase();
-      const [tagged, given] = [find(request), tagsOf(request.body)];
+      const [tagged, given] = [find(request), tagsOf(request)];
       const before = tagged.tags;
       const without = Object.fromEntries(Object.entries(before).filter(([name, value]) => given[name] !== value));
       return write(tagged, operation === "delete" ? without : operation === "replace" ? given : { ...before, ...given });
@@ -97,8 +98,7 @@ function tagName(name: string, all: readonly (readonly [string, string])[], subs
   };
 }
 
-function tagsOf(body: unknown): Tags {
-  const tags = (body as { properties?: { tags?: unknown } } | undefined)?.properties?.tags;
-  if (typeof tags !== "object" || tags === null) return {};
+function tagsOf(request: EmulatorRequest): Tags {
+  const tags = propertiesOf<{ tags: Readonly<Record<string, unknown>> }>(request).tags ?? {};
   return Object.fromEntries(Object.entries(tags).map(([name, value]) => [name, String(value)]));
 }

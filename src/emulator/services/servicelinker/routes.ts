@@ -1,4 +1,5 @@
 import { armFront } from "../../http/arm-error.ts";
+import { propertiesOf } from "../../http/properties-of.ts";
 import { type EmulatorRequest, json, type Route, route } from "../../http/router.ts";
 import type { Operation } from "../../operations.ts";
 import type { Platform } from "../../platform.ts";
@@ -59,8 +60,7 @@ export function linkerRoutes(platform: Platform, linkers: Linkers): readonly Rou
     }),
     route("PUT", LINKER, "recorded", {}, (request) => put(request, request.body)),
     route("PATCH", LINKER, "specification", {}, (request) => {
-      const changes = (request.body as { properties?: object } | undefined)?.properties ?? {};
-      return put(request, { properties: { ...propertiesToBody(required(request)), ...changes } });
+      return put(request, { properties: { ...propertiesToBody(required(request)), ...propertiesOf(request) } });
     }),
     route("DELETE", LINKER, "recorded", (request) => {
       const linker = linkers.get(scopeOf(request), nameOf(request));

@@ -1,10 +1,11 @@
 import type { BodyShape } from "../../http/body-shape.ts";
+import { propertiesOf } from "../../http/properties-of.ts";
 import { type EmulatorRequest, json } from "../../http/router.ts";
 import type { Platform } from "../../platform.ts";
 import { refusals } from "./errors.ts";
 import type { ConnectionString, LogsConfig, Site } from "./model.ts";
 import { publishingPassword } from "./publishing-password.ts";
-import { type ConfigBody, configShape, propertiesOf } from "./site-body.ts";
+import { type ConfigBody, configShape } from "./site-body.ts";
 import { changedLogs, configChange, textsOf } from "./site-changes.ts";
 import { onSite, type SiteOperation } from "./site-operations.ts";
 import type { Sites } from "./sites.ts";
@@ -28,7 +29,7 @@ function webConfigOperations(sites: Sites): readonly SiteOperation[] {
   const toWire = (site: Site): object =>
     childToWire(site, "config/web", "config", { ...site.config, logsDirectorySizeLimit: site.logs.httpLogs.fileSystem.retentionInMb });
   const write = (site: Site, request: EmulatorRequest): Response => {
-    const change = configChange(site, propertiesOf<ConfigBody>(request) ?? {}, sites.plans.get(site.planId));
+    const change = configChange(site, propertiesOf<ConfigBody>(request), sites.plans.get(site.planId));
     return json(200, toWire(sites.update(site.id, change, true)));
   };
   return [
@@ -46,12 +47,13 @@ function settingsOperations(sites: Sites): readonly SiteOperation[] {
   return [
     onSite("POST", "/config/appsettings/list", "specification", "none", (site) => json(200, settings(site))),
     onSite("PUT", "/config/appsettings", "specification", { "properties.*": "scalar" }, (site, request) => {
-      const appSettings = textsOf(propertiesOf(request) ?? {});
+      const appSettings = textsOf(propertiesOf<Record<string, unknown>>(request));
       return json(200, settings(sites.update(site.id, { appSettings }, true)));
     }),
     onSite("POST", "/config/connectionstrings/list", "specification", "none", (site) => json(200, connections(site))),
     onSite("PUT", "/config/connectionstrings", "specification", connectionStringsShape, (site, request) => {
-      const connectionStrings = propertiesOf<Record<string, ConnectionString>>(request) ?? {};
+      const wanted = Object.entries(propertiesOf<Record<string, ConnectionString | null>>(request));
+      const connectionStrings = Object.fromEntries(wanted.flatMap(([name, given]) => (given ? [[name, given]] : [])));
       return json(200, connections(sites.update(site.id, { connectionStrings }, true)));
     }),
     onSite("GET", "/config/slotConfigNames", "specification", (site) => json(200, names(site))),
@@ -70,7 +72,7 @@ function logsOperations(sites: Sites): readonly SiteOperation[] {
   return [
     onSite("GET", "/config/logs", "specification", (site) => json(200, toWire(site))),
     onSite("PUT", "/config/logs", "specification", logsShape, (site, request) => {
-      const logs = changedLogs(site.logs, propertiesOf<Partial<LogsConfig>>(request) ?? {});
+      const logs = changedLogs(site.logs, propertiesOf<LogsConfig>(request));
       return json(200, toWire(sites.update(site.id, { logs }, false)));
     }),
   ];
@@ -89,7 +91,7 @@ function publishingPolicies(platform: Platform, sites: Sites): readonly SiteOper
     ...(["scm", "ftp"] as const).flatMap((kind) => [
       onSite("GET", `/basicPublishingCredentialsPolicies/${kind}`, "recorded", (site) => json(200, policy(site, kind))),
       onSite("PUT", `/basicPublishingCredentialsPolicies/${kind}`, "specification", {}, (site, request) => {
-        const allow = propertiesOf<{ allow?: boolean }>(request)?.allow;
+        const { allow } = propertiesOf<{ allow: unknown }>(request);
         if (typeof allow !== "boolean") throw refusals.invalid("allow");
         const basicPublishing = { ...site.basicPublishing, [kind]: allow };
         return json(200, policy(sites.update(site.id, { basicPublishing }, false), kind));

@@ -1,5 +1,4 @@
 import type { BodyShape } from "../../http/body-shape.ts";
-import type { EmulatorRequest } from "../../http/router.ts";
 import type { IdentityBody } from "./identity-change.ts";
 
 /** The body of a site, its members that local Azure reads (azure-rest-api-specs, specification/web). */
@@ -53,7 +52,3 @@ export const siteShape: BodyShape = {
   "properties.siteConfig": "object",
   ...configShapeAt("properties.siteConfig."),
 };
-
-export function propertiesOf<T extends object>(request: EmulatorRequest): T | undefined {
-  return (request.body as { properties?: T } | undefined)?.properties;
-}

@@ -1,4 +1,4 @@
-import { type EmulatorRequest, type Handler, type Route, type RouteOf, route } from "../../http/router.ts";
+import { boundTo, type OnResource, type Route, type RouteOf, route } from "../../http/router.ts";
 import type { Platform } from "../../platform.ts";
 import { requireKnownGroup } from "../resources/groups.ts";
 import { refusals } from "./errors.ts";
@@ -6,26 +6,20 @@ import type { Site } from "./model.ts";
 import { SITE, siteAddress, siteIdAt, siteNameAt } from "./site-address.ts";
 import type { Sites } from "./sites.ts";
 
-/** What an operation does with the site it stands on. */
-type OnSite = (site: Site, request: EmulatorRequest) => Response | Promise<Response>;
-export type SiteOperation = RouteOf<OnSite>;
+export type SiteOperation = RouteOf<OnResource<Site>>;
 
 /** A row of a table of operations on a site: `path` is what comes behind the site's own. */
-export const onSite = route<OnSite>;
+export const onSite = route<OnResource<Site>>;
 
 /** The operations as handlers: each finds its site first, or answers ARM's 404. */
 export function boundToSites(platform: Platform, sites: Sites, operations: readonly SiteOperation[]): readonly Route[] {
-  const find = (request: EmulatorRequest): Site => {
+  return boundTo((request) => {
     const address = siteAddress(request);
     requireKnownGroup(platform, address.groupId);
     const found = sites.get(siteIdAt(address));
     if (!found) throw refusals.notFound("sites", siteNameAt(address), address.group);
     return found;
-  };
-  return operations.map((operation) => {
-    const handle: Handler = (request) => operation.handle(find(request), request);
-    return { ...operation, handle };
-  });
+  }, operations);
 }
 
 /**
