@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createRouter, type Route } from "../../src/emulator/http/router.ts";
-import { type ScmContext, scmRoutes } from "../../src/emulator/services/scm/routes.ts";
+import type { ScmContext } from "../../src/emulator/services/scm/context.ts";
+import { scmRoutes } from "../../src/emulator/services/scm/routes.ts";
 
 /** One operation, as `GET /_local/coverage` lists it. */
 export interface Operation {
