@@ -7,10 +7,10 @@ import { systemClock } from "../../src/base/clock.ts";
 import { type Cloud, openCloud } from "../../src/cloud/cloud.ts";
 import type { CloudContext } from "../../src/cloud/connection.ts";
 import { signIn } from "../../src/cloud/credential.ts";
+import { placeholderOf } from "../../src/cloud/database/ownership.ts";
+import { accessDifferences } from "../../src/cloud/database/principals.ts";
+import { connectSql, quoteIdentifier, type SqlSession } from "../../src/cloud/database/sql.ts";
 import type { Environment } from "../../src/cloud/environment.ts";
-import { placeholderOf } from "../../src/cloud/ownership.ts";
-import { accessDifferences } from "../../src/cloud/principals.ts";
-import { connectSql, quoteIdentifier, type SqlSession } from "../../src/cloud/sql.ts";
 import { startTestEmulator, type TestEmulator } from "../support/emulator.ts";
 import { PATIENCE_MS } from "../support/patience.ts";
 
