@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { createServer as createHttpsServer } from "node:https";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -6,11 +5,11 @@ import { type Clock, systemClock } from "../../src/base/clock.ts";
 import { siteClient } from "../../src/cloud/app-service/site-client.ts";
 import { openArm } from "../../src/cloud/arm.ts";
 import type { CloudContext } from "../../src/cloud/connection.ts";
-import { accessToken, signIn } from "../../src/cloud/credential.ts";
+import { accessToken } from "../../src/cloud/credential.ts";
 import { connectSql } from "../../src/cloud/database/sql.ts";
-import type { Environment } from "../../src/cloud/environment.ts";
 import { postgresServers } from "../../src/cloud/postgres-servers.ts";
 import { scmSite } from "../../src/cloud/scm/scm-site.ts";
+import { testCloudContext } from "../support/cloud.ts";
 import { startTestEmulator, type TestEmulator } from "../support/emulator.ts";
 
 /** A clock that stands still but for its sleeps, which take no time. */
@@ -28,25 +27,7 @@ function jumpingClock(): Clock & { pass(ms: number): void } {
   };
 }
 
-async function contextFor({ endpoints, caPem, clientId, clientSecretFile }: TestEmulator, clock: Clock): Promise<CloudContext> {
-  const environment: Environment = {
-    name: "local",
-    hasOwnAuthority: true,
-    resourceManager: endpoints.resourceManager,
-    authorityHost: endpoints.authority,
-    scopes: {
-      resourceManager: "https://management.azure.com/.default",
-      postgres: "https://ossrdbms-aad.database.windows.net/.default",
-      appService: "https://appservice.azure.com/.default",
-    },
-    siteScheme: "https",
-    caPem,
-  };
-  const clientSecret = readFileSync(clientSecretFile, "utf8");
-  const { signal } = new AbortController();
-  const credential = await signIn(environment, { tenantId: endpoints.tenantId, clientId, clientSecret }, signal);
-  return { environment, credential, subscriptionId: endpoints.subscriptionId, signal, clock };
-}
+const contextFor = (emulator: TestEmulator, clock: Clock): Promise<CloudContext> => testCloudContext(emulator, { clock });
 
 const { setTimeout: realSetTimeout } = globalThis;
 const moment = (ms = 5): Promise<void> => new Promise((done) => realSetTimeout(done, ms));

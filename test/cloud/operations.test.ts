@@ -143,6 +143,7 @@ describe("drive", () => {
     expect(waitedMs).toBeLessThan(61_000);
   });
 
+  // trap: postgres 10
   it("answers a cancellation at once, while a poll hangs", async () => {
     const controller = new AbortController();
     const hanging: Poller<string> = {

@@ -22,6 +22,7 @@ const poll = (start: Exchange | undefined, status: string, error?: { code: strin
 });
 
 describe("flexible server", () => {
+  // trap: postgres 1, postgres 2, postgres 34
   it("is created Entra-only: polls the signed address as it was given, then reads the server", async () => {
     const [put] = recorded("server_create_entra_only");
     const [ready] = recorded("server_get_ready");
@@ -59,6 +60,7 @@ describe("flexible server", () => {
     expect(server.requests.filter(({ path }) => path.includes("azureAsyncOperation"))).toHaveLength(3);
   });
 
+  // trap: postgres 11
   it("says Azure's own code when an operation fails in its poll", async () => {
     const [put] = recorded("server_create_entra_only");
     if (!put) throw new Error("recording is missing");
@@ -80,6 +82,7 @@ describe("flexible server", () => {
     });
   });
 
+  // trap: passwordless-flow 9
   it("tries a busy write again, whether it is refused at once or in the poll", async () => {
     const [put, ...rest] = recorded("firewall_rule_put");
     if (!put) throw new Error("recording is missing");
@@ -105,6 +108,7 @@ describe("flexible server", () => {
     expect(server.requests.filter(({ method }) => method === "PUT")).toHaveLength(3);
   });
 
+  // trap: postgres 5
   it("takes the administrator's object ID from the address and its name from the answer", async () => {
     const exchanges = recorded("administrator_put_user");
     server.play(exchanges);
@@ -165,6 +169,7 @@ describe("flexible server", () => {
 describe("web app", () => {
   const SUBSCRIPTION = "4d042dc6-fe17-4698-a23f-ec6a8d1e98f4";
 
+  // trap: appservice 1, appservice 14
   it("is read with the SCM host of its Repository entry, its identity and all possible addresses", async () => {
     server.play(recorded("site-get-linux-python"));
     const cloud = await open(SUBSCRIPTION);
@@ -181,6 +186,7 @@ describe("web app", () => {
     expect(app?.changedAt).toBe(Date.parse("2026-04-10T16:14:52.966Z"));
   });
 
+  // trap: appservice 18
   it("gets a Linux plan", async () => {
     server.play(recorded("plan-create-linux-s1"));
     const cloud = await open();
@@ -197,6 +203,7 @@ describe("web app", () => {
     });
   });
 
+  // trap: appservice 5
   it("reads Microsoft.Web's own error shape: a taken name is told apart from other conflicts", async () => {
     const url = `https://x/subscriptions/${ZERO}/resourceGroups/g/providers/Microsoft.Web/sites/taken`;
     const message = "Website with given name taken already exists.";
@@ -207,6 +214,7 @@ describe("web app", () => {
     await expect(creation).rejects.toMatchObject({ code: "azure/name-taken", cause: { message: `Conflict (409): ${message}` } });
   });
 
+  // trap: appservice 6
   it("does not take a quota refusal (401) for a missing sign-in", async () => {
     const url = `https://x/subscriptions/${ZERO}/resourceGroups/g/providers/Microsoft.Web/serverfarms/p`;
     const body = { Code: "Unauthorized", Message: "Operation cannot be completed without additional quota. Current Limit (Basic VMs): 0" };
@@ -241,6 +249,7 @@ describe("web app", () => {
 });
 
 describe("SCM site", () => {
+  // trap: kudu 1, kudu 3, kudu 14, appservice 15
   it("starts a deployment and follows it from its temporary ID to its end", async () => {
     const [started] = recorded("kudu-zipdeploy-async-202");
     const [temporary] = recorded("kudu-latest-202-temp");
@@ -271,6 +280,7 @@ describe("SCM site", () => {
 });
 
 describe("linker", () => {
+  // trap: servicelinker 1, servicelinker 2, servicelinker 3, servicelinker 5, servicelinker 13, servicelinker 20, passwordless-flow 11
   it("is put with the user name, waits for the operation and is read back", async () => {
     const [put] = recorded("put_linker_pgflex_secret_2022-05-01");
     if (!put) throw new Error("recording is missing");
@@ -287,6 +297,7 @@ describe("linker", () => {
     expect(calls().filter((call) => call.startsWith("PUT"))).toHaveLength(1);
   });
 
+  // trap: servicelinker 6
   it("is validated and deleted; a body of the word null is no trouble", async () => {
     const [validate] = recorded("validate_linker_accepted_2022-05-01");
     const [verdict] = recorded("operation_status_validate_2023-04-01-preview");

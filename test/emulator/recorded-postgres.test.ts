@@ -83,6 +83,7 @@ describe("Microsoft.DBforPostgreSQL answers in the shape of real traffic", () =>
     expect((await emulator.arm("POST", path, request.body)).body).toEqual(response.body);
   });
 
+  // trap: postgres 1
   test("server create and read", async ({ emulator }) => {
     const { request, response } = recording("server_create_entra_only");
     const id = `${await emulator.group()}/providers/Microsoft.DBforPostgreSQL/flexibleServers/pg-${randomUUID().slice(0, 8)}`;
@@ -97,6 +98,7 @@ describe("Microsoft.DBforPostgreSQL answers in the shape of real traffic", () =>
     expect(body.properties.storage).toEqual((ready.response.body as { properties: { storage: unknown } }).properties.storage);
   });
 
+  // trap: postgres 5
   test.for(["administrator_put_user", "firewall_rule_put", "database_put", "configuration_patch"])("%s", async (name, { emulator }) => {
     await expectRecorded(emulator, await server(emulator), recording(name));
   });
@@ -108,6 +110,7 @@ describe("Microsoft.DBforPostgreSQL answers in the shape of real traffic", () =>
     await expectRecorded(emulator, id, recording("administrator_delete"));
   });
 
+  // trap: postgres 30
   test("the last two parameters of the list", async ({ emulator }) => {
     const { request, response } = recording("configurations_list_excerpt");
     const { body } = await emulator.arm("GET", moved(request.url, await server(emulator)));
@@ -118,6 +121,7 @@ describe("Microsoft.DBforPostgreSQL answers in the shape of real traffic", () =>
     );
   });
 
+  // trap: postgres 6
   test("server stop, then delete at its display-name location", async ({ emulator }) => {
     const id = await server(emulator);
     await expectRecorded(emulator, id, recording("server_stop"));

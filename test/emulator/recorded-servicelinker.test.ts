@@ -51,6 +51,7 @@ function pattern(text: string): string {
 
 const OLD = "2022-05-01";
 
+// trap: servicelinker 6, servicelinker 20
 test("2022-05-01: create, poll, read, validate and delete look as recorded", async ({ emulator }) => {
   const scene = await makeLinkerScene(emulator, "rec-secret");
   const auth = { authType: "secret", name: "servicelinker", secretInfo: { secretType: "rawValue", value: "not-kept-anywhere-else" } };
@@ -82,6 +83,7 @@ test("2024-07-01-preview: a linker by system identity looks as recorded", async 
   await scene.end(created);
 });
 
+// trap: servicelinker 7
 test("2023-04-01-preview: the verdict of a validation looks as recorded", async ({ emulator }) => {
   const scene = await makeLinkerScene(emulator, "rec-verdict");
   await scene.end(await scene.linker("PUT", "testconn", "2023-04-01-preview", identityLinker(scene.databaseId)));

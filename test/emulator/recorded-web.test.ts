@@ -48,6 +48,7 @@ test("plan PUT", async ({ emulator }) => {
   expectSameShape(ours.body, real.body);
 });
 
+// trap: appservice 1, appservice 14
 test("site GET", async ({ emulator }) => {
   const real = recorded("site-get-linux-python");
   const site = await makeSite(emulator, "recorded-site", { runtime: "PYTHON|3.11", identity: true });
@@ -57,6 +58,7 @@ test("site GET", async ({ emulator }) => {
   expectSameShape(ours.body, real.body, /^\.identity/);
 });
 
+// trap: kudu 1
 test("a deployment from the 202 to the running app", async ({ emulator }) => {
   const site = await makeSite(emulator, "recorded-deploy", { startup: "python app.py" });
   const posted = await site.kudu("POST", "/api/zipdeploy?isAsync=true", await zipOf({ "app.py": pythonApp }));

@@ -13,6 +13,7 @@ const changes = (planned: Plan): string[] =>
 let shared: Promise<TestProject> | undefined;
 
 describe.sequential("every step against local Azure", () => {
+  // trap: passwordless-flow 3
   test("an absent project is created, each step with its read-back", async ({ emulator }) => {
     shared = openTestProject(emulator, {});
     const project = await shared;
@@ -36,6 +37,7 @@ describe.sequential("every step against local Azure", () => {
     ]);
   });
 
+  // trap: servicelinker 19
   test("the second init writes nothing and needs at most 12 calls of ARM", async ({ emulator }) => {
     const project = await (shared as Promise<TestProject>);
     project.writes();
@@ -48,6 +50,7 @@ describe.sequential("every step against local Azure", () => {
   });
 
   test.for<[string, (project: TestProject, emulator: TestEmulator) => Promise<unknown>, RegExp[]]>([
+    // trap: postgres 26
     [
       "password authentication switched on",
       // By hand: Azure wants a login and a password with it, which this tool's own adapter never sends.
@@ -102,6 +105,7 @@ describe.sequential("every step against local Azure", () => {
         cloud.webApps.updateConfig(setup.resourceGroup, setup.apps[0]?.name ?? "", { startup: "sleep 1", minTlsVersion: "1.0" }),
       [/^web app configuration api: startup: sleep 1 → \(none\), minTlsVersion: 1\.0 → 1\.2$/],
     ],
+    // trap: postgres 22
     [
       "the firewall rule removed and an opening left behind",
       async ({ cloud, setup }) => {
@@ -123,6 +127,7 @@ describe.sequential("every step against local Azure", () => {
           .then((site) => cloud.linkers.delete(site?.id ?? "", setup.apps[0]?.linker ?? "")),
       [/^service connection api: postgres_api$/, /^app settings api: with service connection api$/],
     ],
+    // trap: postgres 13, postgres 19, appservice 7
     [
       "the web app recreated with a new identity under the same name",
       async ({ cloud, setup }) => {

@@ -45,6 +45,7 @@ const newServer = { location: "eastus", version: "16", sku: "Standard_B1ms", tie
 const readyServer = { id: SERVER, name: "db", location: "East US", properties: { state: "Ready", version: "16" } };
 
 describe("flexible server", () => {
+  // trap: postgres 3, passwordless-flow 9
   it("waits for the children of a server that it has just made, and for no other server's", async () => {
     const child = `${SERVER}/administrators/${administrator.objectId}`;
     azure.play([...operation("PUT", SERVER, { status: "Succeeded" }), say("GET", SERVER, 200, readyServer)]);
@@ -67,6 +68,7 @@ describe("flexible server", () => {
   });
 
   it.each([
+    // trap: postgres 7
     [
       "a version that is not offered",
       "ParameterOutOfRange",
@@ -81,6 +83,7 @@ describe("flexible server", () => {
       "azure/region-closed",
       /another location/,
     ],
+    // trap: postgres 9
     [
       "a name left by a failed create",
       "InvalidResourceLocation",
@@ -88,6 +91,7 @@ describe("flexible server", () => {
       "azure/conflict",
       /first made in/,
     ],
+    // trap: postgres 38
     ["a taken name", "ServerNameAlreadyExists", "Specified server name is already used.", "azure/name-taken", /another server name/],
   ])("gives up at once on %s, whatever the words say", async (_what, code, message, ours, hint) => {
     azure.play([say("PUT", SERVER, 400, refusal(code, message))]);
@@ -97,6 +101,7 @@ describe("flexible server", () => {
     expect(seen("PUT", SERVER)).toHaveLength(1);
   });
 
+  // trap: postgres 28
   it("waits with a restart until the update before it is over", async () => {
     azure.play([
       say("POST", `${SERVER}/restart`, 409, refusal("ServerIsNotReady", "Current Server State = Updating")),
@@ -115,6 +120,7 @@ describe("flexible server", () => {
     expect(seen("PUT", child)).toHaveLength(1);
   });
 
+  // trap: postgres 29
   it("shows Azure's code when a parameter is refused late and without words", async () => {
     const parameter = `${SERVER}/configurations/work_mem`;
     azure.play(operation("PATCH", parameter, { status: "Failed", error: { code: "OperationFailed", message: "{0}" } }));
@@ -122,6 +128,7 @@ describe("flexible server", () => {
     expect(azureCodeOf(await failure)).toBe("OperationFailed");
   });
 
+  // trap: postgres 30, postgres 31
   it("reads recorded parameters as texts, each in its own spelling, and a hidden one as absent", async () => {
     const [list] = recorded("configurations_list_excerpt");
     const parameters = (list?.response.body as { value: { id: string; name: string }[] } | undefined)?.value ?? [];
@@ -134,6 +141,7 @@ describe("flexible server", () => {
     expect(await postgresServers.getParameter("g", "db", "pgbouncer.enabled")).toBeUndefined();
   });
 
+  // trap: postgres 6
   it("stops and deletes as recorded, polling at the address it was given", async () => {
     azure.play([...recorded("server_stop"), ...recorded("server_delete")]);
     const { postgresServers } = await openCloud(contextOf(azure, "929287ae-832a-4946-8006-a6cc2a3f7244"));
@@ -144,6 +152,7 @@ describe("flexible server", () => {
     expect(polls.filter(({ path }) => path.includes("/East%20US/"))).toHaveLength(1);
   });
 
+  // trap: postgres 27
   it("switches Entra on with a PATCH of just that, as far as it was recorded, and believes the GET only", async () => {
     const [patch] = recorded("server_patch_enable_entra");
     const [ready] = recorded("server_get_ready");
@@ -184,6 +193,7 @@ describe("leftover openings of the firewall", () => {
     expect(findLeftovers([rule("azure-services"), rule(name)], known)).toEqual(isLeft ? [name] : []);
   });
 
+  // trap: postgres 22, passwordless-flow 8
   it("are a stranger's only when they are older than a run can be, and never one in use or one of another name", () => {
     const [fresh, old, used] = [opening(90), opening(150), "passwordless-pg-00000000-1"];
     const rules = [fresh, old, used, "office", "passwordless-pg", "passwordless-pg-mine"].map(rule);
@@ -192,6 +202,7 @@ describe("leftover openings of the firewall", () => {
 });
 
 describe("providers and sign-in", () => {
+  // trap: postgres 37
   it("registers a provider that the subscription has never used, waits, and goes on", async () => {
     const provider = `/subscriptions/${ZERO}/providers/Microsoft.Web`;
     azure.play([
@@ -211,6 +222,7 @@ describe("providers and sign-in", () => {
     expect(seen("GET", provider)).toHaveLength(2);
   });
 
+  // trap: appservice 8
   it("names Azure's code when an identity is not known to the directory yet", () => {
     const [answer] = recorded("identity-then-principalnotfound-400");
     const { status, body } = answer?.response ?? {};
@@ -221,6 +233,7 @@ describe("providers and sign-in", () => {
     expect(azureCodeOf(error)).toBe("PrincipalNotFound");
   });
 
+  // trap: postgres 39, kudu 5
   it("asks the credential before every call, so that a long wait never meets an expired token", async () => {
     let asked = 0;
     const inner = contextOf(azure, ZERO).credential;
@@ -239,6 +252,7 @@ describe("providers and sign-in", () => {
 });
 
 describe("App Service", () => {
+  // trap: appservice 11
   it("scales a plan by putting it back whole: other members stay, size and family are left to Azure", async () => {
     const sku = { name: "B1", tier: "Basic", size: "B1", family: "B", capacity: 1 };
     const plan = {
@@ -261,12 +275,14 @@ describe("App Service", () => {
     expect(JSON.parse(seen("PUT", PLAN)[0]?.body ?? "").sku).not.toHaveProperty("family");
   });
 
+  // trap: appservice 17
   it("keeps the plan when it deletes the last site on it", async () => {
     azure.play([say("DELETE", SITE, 200)]);
     await (await open()).webApps.delete("g", "app");
     expect(seen("DELETE", SITE)[0]?.query).toMatch(/deleteEmptyServerFarm=false/i);
   });
 
+  // trap: appservice 4
   it("reads a new site back until Azure knows it, and never believes the answer of the write", async () => {
     const stale = { name: "app", location: "East US", properties: { state: "Running", defaultHostName: "stale.example" } };
     azure.play([
@@ -332,6 +348,7 @@ describe("deployment", () => {
     return deploy({ key: "api", package: async () => packed, health: "/healthz" }, context, site);
   }
 
+  // trap: kudu 2
   it("follows its own ID: that somebody else's deployment is the latest and failed says nothing", async () => {
     const done = await run(
       say("GET", `${KUDU}/latest`, 200, others),
@@ -344,6 +361,7 @@ describe("deployment", () => {
     expect(JSON.parse(seen("PATCH", SITE)[0]?.body ?? "").tags).toMatchObject({ mine: "stays" });
   });
 
+  // trap: kudu 4
   it("is not over when Kudu is done: it waits for the container, and fails with Azure's reason", async () => {
     const reason = { extendedCode: "04915", code: "BadRequest", message: "The site failed to start." };
     const running = run(
@@ -358,6 +376,7 @@ describe("deployment", () => {
     expect(seen("PATCH", SITE)).toHaveLength(0);
   });
 
+  // trap: kudu 6
   it("deploys once more when a settings write has restarted the SCM site under the build", async () => {
     const stopped = "Deployment has been stopped due to SCM container restart. The restart can happen due to a management operation.";
     const done = await run(
@@ -371,6 +390,7 @@ describe("deployment", () => {
     expect(seen("POST", "/api/zipdeploy")).toHaveLength(2);
   });
 
+  // trap: kudu 9
   it("does not send again after a 504: the deployment goes on behind the front end", async () => {
     const done = await run(
       say("GET", `${KUDU}/latest`, 200, others),
@@ -393,6 +413,7 @@ describe("deployment", () => {
     expect(seen("POST", "/api/zipdeploy")).toHaveLength(1);
   });
 
+  // trap: kudu 10
   it("waits for a running deployment before it sends again", async () => {
     await run(
       say("GET", `${KUDU}/latest`, 200, others),
@@ -408,6 +429,7 @@ describe("deployment", () => {
     expect(seen("GET", "/api/isdeploying")).toHaveLength(2);
   });
 
+  // trap: kudu 7
   it.each([
     [
       401,
@@ -427,6 +449,7 @@ describe("deployment", () => {
     });
   });
 
+  // trap: kudu 15
   it("reads on over a restart of the SCM container", async () => {
     azure.play([say("GET", "/api/settings", 503, "<html></html>"), say("GET", "/api/settings", 200, { A: "1" })]);
     expect(await (await open()).scmSite({ name: "app", scmHost: azure.host }).getSettings()).toEqual({ A: "1" });
@@ -439,6 +462,7 @@ describe("Service Connector", () => {
   const accepted = (method: string, path: string, body: unknown) =>
     say(method, path, method === "PUT" ? 201 : 202, body, { "azure-asyncoperation": `https://azure${poll}` });
 
+  // trap: servicelinker 7
   it.each([
     ["structured", { isConnectionAvailable: true, validationDetail: [{ name: "Target", result: "success" }] }, true, ["Target"]],
     ["structured, refused", { isConnectionAvailable: false, validationDetail: [{ name: "Target", result: "failure" }] }, false, ["Target"]],
@@ -470,6 +494,7 @@ describe("Service Connector", () => {
     expect(made).not.toHaveProperty("userName");
   });
 
+  // trap: servicelinker 4, servicelinker 14, servicelinker 18
   it("keeps code and words of a failed operation, and shows the user's token nowhere", async () => {
     const error = { code: "UnauthorizedResourceAccess", message: "No permission to access the target resource" };
     azure.play([accepted("PUT", linker, { properties: {} }), say("GET", poll, 200, { status: "Failed", properties: null, error })]);

@@ -30,6 +30,7 @@ const burstable = {
   },
 };
 
+// trap: postgres 26, postgres 27
 test("switching Entra on looks as recorded, restarts the server, and stays on without an administrator", async ({ emulator }) => {
   const file = new URL("../fixtures/recorded/postgres/server_patch_enable_entra.json", import.meta.url);
   const { request, response } = JSON.parse(readFileSync(file, "utf8"));
@@ -64,6 +65,7 @@ test("switching Entra on looks as recorded, restarts the server, and stays on wi
   expect(await startedAt()).toBeGreaterThan(before);
 });
 
+// trap: postgres 9, postgres 12, postgres 34, postgres 35
 test("a server's name, location and administrator are not what a PUT can change", async ({ emulator }) => {
   const group = await emulator.group();
   const servers = `${group}/providers/Microsoft.DBforPostgreSQL/flexibleServers`;
@@ -89,6 +91,7 @@ test("a server's name, location and administrator are not what a PUT can change"
   expect((await emulator.arm("GET", `${servers}/put-twice?${API}`)).body).toMatchObject({ location: "East US", tags: { by: "put" } });
 });
 
+// trap: postgres 31, postgres 32, postgres 33, postgres 36
 test("parameters: size changes keep max_connections, PgBouncer hides on Burstable, a reset says so, a default set by hand does not", async ({
   emulator,
 }) => {
@@ -125,6 +128,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()
 `;
 
+// trap: servicelinker 13, servicelinker 16, servicelinker 19
 test("a linker's PUT replaces it whole and restarts the app; its deletion leaves the firewall rule", async ({ emulator }) => {
   const scene = await makeLinkerScene(emulator, "trap-linker");
   await scene.site.arm("PATCH", "/config/web", { properties: { appCommandLine: "python app.py" } });
@@ -146,6 +150,7 @@ test("a linker's PUT replaces it whole and restarts the app; its deletion leaves
   expect((await scene.site.arm("GET")).body.identity.type).toBe("SystemAssigned");
 });
 
+// trap: servicelinker 18
 test("no user token of Service Connector stands in the journal", async ({ emulator }) => {
   const { token } = await emulator.credential.getToken("https://management.azure.com/.default");
   await emulator.arm("GET", `${await emulator.group()}/providers/Microsoft.Web/sites?api-version=2024-04-01`, undefined, {

@@ -61,10 +61,12 @@ async function asAzure(...statements: readonly string[]): Promise<void> {
 }
 
 describe("web app", () => {
+  // trap: appservice 13
   test("Always On is not asked for on a Free plan", async () => {
     expect(await project.cloud.webApps.getConfig(project.setup.resourceGroup, app().name)).toMatchObject({ alwaysOn: false });
   });
 
+  // trap: kudu 13
   test("a stopped web app is started before anything is deployed to it", async () => {
     const { webApps } = project.cloud;
     const group = project.setup.resourceGroup;
@@ -77,6 +79,7 @@ describe("web app", () => {
     expect(await webApps.get(group, app().name)).toMatchObject({ state: "Running" });
   });
 
+  // trap: appservice 2, servicelinker 10, passwordless-flow 11
   test("a repaired setting leaves alone what Service Connector and others wrote", async () => {
     const { webApps } = project.cloud;
     const group = project.setup.resourceGroup;
@@ -92,6 +95,7 @@ describe("web app", () => {
 });
 
 describe("proof", () => {
+  // trap: kudu 11, appservice 12
   test("App Service's placeholder page answers 200 and is still no proof of the app", async () => {
     const { cloud, firewallAccess, setup } = project;
     const site = await cloud.webApps.get(setup.resourceGroup, app().name);
@@ -107,6 +111,7 @@ describe("proof", () => {
 });
 
 describe("roles", () => {
+  // trap: postgres 16
   test("two identities of one name are no trouble: roles are made by object ID", async () => {
     const { directory } = emulator.platform;
     const [one, two] = ["one", "two"].map((id) => directory.createManagedIdentity(`/subscriptions/x/sites/${id}`, "twin"));
@@ -119,6 +124,7 @@ describe("roles", () => {
     expect(made.objectId).not.toBe(one?.objectId);
   });
 
+  // trap: postgres 18, appservice 8
   test("an identity that Entra does not know yet is asked for again, with pauses", async () => {
     const identity = emulator.platform.directory.createManagedIdentity("/subscriptions/x/sites/late", "late");
     const signature = "text, text, text, boolean, boolean";
@@ -149,6 +155,7 @@ describe("roles", () => {
     }
   });
 
+  // trap: postgres 20
   test("the list of principals is read whatever its first column is called", async () => {
     const { caller, principals: adapter } = project.cloud;
     const before = await adapter.find(await server(), caller.name, app().role);
@@ -171,6 +178,7 @@ describe("roles", () => {
 });
 
 describe("firewall and diagnoses", () => {
+  // trap: postgres 21, passwordless-flow 8
   test("an opening that acts late is waited for, named for this tool, of one address, and given back", async () => {
     const { cloud, firewallAccess, setup } = project;
     await cloud.postgresServers.deleteFirewallRule(setup.resourceGroup, setup.server.name, "azure-services");
@@ -198,6 +206,7 @@ describe("firewall and diagnoses", () => {
     await project.init();
   });
 
+  // trap: passwordless-flow 7
   test("name, port, TLS, firewall, token and role are different diagnoses", async () => {
     const { host, port } = await server();
     const { caller, environment } = project.cloud;
@@ -242,6 +251,7 @@ describe("firewall and diagnoses", () => {
 });
 
 describe("service connection", () => {
+  // trap: servicelinker 8
   test("a connection is called available although its user cannot sign in; only the database tells", async () => {
     const { cloud, setup } = project;
     const site = await cloud.webApps.get(setup.resourceGroup, app().name);
@@ -256,6 +266,7 @@ describe("service connection", () => {
 });
 
 describe("plans and removal", () => {
+  // trap: passwordless-flow 10
   test("a server that is closed to the public is blocked with a hint, not opened", async () => {
     const at = await server();
     const set = async (publicNetworkAccess: string) => {
@@ -268,6 +279,7 @@ describe("plans and removal", () => {
     await set("Enabled");
   });
 
+  // trap: passwordless-flow 12
   test("down takes only what carries the project's tag, the server after the app, and the group only when nothing foreign is in it", async () => {
     const { cloud, firewallAccess, setup } = project;
     const whole = await planRemoval(setup, cloud, firewallAccess);

@@ -146,6 +146,7 @@ const levels: readonly [key: string, level: AccessLevel, forbidden: readonly (st
   ];
 
 describe.sequential("roles of the apps, probed on the real server", () => {
+  // trap: passwordless-flow 5, passwordless-flow 6
   test("three apps get three roles, each at its own level", async ({ emulator }) => {
     shared = openTestProject(emulator, threeApps);
     const project = await shared;
@@ -414,6 +415,7 @@ describe.sequential("roles of the apps, probed on the real server", () => {
     expect((await namedBy(project, "report")).doctor).toMatchObject({ ok: true });
   });
 
+  // trap: passwordless-flow 5
   test("tables of a stranger are named, not silently left out", async ({ emulator }) => {
     const project = await (shared as Promise<TestProject>);
     await asSuperuser(emulator, "shop", "CREATE TABLE strange (id int)");
@@ -423,6 +425,7 @@ describe.sequential("roles of the apps, probed on the real server", () => {
     expect(failuresOf(await project.init())).toEqual([]);
   });
 
+  // trap: postgres 19, passwordless-flow 4
   test("a recreated identity: in every database what it owned and was granted stays", async ({ emulator }) => {
     const project = await (shared as Promise<TestProject>);
     const { cloud, setup } = project;
@@ -535,6 +538,7 @@ describe.sequential("roles of the apps, probed on the real server", () => {
     expect((await project.plan()).steps.filter(({ change }) => change.kind !== "keep")).toEqual([]);
   });
 
+  // trap: passwordless-flow 2, passwordless-flow 2 emulator
   test("a caller who is administrator through a group only is not added, and signs in as the group", async ({ emulator }) => {
     const { directory } = emulator.platform;
     const user = directory.list().find(({ type }) => type === "User");
@@ -563,6 +567,7 @@ describe.sequential("roles of the apps, probed on the real server", () => {
     await project.firewallAccess.revoke();
   });
 
+  // trap: postgres 15
   test("a guest is found by object ID and signs in under the name the administrator has, whatever signs it holds", async ({ emulator }) => {
     const user = emulator.platform.directory.list().find(({ type }) => type === "User");
     const owner = await (shared as Promise<TestProject>);
