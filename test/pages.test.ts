@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { expect, test } from "vitest";
 import manifest from "../package.json" with { type: "json" };
+import { createProgram } from "../src/cli/program.ts";
 
 // The pages for people: a dead link is found here, and one that is alive in the repository and dead in the package.
 
@@ -54,6 +55,21 @@ test("a page of the package links only to what is in the package", () => {
   const isPacked = (path: string): boolean => packed.some((one) => path === one || path.startsWith(`${one}/`));
   expect(shipped.filter((page) => !isPacked(page))).toEqual([]);
   expect(links.filter(({ page, target }) => shipped.includes(page) && !isPacked(target))).toEqual([]);
+});
+
+test("README tells every command, and CONTRIBUTING every project of vitest", () => {
+  const commands = createProgram(
+    () => {
+      throw new Error("not run");
+    },
+    () => undefined,
+  ).commands.map((command) => command.name());
+  expect(commands.length).toBeGreaterThan(10);
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  expect(commands.filter((name) => !new RegExp(`^\\|.*\`${name}\\b`, "m").test(readme))).toEqual([]);
+  const projects = [...readFileSync(join(root, "vitest.config.ts"), "utf8").matchAll(/name: "(\w+)"/g)].map(([, name]) => name);
+  const told = [...readFileSync(join(root, "CONTRIBUTING.md"), "utf8").matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name);
+  expect(told).toEqual(projects);
 });
 
 test("README leads to every page of docs", () => {
