@@ -124,7 +124,7 @@ async function openStoppedFront(headersMs: number): Promise<{ readonly port: num
   const folder = mkdtempSync(join(tmpdir(), "ppg-front-"));
   const { issue, caPem } = openCertificates(folder, { ca: join(folder, "ca"), bundle: join(folder, "bundle") } as never);
   const watch = { arrived: async () => undefined, done: async () => undefined };
-  const front = await openFront(async () => "stopped", issue(["localhost"]), watch, undefined, headersMs);
+  const front = await openFront({ pick: async () => "stopped", tls: issue(["localhost"]), watch }, undefined, headersMs);
   onTestFinished(async () => {
     await front.close();
     rmSync(folder, { recursive: true });

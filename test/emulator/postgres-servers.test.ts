@@ -192,7 +192,7 @@ describe("port 5432", () => {
         await other.leave();
         throw new Error(`${address} was free`);
       };
-      await expect(openDoor({ name: "named" }, "/home", new Set(), open, port)).rejects.toMatchObject({
+      await expect(openDoor({ name: "named" }, { home: "/home", taken: new Set(), port }, open)).rejects.toMatchObject({
         code: "LocalAzurePortTaken",
         message: expect.stringMatching(new RegExp(`port ${port} is taken on every loopback address by process ${holder.pid} \\(node`)),
       });

@@ -1,5 +1,6 @@
 import { delimiter, join } from "node:path";
 import type { DeployedApp } from "./description.ts";
+import type { Shims } from "./shims.ts";
 import type { WorkerImage } from "./worker-image.ts";
 
 /** The instance a container environment is made for. */
@@ -14,8 +15,7 @@ export interface EnvironmentOwner {
 
 /** What local Azure puts into every container. */
 export interface ContainerFiles {
-  /** Folders made by `writeShims`. */
-  readonly shims: { readonly node: string; readonly python: string };
+  readonly shims: Shims;
   /** PEM file that stands for the container's trust store. */
   readonly bundleFile: string;
 }
@@ -108,7 +108,7 @@ function identityVariables(identity: EnvironmentOwner["identity"]): Record<strin
   return { IDENTITY_ENDPOINT: endpoint, IDENTITY_HEADER: header, MSI_ENDPOINT: endpoint, MSI_SECRET: header };
 }
 
-function shimVariables(shims: ContainerFiles["shims"], settings: Readonly<Record<string, string>>): Record<string, string> {
+function shimVariables(shims: Shims, settings: Readonly<Record<string, string>>): Record<string, string> {
   const node = [settings.NODE_OPTIONS, `--require ${JSON.stringify(join(shims.node, "loopback.cjs"))}`].filter(Boolean).join(" ");
   const python = [shims.python, settings.PYTHONPATH].filter(Boolean).join(delimiter);
   return { NODE_OPTIONS: node, PYTHONPATH: python };

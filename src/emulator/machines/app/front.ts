@@ -28,51 +28,22 @@ const HEADERS_MS = 60_000;
 /** Real front ends cut a request after 230 s. */
 const REQUEST_MS = 230_000;
 
+/** What the front end asks of the site. */
+export interface FrontSite {
+  /** Asked for each request; must not reject. */
+  readonly pick: () => Promise<FrontTarget>;
+  readonly tls: { readonly key: string; readonly cert: string };
+  readonly watch: FrontWatch;
+}
+
 /**
  * Opens the front end. HTTP is answered too, also when the app is HTTPS only: on loopback a redirect would only keep out browsers and
- * clients that do not know our CA. `pick` is asked for each request and must not reject; `port` is used when it is free.
+ * clients that do not know our CA. `port` is used when it is free.
  */
-export async function openFront(
-  pick: () => Promise<FrontTarget>,
-  tls: { readonly key: string; readonly cert: string },
-  watch: FrontWatch,
-  port?: number,
-  headersMs = HEADERS_MS,
-): Promise<AppFront> {
+export async function openFront(site: FrontSite, port?: number, headersMs = HEADERS_MS): Promise<AppFront> {
   // A connection for each request: a kept one can be closed by the app at the very moment it is used again.
   const agent = new http.Agent({ keepAlive: false });
-  const alarms = new WeakMap<Duplex, NodeJS.Timeout>();
-  const awaitHeaders = (socket: Duplex): void => {
-    clearTimeout(alarms.get(socket));
-    alarms.set(
-      socket,
-      setTimeout(() => socket.destroy(), headersMs),
-    );
-  };
-  const welcome = (socket: Duplex): void => {
-    awaitHeaders(socket);
-    socket.once("close", () => clearTimeout(alarms.get(socket)));
-  };
-  const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => {
-    const { socket } = request;
-    clearTimeout(alarms.get(socket));
-    response.once("close", () => socket.destroyed || awaitHeaders(socket));
-    serveRequest(request, response, pick, agent, watch).catch(() => response.destroy()); // the client went away
-  };
-  const plain = http.createServer({ requestTimeout: 0 }, answer);
-  const secure = https.createServer({ ...tls, requestTimeout: 0, minVersion: "TLSv1.2", handshakeTimeout: headersMs }, answer);
-  plain.on("connection", welcome);
-  secure.on("secureConnection", welcome);
-  const upgrade = (request: http.IncomingMessage, socket: Duplex, head: Buffer): void => {
-    clearTimeout(alarms.get(socket));
-    void pick().then((target) => {
-      if (typeof target !== "object") socket.destroy();
-      else tunnel(request, socket, head, target.port);
-    });
-  };
-  plain.on("upgrade", upgrade);
-  secure.on("upgrade", upgrade);
-
+  const { plain, secure } = createServers(site, agent, headersMs);
   const sockets = new Set<net.Socket>();
   const listener = net.createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
@@ -99,6 +70,38 @@ export async function openFront(
   };
 }
 
+/** The two servers behind the listener; they get their connections from it. */
+function createServers(site: FrontSite, agent: http.Agent, headersMs: number): { plain: http.Server; secure: https.Server } {
+  const alarms = new WeakMap<Duplex, NodeJS.Timeout>();
+  const awaitHeaders = (socket: Duplex): void => {
+    clearTimeout(alarms.get(socket));
+    const alarm = setTimeout(() => socket.destroy(), headersMs);
+    alarms.set(socket, alarm);
+  };
+  const welcome = (socket: Duplex): void => {
+    awaitHeaders(socket);
+    socket.once("close", () => clearTimeout(alarms.get(socket)));
+  };
+  const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => {
+    const { socket } = request;
+    clearTimeout(alarms.get(socket));
+    response.once("close", () => socket.destroyed || awaitHeaders(socket));
+    serveRequest({ request, response }, site, agent).catch(() => response.destroy()); // the client went away
+  };
+  const upgrade = (request: http.IncomingMessage, socket: Duplex, head: Buffer): void => {
+    clearTimeout(alarms.get(socket));
+    void site.pick().then((target) => {
+      if (typeof target !== "object") socket.destroy();
+      else tunnel(request, socket, head, target.port);
+    });
+  };
+  const plain = http.createServer({ requestTimeout: 0 }, answer);
+  const secure = https.createServer({ ...site.tls, requestTimeout: 0, minVersion: "TLSv1.2", handshakeTimeout: headersMs }, answer);
+  plain.on("connection", welcome).on("upgrade", upgrade);
+  secure.on("secureConnection", welcome).on("upgrade", upgrade);
+  return { plain, secure };
+}
+
 async function listen(server: net.Server, port = 0): Promise<void> {
   const attempt = (number: number): Promise<void> =>
     new Promise((resolve, reject) => {
@@ -116,13 +119,13 @@ async function listen(server: net.Server, port = 0): Promise<void> {
   }
 }
 
-async function serveRequest(
-  request: http.IncomingMessage,
-  response: http.ServerResponse,
-  pick: () => Promise<FrontTarget>,
-  agent: http.Agent,
-  watch: FrontWatch,
-): Promise<void> {
+interface Exchange {
+  readonly request: http.IncomingMessage;
+  readonly response: http.ServerResponse;
+}
+
+async function serveRequest(exchange: Exchange, { pick, watch }: FrontSite, agent: http.Agent): Promise<void> {
+  const { request, response } = exchange;
   const method = request.method ?? "GET";
   const path = (request.url ?? "/").replace(/\?.*/s, "");
   const gone = new AbortController();
@@ -133,10 +136,10 @@ async function serveRequest(
   if (fault?.kind === "html") return sendFault(response, fault.status ?? 502, pages.badGateway, { "content-type": "text/html" });
   const target = await pick();
   if (typeof target !== "object") return sendPage(response, target);
-  forward(request, response, target.port, agent, async (answer) => {
+  forward(exchange, target.port, agent, async (answer) => {
     const isDropped = (await watch.done(method, path)) === "drop" || fault?.kind === "drop-after";
     if (isDropped) request.socket.destroy();
-    else if (fault?.kind === "cut") await sendHalf(answer, request, response);
+    else if (fault?.kind === "cut") await sendHalf(answer, exchange);
     else return true;
     return false;
   });
@@ -147,7 +150,7 @@ function sendFault(response: http.ServerResponse, status: number, body: string, 
 }
 
 /** Half of the app's answer, then the end of the connection. */
-async function sendHalf(answer: http.IncomingMessage, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+async function sendHalf(answer: http.IncomingMessage, { request, response }: Exchange): Promise<void> {
   const parts: Buffer[] = [];
   for await (const part of answer) parts.push(part as Buffer);
   const whole = Buffer.concat(parts);
@@ -163,8 +166,7 @@ function sendPage(response: http.ServerResponse, target: "waiting" | "stopped" |
 
 /** `mayPass` is asked when the app has answered; false: the answer was dealt with. */
 function forward(
-  request: http.IncomingMessage,
-  response: http.ServerResponse,
+  { request, response }: Exchange,
   port: number,
   agent: http.Agent,
   mayPass: (answer: http.IncomingMessage) => Promise<boolean>,

@@ -37,90 +37,116 @@ interface Running {
 
 type Generation = { readonly kind: "waiting" } | { readonly kind: "stopped" } | Running;
 
+interface State {
+  /** The site as it is now. */
+  readonly describe: () => AppDescription;
+  readonly dependencies: InstanceDependencies;
+  /** What answers. */
+  current: Generation;
+  /** What is starting, to take its place. */
+  pending: Running | undefined;
+  /** The newest start. */
+  newest: Promise<StartOutcome>;
+  /** Of the newest start; an older one that finds another number here gives up. */
+  number: number;
+  /** Counts requests, to give them to the instances in turn. */
+  turn: number;
+  readonly retiring: Set<Promise<unknown>>;
+}
+
+const NOTHING_STARTED: StartOutcome = { successful: 0, failed: 0 };
+
 export function createAppHost(describe: () => AppDescription, dependencies: InstanceDependencies): AppHost {
-  let current: Generation = { kind: "stopped" };
-  let pending: Running | undefined;
-  let newest: Promise<StartOutcome> = Promise.resolve({ successful: 0, failed: 0 });
-  let turn = 0;
-  let number = 0;
-  const retiring = new Set<Promise<unknown>>();
-
-  const retire = (generation: Generation): Promise<void> => {
-    if (generation.kind !== "running") return Promise.resolve();
-    generation.cancel.abort(new Error("recycled"));
-    const { appSettings } = describe();
-    const work = Promise.all(generation.instances.map((instance) => stopInstance(instance, appSettings))).then(() => {
-      retiring.delete(work);
-    });
-    retiring.add(work);
-    return work;
+  const state: State = {
+    ...{ describe, dependencies },
+    current: { kind: "stopped" },
+    pending: undefined,
+    newest: Promise.resolve(NOTHING_STARTED),
+    number: 0,
+    turn: 0,
+    retiring: new Set(),
   };
-  const swap = (next: Generation): Promise<void> => {
-    const old = current;
-    current = next;
-    return retire(old);
-  };
-  /** Whatever is starting is not wanted any more. */
-  const supersede = (): void => {
-    number += 1;
-    if (pending) void retire(pending);
-    pending = undefined;
-  };
-
-  const begin = async (mine: number): Promise<StartOutcome> => {
-    const description = describe();
-    const chosen = await chooseStart(description, (...lines) =>
-      dependencies.log.write(instanceName(description, 0).machine, "default_docker", ...lines),
-    );
-    if (mine !== number) return newest;
-    if (!chosen) {
-      await swap({ kind: "waiting" });
-      return { successful: 1, failed: 0 };
-    }
-    linkPrograms(chosen);
-    const generation = await newGeneration(chosen, dependencies);
-    if (mine !== number) return newest;
-    pending = generation;
-    const reasons = await Promise.all(generation.instances.map(startInstance));
-    if (mine !== number) {
-      await retire(generation);
-      return newest;
-    }
-    pending = undefined;
-    const retired = swap(generation);
-    for (const instance of generation.instances) void keepUp(instance);
-    await retired;
-    return outcomeOf(reasons);
-  };
-
   return {
     recycle: () => {
-      supersede();
-      newest = begin(number);
-      return newest;
+      supersede(state);
+      state.newest = start(state, state.number);
+      return state.newest;
     },
     stop: async () => {
-      supersede();
-      const last = newest;
-      newest = Promise.resolve({ successful: 0, failed: 0 });
-      await swap({ kind: "stopped" });
-      await Promise.all(retiring);
+      supersede(state);
+      const last = state.newest;
+      state.newest = Promise.resolve(NOTHING_STARTED);
+      await swap(state, { kind: "stopped" });
+      await Promise.all(state.retiring);
       await last.catch(() => {}); // told to whoever asked for it
     },
-    instances: () => viewOf(current, describe()),
+    instances: () => viewOf(state.current, describe()),
     waitUntilSettled: () =>
-      newest.then(
+      state.newest.then(
         () => {},
         () => {},
       ),
-    pick: () => {
-      if (current.kind !== "running") return current.kind;
-      const up = current.instances.filter((instance) => instance.isUp);
-      turn += 1;
-      const picked = up[turn % Math.max(1, up.length)];
-      return picked ? { port: picked.port } : "down";
-    },
+    pick: () => pick(state),
   };
+}
+
+/** Whatever is starting is not wanted any more. */
+function supersede(state: State): void {
+  state.number += 1;
+  if (state.pending) void retire(state, state.pending);
+  state.pending = undefined;
+}
+
+async function start(state: State, mine: number): Promise<StartOutcome> {
+  const { dependencies } = state;
+  const description = state.describe();
+  const { machine } = instanceName(description, 0);
+  const chosen = await chooseStart(description, (...lines) => dependencies.log.write(machine, "default_docker", ...lines));
+  if (mine !== state.number) return state.newest;
+  if (!chosen) {
+    await swap(state, { kind: "waiting" });
+    return { successful: 1, failed: 0 };
+  }
+  linkPrograms(chosen);
+  const generation = await newGeneration(chosen, dependencies);
+  if (mine !== state.number) return state.newest;
+  state.pending = generation;
+  const reasons = await Promise.all(generation.instances.map(startInstance));
+  if (mine !== state.number) {
+    await retire(state, generation);
+    return state.newest;
+  }
+  state.pending = undefined;
+  const swapped = swap(state, generation);
+  for (const instance of generation.instances) void keepUp(instance);
+  await swapped;
+  return outcomeOf(reasons);
+}
+
+/** Puts a generation in the place of another, which then ends. */
+function swap(state: State, next: Generation): Promise<void> {
+  const old = state.current;
+  state.current = next;
+  return retire(state, old);
+}
+
+function retire({ describe, retiring }: State, generation: Generation): Promise<void> {
+  if (generation.kind !== "running") return Promise.resolve();
+  generation.cancel.abort(new Error("recycled"));
+  const { appSettings } = describe();
+  const work = Promise.all(generation.instances.map((instance) => stopInstance(instance, appSettings))).then(() => {
+    retiring.delete(work);
+  });
+  retiring.add(work);
+  return work;
+}
+
+function pick(state: State): FrontTarget {
+  if (state.current.kind !== "running") return state.current.kind;
+  const up = state.current.instances.filter((instance) => instance.isUp);
+  state.turn += 1;
+  const picked = up[state.turn % Math.max(1, up.length)];
+  return picked ? { port: picked.port } : "down";
 }
 
 async function newGeneration(chosen: ChosenStart, dependencies: InstanceDependencies): Promise<Running> {

@@ -57,8 +57,14 @@ for _folder in sys.path:
         break
 `;
 
+/** The folders of the shims. */
+export interface Shims {
+  readonly node: string;
+  readonly python: string;
+}
+
 /** Writes both shims below a folder and answers where they are. */
-export function writeShims(folder: string): { readonly node: string; readonly python: string } {
+export function writeShims(folder: string): Shims {
   const shims = { node: join(folder, "node"), python: join(folder, "python") };
   mkdirSync(shims.node, { recursive: true });
   mkdirSync(shims.python, { recursive: true });

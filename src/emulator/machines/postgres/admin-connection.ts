@@ -3,7 +3,7 @@ import { KnownError } from "../../../base/errors.ts";
 import { adminOptions } from "./admin-options.ts";
 import { SUPERUSER } from "./runtime.ts";
 
-export type Row = Readonly<Record<string, unknown>>;
+type Row = Readonly<Record<string, unknown>>;
 
 /** The superuser's ways into a server. */
 export interface AdminConnection {

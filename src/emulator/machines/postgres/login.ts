@@ -14,6 +14,13 @@ export interface LoginRole {
   readonly verifier?: string;
 }
 
+interface LoginAttempt {
+  readonly user: string;
+  readonly password: string;
+  /** Absent when there is no such role. */
+  readonly role: LoginRole | undefined;
+}
+
 export interface LoginPolicy {
   readonly activeDirectoryAuth: boolean;
   readonly passwordAuth: boolean;
@@ -31,12 +38,9 @@ export interface Refusal {
  * Texts and SQLSTATEs: reports by users of Azure collected from issues; those marked "invented" were not found anywhere.
  */
 export async function judgeLogin(
-  user: string,
-  password: string,
-  role: LoginRole | undefined,
+  { user, password, role }: LoginAttempt,
   policy: LoginPolicy,
-  tokens: Pick<Tokens, "verify">,
-  directory: Pick<Directory, "groupsOf">,
+  { tokens, directory }: { readonly tokens: Pick<Tokens, "verify">; readonly directory: Pick<Directory, "groupsOf"> },
 ): Promise<Refusal | undefined> {
   const wrongPassword = { sqlState: "28P01", message: `password authentication failed for user "${user}"` };
   if (!role) return wrongPassword;

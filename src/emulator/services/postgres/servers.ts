@@ -1,4 +1,4 @@
-import { isSameId, parseResourceId, resourceGroupId } from "../../../base/resource-id.ts";
+import { isSameId, resourceGroupId } from "../../../base/resource-id.ts";
 import { armFront } from "../../http/arm-error.ts";
 import type { EmulatorRequest } from "../../http/router.ts";
 import type { Platform } from "../../platform.ts";
@@ -28,7 +28,7 @@ export function openTables({ store }: Platform): Tables {
 /** A server, told apart from an earlier or later one of the same name. Servers of older versions have no generation. */
 export type ServerKey = Pick<FlexibleServer, "id" | "generation">;
 
-export function isSameServer(one: ServerKey, other: ServerKey): boolean {
+function isSameServer(one: ServerKey, other: ServerKey): boolean {
   return isSameId(one.id, other.id) && one.generation === other.generation;
 }
 
@@ -112,8 +112,4 @@ export function forget(tables: Tables, serverId: string): void {
   for (const table of [tables.administrators, tables.rules, tables.databases] as const) {
     for (const { id } of table.list(`${serverId}/`)) table.delete(id);
   }
-}
-
-export function subscriptionOf(server: FlexibleServer): string {
-  return parseResourceId(server.id)?.subscriptionId ?? "";
 }

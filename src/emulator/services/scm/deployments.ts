@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { StartOutcome } from "../../machines/app/host.ts";
 import type { BuildLog, BuildLogEntry } from "../../machines/build/log.ts";
-import { BuildFailure } from "../../machines/build/oryx.ts";
+import { BuildFailure } from "../../machines/build/request.ts";
 import { BadArchive } from "../../machines/build/unzip.ts";
 import type { Platform } from "../../platform.ts";
 import type { Collection } from "../../store.ts";

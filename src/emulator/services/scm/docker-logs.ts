@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import yazl from "yazl";
-import { listLogFiles } from "../../machines/app/log.ts";
+import { listLogFiles } from "../../machines/app/log-files.ts";
 import type { ScmContext } from "./context.ts";
 
 /** The current logs of the containers. `api`: `https://localhost:PORT/api`, in the form the caller used. */

@@ -2,7 +2,8 @@ import { appendFileSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmS
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { createAppLog, followLogs } from "../../../../src/emulator/machines/app/log.ts";
+import { createAppLog } from "../../../../src/emulator/machines/app/log.ts";
+import { followLogs } from "../../../../src/emulator/machines/app/log-files.ts";
 
 const clock = { now: () => Date.UTC(2026, 1, 7, 9, 12, 31, 412), sleep: async () => {} };
 
