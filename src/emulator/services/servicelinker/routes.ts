@@ -3,7 +3,8 @@ import { propertiesOf } from "../../http/properties-of.ts";
 import { type EmulatorRequest, json, type Route, route } from "../../http/router.ts";
 import type { Operation } from "../../operations.ts";
 import type { Platform } from "../../platform.ts";
-import type { Creator, LinkerPayload, Linkers } from "./linkers.ts";
+import type { LinkerPayload } from "./linker-work.ts";
+import type { Creator, LinkerAddress, Linkers } from "./linkers.ts";
 import type { Linker } from "./model.ts";
 import {
   etagOf,
@@ -37,7 +38,7 @@ export function linkerRoutes(platform: Platform, linkers: Linkers): readonly Rou
   const put = (request: EmulatorRequest, body: unknown): Response => {
     const { apiVersion } = request;
     const wanted = linkerFromWire(body, apiVersion);
-    const { linker, operation } = linkers.put(scopeOf(request), nameOf(request), wanted, creatorOf(request), apiVersion);
+    const { linker, operation } = linkers.put(addressOf(request), wanted, creatorOf(request), apiVersion);
     // 201 for a replacement, too (recorded).
     return json(201, linkerToWire(linker, apiVersion, "put"), {
       ...HUB,
@@ -46,7 +47,7 @@ export function linkerRoutes(platform: Platform, linkers: Linkers): readonly Rou
     });
   };
   const required = (request: EmulatorRequest): Linker => {
-    const linker = linkers.get(scopeOf(request), nameOf(request));
+    const linker = linkers.get(addressOf(request));
     if (linker) return linker;
     throw armFront(404, "ResourceNotFound", `The linker '${nameOf(request)}' is not found.`); // text inferred
   };
@@ -63,7 +64,7 @@ export function linkerRoutes(platform: Platform, linkers: Linkers): readonly Rou
       return put(request, { properties: { ...propertiesToBody(required(request)), ...propertiesOf(request) } });
     }),
     route("DELETE", LINKER, "recorded", (request) => {
-      const linker = linkers.get(scopeOf(request), nameOf(request));
+      const linker = linkers.get(addressOf(request));
       if (!linker) return new Response(null, { status: 204, headers: HUB });
       const operation = linkers.delete(linker, request.apiVersion);
       return accepted(operation, request.apiVersion, { etag: etagOf(operation.startTime) });
@@ -93,6 +94,10 @@ export function linkerRoutes(platform: Platform, linkers: Linkers): readonly Rou
 /** With one slash in front, however many came: the SDK sends two when it is given one. */
 function scopeOf({ params }: EmulatorRequest): string {
   return `/${(params.scope ?? "").split("/").filter(Boolean).join("/")}`;
+}
+
+function addressOf(request: EmulatorRequest): LinkerAddress {
+  return { sourceId: scopeOf(request), name: nameOf(request) };
 }
 
 /** Letters, digits, `.` and `_` only: no hyphen (azure-cli). Code and text of the refusal are inferred. */

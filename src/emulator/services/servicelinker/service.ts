@@ -1,5 +1,6 @@
 import type { Platform, Service } from "../../platform.ts";
-import { createLinkers, type LinkerDependencies } from "./linkers.ts";
+import type { LinkerDependencies } from "./linker-work.ts";
+import { createLinkers } from "./linkers.ts";
 import { linkerRoutes } from "./routes.ts";
 import { STATUS_API_VERSION } from "./wire.ts";
 
