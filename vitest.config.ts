@@ -18,14 +18,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/e2e/**", "test/clients/**", "test/contract/**", "test/matrix/**"],
-          ...usual,
-        },
-      },
-      {
-        test: {
-          name: "contract",
-          include: ["test/contract/**/*.test.ts"],
+          exclude: ["test/e2e/**", "test/clients/**", "test/matrix/**"],
           ...usual,
         },
       },

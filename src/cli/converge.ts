@@ -1,10 +1,10 @@
 import { exitCodeOf, KnownError } from "../base/errors.ts";
+import { warningsOf } from "../checks/warnings.ts";
 import { apply } from "../engine/apply.ts";
 import { blockedOf, changesOf, type Plan, plan } from "../engine/plan.ts";
 import { failuresOf, isComplete, type Report } from "../engine/report.ts";
 import type { AnyStep } from "../engine/step.ts";
 import { refuseTaken } from "../steps/taken-names.ts";
-import { warningsOf } from "../steps/warnings.ts";
 import type { GlobalOptions, Io } from "./io.ts";
 import { causeText } from "./output/error.ts";
 import { planLines, warningLines } from "./output/plan.ts";
@@ -20,7 +20,7 @@ export async function converge(
   steps: readonly AnyStep[],
   view: ProgressView,
 ): Promise<Report | undefined> {
-  const planned = await look(steps, view, session);
+  const planned = await preview(steps, view, session);
   // `init` with nothing to do makes no call but the plan's; `plan`, `status` and `doctor` always look for what is left over.
   const isQuick = changesOf(planned) + blockedOf(planned) === 0;
   const warnings = await warningsOf(session, planned, { isQuick });
@@ -42,7 +42,7 @@ export async function converge(
 }
 
 /** The reading half alone. */
-export async function look(steps: readonly AnyStep[], view: ProgressView, about: Pick<Session, "cloud" | "setup">): Promise<Plan> {
+export async function preview(steps: readonly AnyStep[], view: ProgressView, about: Pick<Session, "cloud" | "setup">): Promise<Plan> {
   view.begin("reading what is there", "read");
   try {
     return await refuseTaken(await plan(steps), about);

@@ -3,7 +3,7 @@ import type { Readable } from "node:stream";
 import { KnownError } from "../base/errors.ts";
 import { escapeControls } from "../base/json.ts";
 import { redact, redactJson } from "../base/secrets.ts";
-import { withSameOptions } from "./output/next-command.ts";
+import { carryGlobalOptions } from "./output/command-hints.ts";
 import { safeWords } from "./output/style.ts";
 
 /** Options that every command knows. */
@@ -127,7 +127,7 @@ export function createIo(streams: Streams, options: GlobalOptions, context: RunC
     }
   };
   const printable = (text: string): string => (isJson ? escapeControls(text) : text);
-  const words = (text: string): string => withSameOptions(redact(text), options);
+  const words = (text: string): string => carryGlobalOptions(redact(text), options);
   /** Names and messages of servers are in it: none may steer the terminal. */
   const shown = (text: string): string => safeWords(words(text), hasColor);
   // Log lines come by the hundred: a system call for each was a fifth of the tail's time.

@@ -181,7 +181,7 @@ export function createProgram(openIo: (options: GlobalOptions) => Io, exit: (cod
     "logs download -o today.zip",
   );
 
-  const pieces = async (): Promise<typeof import("./commands/pieces.ts")> => import("./commands/pieces.ts");
+  const pieces = async (): Promise<typeof import("./commands/resource-commands.ts")> => import("./commands/resource-commands.ts");
   const piece = (name: string, description: string): Command => root.command(name).description(description);
   const verb = (parent: Command, name: string, description: string, load: () => Promise<Run<object>>): void => {
     const command = parent.command(name).description(description).argument("[dir]", "folder of the project", ".");

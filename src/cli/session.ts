@@ -7,16 +7,16 @@ import { KnownError } from "../base/errors.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { CloudContext } from "../cloud/connection.ts";
 import type { Environment } from "../cloud/environment.ts";
+import { createFirewallAccess, type FirewallAccess } from "../cloud/firewall-access.ts";
 import { detectApp } from "../project/detect.ts";
 import { type FoundProject, findProject, type ProjectFile } from "../project/file.ts";
 import { projectNameFrom, suffixFrom } from "../project/names.ts";
 import { schemaReference } from "../project/schema-copy.ts";
 import { type AppSetup, createSetup, type DetectedApp, type Setup } from "../project/setup.ts";
 import { validateProject } from "../project/validate.ts";
-import { createDatabaseDoor, type DatabaseDoor } from "../steps/database-door.ts";
+import { cleanupJournal } from "./cleanup-journal.ts";
 import { homeFolder } from "./home-folder.ts";
 import type { GlobalOptions, Io } from "./io.ts";
-import { openingNotes } from "./opening-notes.ts";
 import { showError } from "./output/error.ts";
 import { withRunLock } from "./run-lock.ts";
 import { isStop, nothingChanged } from "./stop-signal.ts";
@@ -115,7 +115,7 @@ async function detectAll(content: unknown, folder: string): Promise<Record<strin
 /** A project together with the cloud it lives in. */
 export interface Session extends Project {
   readonly cloud: Cloud;
-  readonly door: DatabaseDoor;
+  readonly firewallAccess: FirewallAccess;
   readonly clock: Clock;
   /** What Azure has warned of in this session, each once. */
   readonly azureWarnings: ReadonlySet<string>;
@@ -131,7 +131,7 @@ async function openSession(io: Io, options: GlobalOptions, project: Project): Pr
   const azureWarnings = new Set<string>();
   const onWarning = (warning: string): void => void azureWarnings.add(warning);
   const { context, cloud, signInFor } = await connect(io, options, project.setup.server.version, onWarning);
-  const door = createDatabaseDoor({
+  const firewallAccess = createFirewallAccess({
     servers: cloud.postgresServers,
     openServersForCleanup: async () => {
       const { openCloud } = await import("../cloud/cloud.ts");
@@ -143,18 +143,18 @@ async function openSession(io: Io, options: GlobalOptions, project: Project): Pr
     owner: project.setup.owner,
     clock: systemClock,
     signal: io.signal,
-    notes: openingNotes([cloud.subscriptionId, project.setup.resourceGroup, project.setup.owner].join("/")),
+    notes: cleanupJournal([cloud.subscriptionId, project.setup.resourceGroup, project.setup.owner].join("/")),
     onNote: io.note,
   });
   // Once at a time: the run's last net may want it while the session is about it.
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
-    closing ??= door.close().finally(() => {
+    closing ??= firewallAccess.revoke().finally(() => {
       closing = undefined;
     });
     return closing;
   };
-  return { ...project, cloud, door, clock: systemClock, azureWarnings, close };
+  return { ...project, cloud, firewallAccess, clock: systemClock, azureWarnings, close };
 }
 
 /** Runs a command's work within a session, and gives back what it borrowed on every way out. */

@@ -8,11 +8,11 @@ export function isStop(error: unknown, signal: AbortSignal): boolean {
 }
 
 /** `stopped by SIGINT` */
-export function stopWords(signal: AbortSignal): string {
+export function describeStop(signal: AbortSignal): string {
   return signal.reason instanceof Error ? signal.reason.message : "stopped";
 }
 
 /** The error of a run that was stopped before it did anything. */
 export function nothingChanged(signal: AbortSignal): KnownError {
-  return new KnownError("cancelled", `${stopWords(signal)}; nothing was changed`, { hint: "run the same command again to go on" });
+  return new KnownError("cancelled", `${describeStop(signal)}; nothing was changed`, { hint: "run the same command again to go on" });
 }

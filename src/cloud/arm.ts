@@ -16,7 +16,7 @@ import { accessToken, forgetTokens } from "./credential.ts";
 import { azureCodeOf, cancelled, failureError, parseFailure, translate, warningIn } from "./errors.ts";
 import { hints } from "./hints.ts";
 import { ANSWER_BYTES, boundedHttpClient } from "./http-client.ts";
-import { drive, type Poller, pause, type Waiting } from "./operations.ts";
+import { type Poller, pause, pollUntilDone, type Waiting } from "./operations.ts";
 import { isOfOrigin } from "./own-host.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
@@ -194,7 +194,7 @@ export interface Arm {
   /** Runs one call; its failure becomes a `KnownError` that says it could not `what`. Registers a missing resource provider once, where it may. */
   call<T>(what: string, work: () => Promise<T>): Promise<T>;
   /** A call whose 404 means absent; nothing lives in a resource provider that is not registered. */
-  find<T>(what: string, work: () => Promise<T>): Promise<T | undefined>;
+  orUndefined<T>(what: string, work: () => Promise<T>): Promise<T | undefined>;
   /** Registers a resource provider and waits for the end. */
   register(namespace: string): Promise<void>;
   /** Starts an operation and waits for its end; busy answers are tried again for some minutes. */
@@ -334,7 +334,7 @@ export function openArm(context: CloudContext): Arm {
     call,
     request,
     register,
-    find: async (what, work) => {
+    orUndefined: async (what, work) => {
       try {
         return await call(what, work);
       } catch (error) {
@@ -354,7 +354,11 @@ export function openArm(context: CloudContext): Arm {
       };
       const once = () =>
         call(what, () =>
-          drive(start, { ...waiting, deadlineMs: until - clock.now(), ...(context.onProgress && { onProgress: context.onProgress }) }),
+          pollUntilDone(start, {
+            ...waiting,
+            deadlineMs: until - clock.now(),
+            ...(context.onProgress && { onProgress: context.onProgress }),
+          }),
         );
       for (const pauseMs of isImpatient ? [] : BUSY_PAUSES_MS) {
         try {

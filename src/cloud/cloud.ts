@@ -1,18 +1,18 @@
+import { type SiteClient, siteClient } from "./app-service/site-client.ts";
+import { type WebApp, type WebApps, webApps } from "./app-service/web-apps.ts";
 import { openArm } from "./arm.ts";
 import type { CloudContext } from "./connection.ts";
+import { type Connectivity, probeConnectivity } from "./connectivity.ts";
 import { accessToken, type Caller, whoAmI } from "./credential.ts";
+import { type Principals, principals } from "./database/principals.ts";
 import type { Environment } from "./environment.ts";
 import { wordedAdapter, wordedFor } from "./hints.ts";
 import { type Linkers, linkers } from "./linkers.ts";
 import { type ManagedIdentities, managedIdentities } from "./managed-identities.ts";
 import { type PostgresServers, postgresServers } from "./postgres-servers.ts";
-import { type Principals, principals } from "./principals.ts";
-import { type Reach, reach } from "./reach.ts";
 import { type ResourceGroups, resourceGroups } from "./resource-groups.ts";
-import { type ScmSite, scmSite } from "./scm-site.ts";
-import { type SiteClient, siteClient } from "./site-client.ts";
+import { type ScmSite, scmSite } from "./scm/scm-site.ts";
 import { type Subscription, subscription } from "./subscription.ts";
-import { type WebApp, type WebApps, webApps } from "./web-apps.ts";
 
 /** The adapters over one subscription of one Azure environment. */
 export interface Cloud {
@@ -31,7 +31,7 @@ export interface Cloud {
   scmSite(webApp: Pick<WebApp, "name" | "scmHost">): ScmSite;
   site(webApp: Pick<WebApp, "name" | "url">): SiteClient;
   /** Name, port and TLS of a database server, tried without signing in. */
-  reach(server: { readonly host: string; readonly port: number }): Promise<Reach>;
+  probeConnectivity(server: { readonly host: string; readonly port: number }): Promise<Connectivity>;
   /** A fresh database token, for `connect` and `token`. */
   databaseToken(): Promise<{ readonly token: string; readonly expiresOn: Date }>;
 }
@@ -63,7 +63,8 @@ function adaptersOf(context: CloudContext, caller: Caller): Cloud {
     principals: worded(principals(context)),
     scmSite: (webApp) => worded(scmSite(context, webApp)),
     site: (webApp) => worded(siteClient(context, webApp)),
-    reach: ({ host, port }) => reach({ host, port, ...(environment.caPem ? { caPem: environment.caPem } : {}) }, signal),
+    probeConnectivity: ({ host, port }) =>
+      probeConnectivity({ host, port, ...(environment.caPem ? { caPem: environment.caPem } : {}) }, signal),
     databaseToken: async () => {
       const asked = accessToken(credential, environment.scopes.postgres, signal);
       const { token, expiresOnTimestamp } = await asked.catch((error: unknown) => {

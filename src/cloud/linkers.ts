@@ -196,7 +196,7 @@ export function linkers(arm: Arm): Linkers {
   };
 
   const read = (siteId: string, name: string) =>
-    arm.find(`read the connection ${name}`, async () => toLinker((await arm.request("GET", path(siteId, name))).body as WireLinker));
+    arm.orUndefined(`read the connection ${name}`, async () => toLinker((await arm.request("GET", path(siteId, name))).body as WireLinker));
 
   return {
     get: read,
@@ -259,7 +259,7 @@ export function linkers(arm: Arm): Linkers {
     delete: async (siteId, name) => {
       const what = `delete the connection ${name}`;
       const begin = () => operation(async () => arm.request("DELETE", path(siteId, name), undefined, await userToken()));
-      await arm.find(what, () => arm.operate(what, begin, { deadlineMs: DEADLINE_MS }));
+      await arm.orUndefined(what, () => arm.operate(what, begin, { deadlineMs: DEADLINE_MS }));
     },
     validate: async (siteId, name) => {
       const begin = () => operation(async () => arm.request("POST", path(siteId, name, "validateLinker"), undefined, await userToken()));

@@ -49,13 +49,14 @@ export function managedIdentities(arm: Arm): ManagedIdentities {
   const path = (id: string): string => `${id.split("/").map(encodeURIComponent).join("/")}?${API_VERSION}`;
   const nameOf = (id: string): string => id.split("/").at(-1) ?? id;
   return {
-    get: (id) => arm.find(`read the managed identity ${nameOf(id)}`, async () => toIdentity((await arm.request("GET", path(id))).body)),
+    get: (id) =>
+      arm.orUndefined(`read the managed identity ${nameOf(id)}`, async () => toIdentity((await arm.request("GET", path(id))).body)),
     put: (id, { location, tags }) =>
       arm.call(`create the managed identity ${nameOf(id)}`, async () =>
         toIdentity((await arm.request("PUT", path(id), { location, tags })).body),
       ),
     delete: async (id) => {
-      await arm.find(`delete the managed identity ${nameOf(id)}`, () => arm.request("DELETE", path(id)));
+      await arm.orUndefined(`delete the managed identity ${nameOf(id)}`, () => arm.request("DELETE", path(id)));
     },
   };
 }

@@ -102,7 +102,7 @@ export async function pause(clock: Clock, signal: AbortSignal, ms: number): Prom
 }
 
 /** Starts an operation and polls it to its end. Throws `azure/timeout` after the deadline, `cancelled`, or what the poller rejects with. */
-export async function drive<T>(begin: () => Promise<Poller<T>>, waiting: Waiting): Promise<T> {
+export async function pollUntilDone<T>(begin: () => Promise<Poller<T>>, waiting: Waiting): Promise<T> {
   const { clock, signal, what, deadlineMs } = waiting;
   const poller = await orCancelled(signal, begin());
   const started = clock.now();

@@ -271,7 +271,7 @@ export function postgresServers(arm: Arm): PostgresServers {
   const keyOf = (group: string, server: string): string => `${group}/${server}`.toLowerCase();
 
   const read = (group: string, name: string) =>
-    arm.find(`read the server ${name}`, async () => serverOf(await (await client()).servers.get(group, name)));
+    arm.orUndefined(`read the server ${name}`, async () => serverOf(await (await client()).servers.get(group, name)));
 
   /** A busy answer is worth waiting for only while the server runs or is on its way. */
   const stillRunning = (group: string, name: string) => async () => {
@@ -425,7 +425,7 @@ export function postgresServers(arm: Arm): PostgresServers {
       ),
 
     getDatabase: (group, server, name) =>
-      arm.find(`read the database ${name} of the server ${server}`, async () =>
+      arm.orUndefined(`read the database ${name} of the server ${server}`, async () =>
         toDatabase(await (await client()).databases.get(group, server, name)),
       ),
     createDatabase: async (group, server, name) =>
@@ -438,7 +438,7 @@ export function postgresServers(arm: Arm): PostgresServers {
       absentIsFine(writeChild(`delete the database ${name}`, group, server, (sdk) => sdk.databases.beginDelete(group, server, name))),
 
     getParameter: (group, server, name) =>
-      arm.find(`read the parameter ${name} of the server ${server}`, async () =>
+      arm.orUndefined(`read the parameter ${name} of the server ${server}`, async () =>
         toParameter(await (await client()).configurations.get(group, server, name)),
       ),
     setParameter: async (group, server, name, value) =>

@@ -69,7 +69,7 @@ export function resourceGroups(arm: Arm): ResourceGroups {
   };
 
   return {
-    get: (name) => arm.find(`read the resource group ${name}`, async () => toGroup(await (await client()).resourceGroups.get(name))),
+    get: (name) => arm.orUndefined(`read the resource group ${name}`, async () => toGroup(await (await client()).resourceGroups.get(name))),
     put: (name, { location, tags }) =>
       arm.call(`put the resource group ${name}`, async () =>
         toGroup(await (await client()).resourceGroups.createOrUpdate(name, { location, tags: { ...tags } })),
@@ -83,7 +83,7 @@ export function resourceGroups(arm: Arm): ResourceGroups {
       }),
     delete: async (name) => {
       const what = `delete the resource group ${name}`;
-      await arm.find(what, async () => {
+      await arm.orUndefined(what, async () => {
         const sdk = await client();
         await arm.operate(what, async () => fromSimplePoller(await sdk.resourceGroups.beginDelete(name)), {
           deadlineMs: DELETE_DEADLINE_MS,

@@ -30,7 +30,7 @@ export interface Setup {
     readonly storageGb: number;
     readonly firewall: "azure-services" | "app-addresses";
     /** What the file leaves open: the default counts for a new server only, one that is there is taken as it is. */
-    readonly open: readonly ("location" | "version" | "sku" | "storageGb")[];
+    readonly unspecified: readonly ("location" | "version" | "sku" | "storageGb")[];
   };
   readonly database: string;
   readonly apps: readonly AppSetup[];
@@ -44,7 +44,7 @@ export interface AppSetup {
   /** Absolute. */
   readonly folder: string;
   /** `isOpen`: the file names no SKU, so a plan that is there keeps its own. */
-  readonly plan: { readonly name: string; readonly sku: string; readonly tier: string; readonly isOpen: boolean };
+  readonly plan: { readonly name: string; readonly sku: string; readonly tier: string; readonly isSkuUnspecified: boolean };
   readonly access: AccessLevel;
   /** Empty: the platform's own detection decides. */
   readonly startup: string;
@@ -78,7 +78,7 @@ const systemAssigned = "system";
 export const ownerTag = "passwordless-pg";
 
 /** Begins the tag with which a project says on somebody else's server that it works there; the project's name follows. */
-export const guestTagPrefix = `${ownerTag}-`;
+export const adoptionTagPrefix = `${ownerTag}-`;
 
 /**
  * Checks the file against the schema and Azure's name rules and fills in every default. Pure.
@@ -107,7 +107,7 @@ export function createSetup(
     tier: serverTier(merged.server?.sku ?? "Standard_B1ms"),
     storageGb: merged.server?.storageGb ?? 32,
     firewall: merged.server?.firewall ?? ("azure-services" as const),
-    open: openFields(merged),
+    unspecified: unspecifiedFields(merged),
   };
   const environmentPart = context.environment ? `-${context.environment}` : "";
   const resourceGroup = merged.resourceGroup ?? `rg-${merged.name}${environmentPart}`;
@@ -153,7 +153,7 @@ function appSetup(
     name,
     runtime: (runtime ?? "").replace(/^(python|node)\|/, (kind) => kind.toUpperCase()),
     folder: resolve(context.folder, part.path ?? "."),
-    plan: { name: `${name}-plan`, sku: planSku, tier: planTier(planSku), isOpen: part.plan === undefined },
+    plan: { name: `${name}-plan`, sku: planSku, tier: planTier(planSku), isSkuUnspecified: part.plan === undefined },
     access: part.access ?? "owner",
     startup: part.startup ?? detected.startup ?? "",
     health: part.health ?? detected.health ?? "",
@@ -239,7 +239,7 @@ function duplicatesOf(names: readonly string[]): Set<string> {
   return new Set(names.filter((name, index) => names.indexOf(name) !== index));
 }
 
-function openFields({ location, server }: ProjectFile): Setup["server"]["open"] {
+function unspecifiedFields({ location, server }: ProjectFile): Setup["server"]["unspecified"] {
   const given = { location, version: server?.version, sku: server?.sku, storageGb: server?.storageGb };
   return (["location", "version", "sku", "storageGb"] as const).filter((field) => given[field] === undefined);
 }

@@ -1,24 +1,24 @@
 import type { Clock } from "../base/clock.ts";
 import { parseResourceId, resourceGroupId, resourceId } from "../base/resource-id.ts";
+import type { WebAppConfig } from "../cloud/app-service/web-apps.ts";
 import type { Cloud } from "../cloud/cloud.ts";
+import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { FirewallRule, PostgresServer } from "../cloud/postgres-servers.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
-import type { WebAppConfig } from "../cloud/web-apps.ts";
 import type { AnyStep, Step } from "../engine/step.ts";
 import type { Package } from "../package/pack.ts";
 import { type AppSetup, ownerTag, type Setup } from "../project/setup.ts";
-import { type ChosenIdentity, identityIdOf } from "./app-identity.ts";
+import { adoptionOf, mayClose } from "./adoption.ts";
+import { type AppIdentity, identityIdOf } from "./app-identity.ts";
 import { appServicePlan } from "./app-service-plan.ts";
 import { appSettings } from "./app-settings.ts";
 import { basicPublishing } from "./basic-publishing.ts";
 import { database } from "./database.ts";
 import { databaseAccess } from "./database-access.ts";
-import type { DatabaseDoor } from "./database-door.ts";
 import { databasePrincipal } from "./database-principal.ts";
 import { deployment } from "./deployment.ts";
 import { administratorOf, entraAdministrator } from "./entra-administrator.ts";
 import { firewallForAddresses, firewallForAzureServices } from "./firewall.ts";
-import { guestOf, mayClose } from "./guest.ts";
 import { logSettings } from "./log-settings.ts";
 import { managedIdentity } from "./managed-identity.ts";
 import { postgresServer } from "./postgres-server.ts";
@@ -29,7 +29,7 @@ import { webAppConfiguration } from "./web-app-configuration.ts";
 
 export interface GraphContext {
   readonly cloud: Cloud;
-  readonly door: DatabaseDoor;
+  readonly firewallAccess: FirewallAccess;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** Given when the graph is to end in deployments. */
@@ -41,18 +41,18 @@ export interface GraphContext {
 
 /** Everything a project asks for, as steps; the product's table of contents. */
 export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
-  const { cloud, door, clock, signal } = context;
+  const { cloud, firewallAccess, clock, signal } = context;
   const group = setup.resourceGroup;
   const tags = { [ownerTag]: setup.owner };
   const location = setup.location;
 
   const groupStep = resourceGroup({ name: group, location, tags }, cloud.resourceGroups);
-  const canSignIn = (at: PostgresServer, login: string) => door.through(at, () => cloud.principals.canSignIn(at, login));
+  const canSignIn = (at: PostgresServer, login: string) => firewallAccess.withAccess(at, () => cloud.principals.canSignIn(at, login));
   const { tenantId, objectId } = cloud.caller;
-  const guest = guestOf(setup, objectId, async (at, administrators) => {
+  const adoption = adoptionOf(setup, objectId, async (at, administrators) => {
     return (await administratorOf(cloud.caller, administrators, (login) => canSignIn(at, login))) !== undefined;
   });
-  const desiredServer = { ...setup.server, location, tenantId, tags, guest };
+  const desiredServer = { ...setup.server, location, tenantId, tags, adoption };
   const server = postgresServer(desiredServer, cloud.postgresServers, { group: groupStep });
   const administrator = entraAdministrator(cloud.caller, group, cloud.postgresServers, canSignIn, { server });
   const databaseStep = database(setup.database, group, cloud.postgresServers, { server });
@@ -73,7 +73,7 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
     group,
     servers: cloud.postgresServers,
     owner: setup.owner,
-    findLeftovers: door.leftoversAmong,
+    findLeftovers: firewallAccess.leftoversAmong,
     mayClose: (at: PostgresServer, rule: FirewallRule) => mayClose(setup, at, rule),
   };
   const firewall: AnyStep =
@@ -110,8 +110,13 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
       cloud.webApps,
       { site, server, database: databaseStep, connection },
     );
-    const principal = databasePrincipal({ key, role }, cloud.principals, door, { server, administrator, site, database: databaseStep });
-    const access = databaseAccess({ key, role, level: app.access }, cloud.principals, door, {
+    const principal = databasePrincipal({ key, role }, cloud.principals, firewallAccess, {
+      server,
+      administrator,
+      site,
+      database: databaseStep,
+    });
+    const access = databaseAccess({ key, role, level: app.access }, cloud.principals, firewallAccess, {
       server,
       administrator,
       database: databaseStep,
@@ -145,8 +150,8 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
 }
 
 /** The user-assigned identities of the apps by resource ID in lower case, one step each however many apps share it. */
-function identitySteps(setup: Setup, { cloud }: GraphContext, group: Step<ResourceGroup>): Map<string, Step<ChosenIdentity>> {
-  const steps = new Map<string, Step<ChosenIdentity>>();
+function identitySteps(setup: Setup, { cloud }: GraphContext, group: Step<ResourceGroup>): Map<string, Step<AppIdentity>> {
+  const steps = new Map<string, Step<AppIdentity>>();
   // A name before a resource ID: one that the project makes is made, also when another app names it in full.
   const ids = [...setup.apps].sort((left, right) => Number(left.identity?.startsWith("/")) - Number(right.identity?.startsWith("/")));
   for (const app of ids) {

@@ -1,10 +1,10 @@
 import { isSameId, parseResourceId, resourceGroupId, resourceId } from "../base/resource-id.ts";
+import type { WebApp } from "../cloud/app-service/web-apps.ts";
 import type { Cloud } from "../cloud/cloud.ts";
-import type { WebApp } from "../cloud/web-apps.ts";
 import type { AppSetup, Setup } from "../project/setup.ts";
 
 /** The user-assigned identity that an app signs in with. Principal and client ID are missing while it does not exist. */
-export interface ChosenIdentity {
+export interface AppIdentity {
   readonly id: string;
   readonly name: string;
   /** Object ID. */
@@ -23,13 +23,13 @@ export async function readIdentity(
   setup: Setup,
   { managedIdentities, subscriptionId }: Pick<Cloud, "managedIdentities" | "subscriptionId">,
   app: AppSetup,
-): Promise<ChosenIdentity | undefined> {
+): Promise<AppIdentity | undefined> {
   const id = identityIdOf(setup, subscriptionId, app);
-  return id === undefined ? undefined : chosen(id, await managedIdentities.get(id));
+  return id === undefined ? undefined : toAppIdentity(id, await managedIdentities.get(id));
 }
 
 /** What is chosen, with what Azure says of it. */
-export function chosen(id: string, found: { readonly principalId: string; readonly clientId: string } | undefined): ChosenIdentity {
+export function toAppIdentity(id: string, found: { readonly principalId: string; readonly clientId: string } | undefined): AppIdentity {
   const name = parseResourceId(id)?.path.at(-1) ?? id;
   return found ? { id, name, principalId: found.principalId, clientId: found.clientId } : { id, name };
 }
@@ -38,7 +38,7 @@ export function chosen(id: string, found: { readonly principalId: string; readon
  * The web app as the project's app signs in from it: with a user-assigned identity `principalId` and `clientId` are that one's, as it is
  * now; else `principalId` is that of the system-assigned one and there is no `clientId`.
  */
-export function signedInBy(site: WebApp, identity: ChosenIdentity | undefined): WebApp {
+export function withEffectiveIdentity(site: WebApp, identity: AppIdentity | undefined): WebApp {
   if (!identity) return site;
   const { principalId: _system, ...rest } = site;
   const { principalId, clientId } = identity;
@@ -46,7 +46,7 @@ export function signedInBy(site: WebApp, identity: ChosenIdentity | undefined): 
 }
 
 /** Whether the web app has the identity that its app signs in with, in words; `ok` is false also for one made anew since it was assigned. */
-export function identityVerdict(site: WebApp, identity: ChosenIdentity | undefined): { readonly ok: boolean; readonly detail: string } {
+export function identityVerdict(site: WebApp, identity: AppIdentity | undefined): { readonly ok: boolean; readonly detail: string } {
   if (!identity) {
     const { principalId } = site;
     return { ok: principalId !== undefined, detail: principalId ? `principal ${principalId}` : "the app has no system-assigned identity" };

@@ -1,6 +1,6 @@
 import { parseResourceId } from "../base/resource-id.ts";
+import type { AppServicePlan, WebApps } from "../cloud/app-service/web-apps.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
-import type { AppServicePlan, WebApps } from "../cloud/web-apps.ts";
 import { defineStep, type Step } from "../engine/step.ts";
 
 /** The plan of the app; for a web app that is there the plan it is in, whatever its name, since moving an app is nobody's wish. */
@@ -14,7 +14,7 @@ export const appServicePlan = (
     sku: string;
     tier: string;
     /** The file names no SKU: a plan that is there keeps its own. */
-    isOpen: boolean;
+    isSkuUnspecified: boolean;
     tags: Record<string, string>;
   },
   webApps: WebApps,
@@ -29,7 +29,7 @@ export const appServicePlan = (
       if (!observed.isLinux)
         return { kind: "blocked", reason: "it is a Windows plan", hint: "give the app another name, or remove that plan" };
       // A plan of another name is shared or somebody else's: its size is not ours to change.
-      if (desired.isOpen || observed.name !== desired.name) return { kind: "keep" };
+      if (desired.isSkuUnspecified || observed.name !== desired.name) return { kind: "keep" };
       if (observed.sku.toLowerCase() === desired.sku.toLowerCase()) return { kind: "keep" };
       return { kind: "update", differences: [{ field: "sku", observed: observed.sku, desired: desired.sku }] };
     },

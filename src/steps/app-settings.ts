@@ -1,8 +1,8 @@
+import type { WebApp, WebApps } from "../cloud/app-service/web-apps.ts";
 import type { Linker } from "../cloud/linkers.ts";
 import type { Database, PostgresServer } from "../cloud/postgres-servers.ts";
-import type { WebApp, WebApps } from "../cloud/web-apps.ts";
 import { defineStep, type Step } from "../engine/step.ts";
-import { looksSecret } from "./looks-secret.ts";
+import { isSecretSetting } from "./secret-settings.ts";
 
 export interface DesiredSettings {
   readonly key: string;
@@ -54,7 +54,7 @@ export const appSettings = (
 
 /** What stood there before may be a connection string with a password: plans and reports go into logs. */
 function shown(name: string, value: string | undefined): string | undefined {
-  return value !== undefined && looksSecret(name, value) ? "(a secret, not shown)" : value;
+  return value !== undefined && isSecretSetting(name, value) ? "(a secret, not shown)" : value;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { PublishingKind, WebApp, WebApps } from "../cloud/web-apps.ts";
+import type { PublishingKind, WebApp, WebApps } from "../cloud/app-service/web-apps.ts";
 import { decide, defineStep, type Step } from "../engine/step.ts";
 
 /** User name and password at the SCM and FTP endpoints: off. The default differs by subscription policy. */

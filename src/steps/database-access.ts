@@ -1,13 +1,19 @@
+import {
+  type AccessLevel,
+  accessDifferences,
+  type DatabaseAccess,
+  type DatabasePrincipal,
+  type Principals,
+} from "../cloud/database/principals.ts";
+import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { Administrator, Database, PostgresServer } from "../cloud/postgres-servers.ts";
-import { type AccessLevel, accessDifferences, type DatabaseAccess, type DatabasePrincipal, type Principals } from "../cloud/principals.ts";
 import { defineStep, type Step } from "../engine/step.ts";
-import type { DatabaseDoor } from "./database-door.ts";
 
 /** The role's rights in the app's database: exactly the level, proved by what the database itself says. */
 export const databaseAccess = (
   desired: { key: string; role: string; level: AccessLevel },
   principals: Principals,
-  door: DatabaseDoor,
+  firewallAccess: FirewallAccess,
   needs: {
     readonly server: Step<PostgresServer>;
     readonly administrator: Step<Administrator>;
@@ -20,7 +26,7 @@ export const databaseAccess = (
     needs,
     lane: "database roles",
     read: ({ server, administrator, database }) =>
-      door.through(server, () => principals.access(server, administrator.name, database.name, desired.role)),
+      firewallAccess.withAccess(server, () => principals.access(server, administrator.name, database.name, desired.role)),
     plan: (observed) => {
       if (!observed) return { kind: "create", reason: desired.level };
       const wrong = accessDifferences(observed, desired.level);
@@ -28,6 +34,8 @@ export const databaseAccess = (
       return { kind: "update", differences: [{ field: "access", observed: wrong.join("; "), desired: desired.level }] };
     },
     apply: async (_change, { server, administrator, database }) => {
-      await door.through(server, () => principals.grant(server, administrator.name, database.name, desired.role, desired.level));
+      await firewallAccess.withAccess(server, () =>
+        principals.grant(server, administrator.name, database.name, desired.role, desired.level),
+      );
     },
   });

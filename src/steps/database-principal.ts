@@ -1,14 +1,14 @@
+import type { WebApp } from "../cloud/app-service/web-apps.ts";
+import type { DatabasePrincipal, Principals } from "../cloud/database/principals.ts";
+import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { Administrator, Database, PostgresServer } from "../cloud/postgres-servers.ts";
-import type { DatabasePrincipal, Principals } from "../cloud/principals.ts";
-import type { WebApp } from "../cloud/web-apps.ts";
 import { type Change, defineStep, type Step } from "../engine/step.ts";
-import type { DatabaseDoor } from "./database-door.ts";
 
 /** The PostgreSQL role the web app signs in as, labelled with the object ID of its managed identity. */
 export const databasePrincipal = (
   desired: { key: string; role: string },
   principals: Principals,
-  door: DatabaseDoor,
+  firewallAccess: FirewallAccess,
   needs: {
     readonly server: Step<PostgresServer>;
     readonly administrator: Step<Administrator>;
@@ -20,11 +20,11 @@ export const databasePrincipal = (
     name: `database principal ${desired.key}`,
     needs,
     lane: "database roles",
-    read: ({ server, administrator }) => door.through(server, () => principals.find(server, administrator.name, desired.role)),
+    read: ({ server, administrator }) => firewallAccess.withAccess(server, () => principals.find(server, administrator.name, desired.role)),
     plan: (observed, { site }) => planPrincipal(observed, desired.role, site.principalId),
     apply: async (change, { server, administrator, site, database }) => {
       const objectId = site.principalId ?? "";
-      await door.through(server, () =>
+      await firewallAccess.withAccess(server, () =>
         change.kind === "create"
           ? principals.create(server, administrator.name, { role: desired.role, objectId, type: "service" })
           : principals.repair(server, administrator.name, { role: desired.role, objectId, databases: [database.name] }),

@@ -1,11 +1,11 @@
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
+import { describeStatus, type SiteClient } from "../cloud/app-service/site-client.ts";
+import type { WebApp, WebApps } from "../cloud/app-service/web-apps.ts";
 import { isLongPause } from "../cloud/arm.ts";
-import type { Deployment, DeploymentLogEntry, ScmSite } from "../cloud/scm-site.ts";
-import { type SiteClient, statusWords } from "../cloud/site-client.ts";
-import type { WebApp, WebApps } from "../cloud/web-apps.ts";
+import type { Deployment, DeploymentLogEntry, ScmSite } from "../cloud/scm/scm-site.ts";
 import { type AnyStep, defineStep, type Step } from "../engine/step.ts";
-import { tellingLines } from "../logs/telling-lines.ts";
+import { excerptErrors } from "../logs/error-excerpt.ts";
 import type { Package } from "../package/pack.ts";
 
 /** Tag on the web app with the hash of the package that runs on it. A tag, because writing one restarts nothing. */
@@ -255,7 +255,7 @@ async function waitForHealth(path: string, context: DeploymentContext, site: Web
       answer = error instanceof Error ? error.message : String(error);
       return undefined;
     });
-    if (response) answer = statusWords(response);
+    if (response) answer = describeStatus(response);
     return response !== undefined && (path ? response.status >= 200 && response.status < 300 : response.status < 500);
   });
   if (isUp) return;
@@ -281,7 +281,7 @@ async function fromLogFile(scm: ScmSite, context: DeploymentContext): Promise<re
     if (path === undefined) return undefined;
     const signal = AbortSignal.any([context.signal, AbortSignal.timeout(logReadMs)]);
     const { bytes } = await scm.readLogFile(path, { lastBytes: logBytes, signal });
-    const lines = tellingLines(Buffer.from(bytes).toString("utf8").split(/\r?\n/), logLines);
+    const lines = excerptErrors(Buffer.from(bytes).toString("utf8").split(/\r?\n/), logLines);
     return lines.length > 0 ? lines : undefined;
   } catch (error) {
     if (context.signal.aborted || !(error instanceof KnownError)) throw error;

@@ -1,9 +1,9 @@
 import { KnownError } from "../base/errors.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { Caller } from "../cloud/credential.ts";
+import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { Administrator, PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
 import { defineStep, type Step } from "../engine/step.ts";
-import type { DatabaseDoor } from "./database-door.ts";
 
 /** The administrator the caller signs in as: itself or a group. Added only when no administrator lets the caller in. */
 export const entraAdministrator = (
@@ -44,12 +44,12 @@ export async function administratorOf(
 
 /** Role name the caller signs in to PostgreSQL with. Throws "database/denied" when it is no administrator and in no group that is one. */
 export async function administratorLogin(
-  { cloud, door, group }: { readonly cloud: Cloud; readonly door: DatabaseDoor; readonly group: string },
+  { cloud, firewallAccess, group }: { readonly cloud: Cloud; readonly firewallAccess: FirewallAccess; readonly group: string },
   server: PostgresServer,
 ): Promise<string> {
   const administrators = await cloud.postgresServers.listAdministrators(group, server.name);
   const found = await administratorOf(cloud.caller, administrators, (login) =>
-    door.through(server, () => cloud.principals.canSignIn(server, login)),
+    firewallAccess.withAccess(server, () => cloud.principals.canSignIn(server, login)),
   );
   if (found) return found.name;
   const names = administrators.map(({ name }) => name).join(", ") || "none";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
+import type { WebApp } from "../cloud/app-service/web-apps.ts";
 import type { FirewallRule, PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
-import type { WebApp } from "../cloud/web-apps.ts";
 import { type Difference, defineStep, type Step } from "../engine/step.ts";
 import type { Setup } from "../project/setup.ts";
 
@@ -89,12 +89,12 @@ function planFirewall(
     ...observed.missing.map(({ name, start, end }) => ({
       field: `rule ${name}`,
       observed: undefined,
-      desired: rangeWords({ start, end }),
+      desired: describeRange({ start, end }),
     })),
     ...observed.leftovers.map((name) => ({ field: `rule ${name}`, observed: "left behind by an earlier run", desired: "removed" })),
     ...observed.unwanted.map(({ name, start, end }) => ({
       field: `rule ${name}`,
-      observed: rangeWords({ start, end }),
+      observed: describeRange({ start, end }),
       desired: "removed",
     })),
   ];
@@ -134,7 +134,7 @@ export function exposureOf(rules: readonly FirewallRule[], mode: FirewallMode): 
   return {
     rules: kinds.flatMap(({ found }) => found),
     meaning: kinds.map(({ meaning }) => meaning).join("; "),
-    words: kinds.map(({ meaning, found }) => `${meaning}: ${found.map(ruleWords).join(", ")}`).join("; "),
+    words: kinds.map(({ meaning, found }) => `${meaning}: ${found.map(describeRule).join(", ")}`).join("; "),
   };
 }
 
@@ -160,11 +160,11 @@ function wideAmong(rules: readonly FirewallRule[]): FirewallRule[] {
 }
 
 /** `office 203.0.113.7`, `everybody 1.0.0.0-255.255.255.255` */
-export function ruleWords({ name, start, end }: FirewallRule): string {
-  return `${name} ${rangeWords({ start, end })}`;
+export function describeRule({ name, start, end }: FirewallRule): string {
+  return `${name} ${describeRange({ start, end })}`;
 }
 
-function rangeWords({ start, end }: Pick<FirewallRule, "start" | "end">): string {
+function describeRange({ start, end }: Pick<FirewallRule, "start" | "end">): string {
   return start === end ? start : `${start}-${end}`;
 }
 

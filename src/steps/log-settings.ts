@@ -1,4 +1,4 @@
-import type { WebApp, WebApps } from "../cloud/web-apps.ts";
+import type { WebApp, WebApps } from "../cloud/app-service/web-apps.ts";
 import { decide, defineStep, type Step } from "../engine/step.ts";
 
 /** File-system logging: without it the log stream carries nothing. */

@@ -1,7 +1,7 @@
 import type { ManagedIdentities } from "../cloud/managed-identities.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import { defineStep, type Step } from "../engine/step.ts";
-import { type ChosenIdentity, chosen } from "./app-identity.ts";
+import { type AppIdentity, toAppIdentity } from "./app-identity.ts";
 
 interface DesiredIdentity {
   readonly id: string;
@@ -19,10 +19,10 @@ export const missingIdentityHint =
 
 /** A user-assigned identity that apps sign in with. Read also while it is absent, so that the rest of the plan can be told. */
 export const managedIdentity = (desired: DesiredIdentity, identities: ManagedIdentities, needs: { readonly group?: Step<ResourceGroup> }) =>
-  defineStep<ChosenIdentity, typeof needs>({
+  defineStep<AppIdentity, typeof needs>({
     name: `managed identity ${desired.label}`,
     needs,
-    read: async () => chosen(desired.id, await identities.get(desired.id)),
+    read: async () => toAppIdentity(desired.id, await identities.get(desired.id)),
     plan: (observed) => {
       if (observed?.principalId) return { kind: "keep" };
       if (!desired.isForeign) return { kind: "create", reason: desired.label };

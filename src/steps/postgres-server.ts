@@ -2,7 +2,7 @@ import { isInTransition, type PostgresServer, type PostgresServerChange, type Po
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import { refusal } from "../engine/apply.ts";
 import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
-import { announcement, type Guest, isUnannounced } from "./guest.ts";
+import { type Adoption, adoptionTagValue, isUnadopted } from "./adoption.ts";
 
 export interface DesiredServer {
   readonly name: string;
@@ -13,10 +13,10 @@ export interface DesiredServer {
   readonly storageGb: number;
   readonly tenantId: string;
   /** Fields the file leaves open: their values count for a new server, one that is there keeps its own. */
-  readonly open: readonly ("location" | "version" | "sku" | "storageGb")[];
+  readonly unspecified: readonly ("location" | "version" | "sku" | "storageGb")[];
   readonly tags: Record<string, string>;
   /** What this project notes on a server that is somebody else's. */
-  readonly guest: Guest;
+  readonly adoption: Adoption;
 }
 
 /** The flexible server: Entra authentication on, password authentication off. Version, region and shrinking storage are never forced. */
@@ -41,10 +41,10 @@ export const postgresServer = (desired: DesiredServer, servers: PostgresServers,
       const differences = change.kind === "update" ? change.differences : [];
       const isNoted = !differences.some(({ field }) => field === tagField(desired));
       // As late as can be: what is absent now is what this project is going to make.
-      const note = isNoted ? undefined : await announcement(desired.guest, group.name, observed, servers);
+      const note = isNoted ? undefined : await adoptionTagValue(desired.adoption, group.name, observed, servers);
       const wanted = {
         ...changeOf(differences, desired),
-        ...(note === undefined ? {} : { tags: { ...observed.tags, [desired.guest.tag]: note } }),
+        ...(note === undefined ? {} : { tags: { ...observed.tags, [desired.adoption.tag]: note } }),
       };
       if (Object.keys(wanted).length > 0) await servers.update(group.name, desired.name, wanted);
     },
@@ -52,7 +52,7 @@ export const postgresServer = (desired: DesiredServer, servers: PostgresServers,
 
 function planServer(observed: PostgresServer | undefined, wanted: DesiredServer): Change {
   if (!observed) return { kind: "create", reason: `${wanted.name}: PostgreSQL ${wanted.version} on ${wanted.sku} in ${wanted.location}` };
-  const desired = { ...wanted, ...Object.fromEntries(wanted.open.map((field) => [field, observed[field]])) };
+  const desired = { ...wanted, ...Object.fromEntries(wanted.unspecified.map((field) => [field, observed[field]])) };
   if (observed.location !== desired.location) {
     return blocked(
       `it is in ${observed.location}, the project file says ${desired.location}`,
@@ -88,11 +88,11 @@ function planServer(observed: PostgresServer | undefined, wanted: DesiredServer)
   differ("passwordAuth", observed.passwordAuth ? "Enabled" : "Disabled", "Disabled");
   differ("sku", observed.sku, desired.sku);
   differ("storageGb", observed.storageGb, desired.storageGb);
-  if (isUnannounced(desired.guest, observed)) differ(tagField(desired), undefined, "this project works here");
+  if (isUnadopted(desired.adoption, observed)) differ(tagField(desired), undefined, "this project works here");
   return differences.length === 0 ? { kind: "keep" } : { kind: "update", differences };
 }
 
-const tagField = ({ guest }: DesiredServer): string => `tag ${guest.tag}`;
+const tagField = ({ adoption }: DesiredServer): string => `tag ${adoption.tag}`;
 
 function changeOf(differences: readonly Difference[], desired: DesiredServer): PostgresServerChange {
   const fields = new Set(differences.map(({ field }) => field));

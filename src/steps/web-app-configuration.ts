@@ -1,4 +1,4 @@
-import type { AppServicePlan, WebApp, WebAppConfig, WebApps } from "../cloud/web-apps.ts";
+import type { AppServicePlan, WebApp, WebAppConfig, WebApps } from "../cloud/app-service/web-apps.ts";
 import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
 
 /** `config/web`: runtime, start command, TLS, FTPS off, health check. */

@@ -1,8 +1,8 @@
 import { isSameId } from "../base/resource-id.ts";
+import type { AppServicePlan, WebApp, WebAppConfig, WebApps } from "../cloud/app-service/web-apps.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
-import type { AppServicePlan, WebApp, WebAppConfig, WebApps } from "../cloud/web-apps.ts";
 import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
-import { type ChosenIdentity, identityVerdict, signedInBy } from "./app-identity.ts";
+import { type AppIdentity, identityVerdict, withEffectiveIdentity } from "./app-identity.ts";
 import { fitting } from "./web-app-configuration.ts";
 
 export interface DesiredWebApp {
@@ -22,7 +22,7 @@ export const webApp = (
     readonly group: Step<ResourceGroup>;
     readonly plan: Step<AppServicePlan>;
     /** Absent: the system-assigned one. */
-    readonly identity?: Step<ChosenIdentity>;
+    readonly identity?: Step<AppIdentity>;
   },
 ) =>
   defineStep<WebApp, typeof needs>({
@@ -31,7 +31,7 @@ export const webApp = (
     lane: `site ${desired.key}`,
     read: async ({ group, identity }) => {
       const site = await webApps.get(group.name, desired.name);
-      return site && signedInBy(site, identity);
+      return site && withEffectiveIdentity(site, identity);
     },
     plan: (observed, { identity }) => planWebApp(observed, desired, identity),
     apply: async (_change, { group, plan, identity }, observed) => {
@@ -58,7 +58,7 @@ export const webApp = (
     },
   });
 
-function planWebApp(observed: WebApp | undefined, desired: DesiredWebApp, identity: ChosenIdentity | undefined): Change {
+function planWebApp(observed: WebApp | undefined, desired: DesiredWebApp, identity: AppIdentity | undefined): Change {
   if (!observed) return { kind: "create", reason: `${desired.name} (${desired.config.runtime})` };
   const differences: Difference[] = [];
   if (!identityVerdict(observed, identity).ok) differences.push(identityDifference(observed, identity));
@@ -67,7 +67,7 @@ function planWebApp(observed: WebApp | undefined, desired: DesiredWebApp, identi
   return differences.length === 0 ? { kind: "keep" } : { kind: "update", differences };
 }
 
-function identityDifference(site: WebApp, identity: ChosenIdentity | undefined): Difference {
+function identityDifference(site: WebApp, identity: AppIdentity | undefined): Difference {
   if (!identity) return { field: "identity", observed: "None", desired: "SystemAssigned" };
   const { id, name, principalId } = identity;
   const assigned = site.userIdentities.find((one) => isSameId(one.id, id));

@@ -24,8 +24,8 @@ export async function load(size: Size): Promise<void> {
   const status = JSON.parse((await cli(home, "local", "status", "--json")).stdout) as Status;
   const ca = readFileSync(status.caFile, "utf8");
   const token = (await cli(home, "token", "--local", folder)).stdout.trim();
-  const door = { host, port: 5432, user: status.clientId, ca, token };
-  tell(`${crowd.clients} clients at the gateway`, await watched(status.pid, crowd.pauseMs, () => crowdOfLogins(crowd, door)));
+  const firewallAccess = { host, port: 5432, user: status.clientId, ca, token };
+  tell(`${crowd.clients} clients at the gateway`, await watched(status.pid, crowd.pauseMs, () => crowdOfLogins(crowd, firewallAccess)));
   const asked = { principal: status.clientId, audience: "https://management.azure.com" };
   const arm = (await control(home, "tokens", asked)) as { token: string };
   const url = `${status.arm}/subscriptions/${status.subscriptionId}`;

@@ -99,7 +99,7 @@ test("notices beside the licence, a licence in the README, packages within packa
   ]);
 });
 
-test("npm packs the program, the notices, the schema and the templates, and nothing of the sources", () => {
+test("npm packs the program, the notices, the schema, the pages and the templates, and nothing of the sources", () => {
   const packed = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: root, encoding: "utf8" });
   const [{ files, name }] = JSON.parse(packed) as [{ name: string; files: { path: string; size: number }[] }];
   const paths = files.map(({ path }) => path);
@@ -113,7 +113,7 @@ test("npm packs the program, the notices, the schema and the templates, and noth
   for (const path of ["main.js", "daemon.js", "THIRD_PARTY_NOTICES", "passwordless-pg.schema.json"])
     expect(paths).toContain(`dist/${path}`);
   expect(files.find(({ path }) => path === "dist/THIRD_PARTY_NOTICES")?.size).toBeGreaterThan(50_000);
-  expect(paths.filter((path) => !/^(bin|dist|templates)\/|^(LICENSE|README\.md|CHANGELOG\.md|package\.json)$/.test(path))).toEqual([]);
+  expect(paths.filter((path) => !/^(bin|dist|docs|templates)\/|^(LICENSE|README\.md|CHANGELOG\.md|package\.json)$/.test(path))).toEqual([]);
   expect(name).toBe("passwordless-pg");
   expect(existsSync(join(root, "dist/chunks"))).toBe(true);
 });

@@ -13,7 +13,9 @@ const machine = { oid: "o", tid: "t", appid: "app-id", idtyp: "app" };
 describe("whoAmI", () => {
   it.each([
     ["a user of a v1 token", { oid: "o", tid: "t", upn: "ana@example.com" }, { name: "ana@example.com", type: "User" }],
+    // trap: passwordless-flow 1
     ["a guest", { oid: "o", tid: "t", unique_name: "live.com#ana@example.com" }, { name: "ana@example.com", type: "User" }],
+    // trap: postgres 14
     ["an application", { oid: "o", tid: "t", appid: "app-id", idtyp: "app" }, { name: "app-id", type: "ServicePrincipal" }],
     [
       "a machine",
@@ -45,6 +47,7 @@ describe("whoAmI", () => {
 });
 
 describe("remembering", () => {
+  // trap: postgres 39, kudu 5
   it("asks once for one scope, also when asked in parallel, and again near the end", async () => {
     let asked = 0;
     let lifetimeMs = 3_600_000;

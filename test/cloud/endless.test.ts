@@ -1,13 +1,13 @@
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { WebApps } from "../../src/cloud/app-service/web-apps.ts";
 import { type Cloud, openCloud } from "../../src/cloud/cloud.ts";
 import type { Linkers } from "../../src/cloud/linkers.ts";
 import type { ManagedIdentities } from "../../src/cloud/managed-identities.ts";
 import type { PostgresServers } from "../../src/cloud/postgres-servers.ts";
 import type { ResourceGroups } from "../../src/cloud/resource-groups.ts";
-import type { ScmSite } from "../../src/cloud/scm-site.ts";
+import type { ScmSite } from "../../src/cloud/scm/scm-site.ts";
 import type { Subscription } from "../../src/cloud/subscription.ts";
-import type { WebApps } from "../../src/cloud/web-apps.ts";
 import { contextOf, type Exchange, leapingClock, type ReplayServer, startReplay } from "./replay-server.ts";
 
 // Every call there is against an Azure that never comes to an end. A new call does not compile before it stands here.

@@ -9,9 +9,9 @@ import { createHttpHeaders, createPipelineRequest, type PipelineRequest } from "
 import { test as base, describe, expect } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { KnownError } from "../../src/base/errors.ts";
+import { describeStatus, siteClient } from "../../src/cloud/app-service/site-client.ts";
 import { environments } from "../../src/cloud/environment.ts";
 import { boundedHttpClient, sendForBeginning } from "../../src/cloud/http-client.ts";
-import { siteClient, statusWords } from "../../src/cloud/site-client.ts";
 import { withTimeLimit } from "../../src/cloud/time-limit.ts";
 
 /** Starts a server on the loopback and gives its URL. */
@@ -134,7 +134,7 @@ describe("an app's answer without an end", () => {
     const used = await memoryOf(async () => {
       const answer = await sendForBeginning(boundedHttpClient(MB), requestTo(url), { maxBytes: MB, maxMs: 10_000 });
       expect([answer.status, answer.cut, answer.body.length < 2 * MB]).toEqual([200, "size", true]);
-      expect(statusWords(answer)).toBe("HTTP 200, answered with more than 1 MB");
+      expect(describeStatus(answer)).toBe("HTTP 200, answered with more than 1 MB");
     });
     expect(used).toBeLessThan(200 * MB);
   });
@@ -143,7 +143,7 @@ describe("an app's answer without an end", () => {
     const url = await serve(events);
     const answer = await sendForBeginning(boundedHttpClient(MB), requestTo(url), { maxBytes: MB, maxMs: 200 });
     expect(answer).toMatchObject({ status: 200, cut: "time", body: "data: here\n\n" });
-    expect(statusWords(answer)).toMatch(/^HTTP 200, answered without end/);
+    expect(describeStatus(answer)).toMatch(/^HTTP 200, answered without end/);
   });
 
   test("costs the client of a site one try", async ({ serve }) => {

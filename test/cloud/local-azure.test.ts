@@ -1,16 +1,13 @@
-import { readFileSync } from "node:fs";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as yazl from "yazl";
-import { systemClock } from "../../src/base/clock.ts";
 import { type Cloud, openCloud } from "../../src/cloud/cloud.ts";
 import type { CloudContext } from "../../src/cloud/connection.ts";
-import { signIn } from "../../src/cloud/credential.ts";
-import type { Environment } from "../../src/cloud/environment.ts";
-import { placeholderOf } from "../../src/cloud/ownership.ts";
-import { accessDifferences } from "../../src/cloud/principals.ts";
-import { connectSql, quoteIdentifier, type SqlSession } from "../../src/cloud/sql.ts";
+import { placeholderOf } from "../../src/cloud/database/ownership.ts";
+import { accessDifferences } from "../../src/cloud/database/principals.ts";
+import { connectSql, quoteIdentifier, type SqlSession } from "../../src/cloud/database/sql.ts";
+import { testCloudContext } from "../support/cloud.ts";
 import { startTestEmulator, type TestEmulator } from "../support/emulator.ts";
 import { PATIENCE_MS } from "../support/patience.ts";
 
@@ -28,24 +25,7 @@ let cloud: Cloud;
 
 beforeAll(async () => {
   ({ emulator, release } = await startTestEmulator());
-  const { endpoints, caPem, clientId, clientSecretFile } = emulator;
-  const environment: Environment = {
-    name: "local",
-    hasOwnAuthority: true,
-    resourceManager: endpoints.resourceManager,
-    authorityHost: endpoints.authority,
-    scopes: {
-      resourceManager: "https://management.azure.com/.default",
-      postgres: "https://ossrdbms-aad.database.windows.net/.default",
-      appService: "https://appservice.azure.com/.default",
-    },
-    siteScheme: "https",
-    caPem,
-  };
-  const clientSecret = readFileSync(clientSecretFile, "utf8");
-  const credential = await signIn(environment, { tenantId: endpoints.tenantId, clientId, clientSecret });
-  const signal = new AbortController().signal;
-  context = { environment, credential, subscriptionId: endpoints.subscriptionId, signal, clock: systemClock };
+  context = await testCloudContext(emulator);
   cloud = await openCloud(context);
 });
 afterAll(() => release?.());
@@ -76,6 +56,7 @@ const inDatabase = async <T>(work: (session: SqlSession) => Promise<T>): Promise
 };
 
 describe("adapters over local Azure", () => {
+  // trap: postgres 4
   it("makes a group and an Entra-only server with administrator and database", async () => {
     expect(await cloud.resourceGroups.get(GROUP)).toBeUndefined();
     await cloud.resourceGroups.put(GROUP, { location: "eastus", tags: { made: "here" } });
@@ -113,6 +94,7 @@ describe("adapters over local Azure", () => {
     await expect(session("no such")).rejects.toMatchObject({ code: "database/failed" });
   });
 
+  // trap: postgres 17
   it("creates a role for an identity, finds it, and grants exactly the level", async () => {
     const server = await target();
     expect(await cloud.principals.find(server, login(), ROLE)).toBeUndefined();
@@ -171,6 +153,7 @@ describe("adapters over local Azure", () => {
     expect(kept.rows).toEqual([{ n: 1 }]);
   });
 
+  // trap: servicelinker 9
   it("makes a plan and a web app with identity, settings, closed publishing and logs", async () => {
     const plan = await cloud.webApps.createPlan(GROUP, "cloud-plan", { location: "eastus", sku: "B1", tags: {} });
     expect(plan).toMatchObject({ sku: "B1", tier: "Basic", capacity: 1, isLinux: true });

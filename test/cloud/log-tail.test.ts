@@ -1,15 +1,13 @@
-import { readFileSync } from "node:fs";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import * as yazl from "yazl";
 import { systemClock } from "../../src/base/clock.ts";
-import { type Cloud, openCloud } from "../../src/cloud/cloud.ts";
-import { signIn } from "../../src/cloud/credential.ts";
-import type { Environment } from "../../src/cloud/environment.ts";
-import { scmSite } from "../../src/cloud/scm-site.ts";
-import type { WebApp } from "../../src/cloud/web-apps.ts";
+import type { WebApp } from "../../src/cloud/app-service/web-apps.ts";
+import type { Cloud } from "../../src/cloud/cloud.ts";
+import { scmSite } from "../../src/cloud/scm/scm-site.ts";
 import { type TailState, tailLogs } from "../../src/logs/tail-logs.ts";
+import { openTestCloud } from "../support/cloud.ts";
 import { startTestEmulator } from "../support/emulator.ts";
 import { PATIENCE_MS } from "../support/patience.ts";
 import { contextOf, type Exchange, startReplay } from "./replay-server.ts";
@@ -31,27 +29,7 @@ let site: WebApp;
 beforeAll(async () => {
   const started = await startTestEmulator();
   release = started.release;
-  const { endpoints, caPem, clientId, clientSecretFile } = started.emulator;
-  const environment: Environment = {
-    name: "local",
-    hasOwnAuthority: true,
-    resourceManager: endpoints.resourceManager,
-    authorityHost: endpoints.authority,
-    scopes: {
-      resourceManager: "https://management.azure.com/.default",
-      postgres: "https://ossrdbms-aad.database.windows.net/.default",
-      appService: "https://appservice.azure.com/.default",
-    },
-    siteScheme: "https",
-    caPem,
-  };
-  const credential = await signIn(environment, {
-    tenantId: endpoints.tenantId,
-    clientId,
-    clientSecret: readFileSync(clientSecretFile, "utf8"),
-  });
-  const signal = new AbortController().signal;
-  cloud = await openCloud({ environment, credential, subscriptionId: endpoints.subscriptionId, signal, clock: systemClock });
+  cloud = await openTestCloud(started.emulator);
   await cloud.resourceGroups.put(GROUP, { location: "eastus", tags: {} });
   const plan = await cloud.webApps.createPlan(GROUP, "tail-plan", { location: "eastus", sku: "B1", tier: "Basic", capacity: 1, tags: {} });
   const config = { runtime: "NODE|20-lts", startup: "node server.js" };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Clock } from "../../src/base/clock.ts";
-import { drive, type Poller } from "../../src/cloud/operations.ts";
+import { type Poller, pollUntilDone } from "../../src/cloud/operations.ts";
 import { leapingClock } from "./replay-server.ts";
 
 /** An operation that is done after so many polls. */
@@ -15,7 +15,7 @@ function operation(polls: number): Poller<string> {
   };
 }
 
-const waiting = (more: Partial<Parameters<typeof drive>[1]> = {}) => ({
+const waiting = (more: Partial<Parameters<typeof pollUntilDone>[1]> = {}) => ({
   clock: leapingClock(),
   signal: new AbortController().signal,
   what: "make it",
@@ -46,7 +46,7 @@ async function wait(seconds: number, hintSeconds: number | undefined) {
   const started = clock.now();
   const poller = lasting(seconds * 1000, clock);
   const retryAfterMs = () => hintSeconds && hintSeconds * 1000;
-  await drive(async () => poller, waiting({ clock, retryAfterMs, deadlineMs: 30 * 60_000 }));
+  await pollUntilDone(async () => poller, waiting({ clock, retryAfterMs, deadlineMs: 30 * 60_000 }));
   return { polls: poller.polls(), lateness: (clock.now() - started) / (seconds * 1000) - 1, first: clock.slept[0] ?? 0 };
 }
 
@@ -118,7 +118,7 @@ describe("the wait for operations as they were recorded", () => {
     const clock = leapingClock();
     const started = clock.now();
     const never = lasting(Number.POSITIVE_INFINITY, clock);
-    const ended = drive(async () => never, waiting({ clock, retryAfterMs: () => 3_600_000, deadlineMs: 60_000 }));
+    const ended = pollUntilDone(async () => never, waiting({ clock, retryAfterMs: () => 3_600_000, deadlineMs: 60_000 }));
     await expect(ended).rejects.toMatchObject({ code: "azure/timeout", hint: expect.stringMatching(/\w/) });
     expect(clock.now() - started).toBeLessThanOrEqual(60_001);
   });
@@ -127,13 +127,15 @@ describe("the wait for operations as they were recorded", () => {
 describe("drive", () => {
   it("polls to the end and gives the result", async () => {
     const notes: string[] = [];
-    expect(await drive(async () => operation(3), waiting({ deadlineMs: 600_000, onProgress: (note) => notes.push(note) }))).toBe("done");
+    expect(await pollUntilDone(async () => operation(3), waiting({ deadlineMs: 600_000, onProgress: (note) => notes.push(note) }))).toBe(
+      "done",
+    );
     expect(notes).toHaveLength(3);
   });
 
   it("gives up at its deadline", async () => {
     const clock = leapingClock();
-    await expect(drive(async () => operation(Number.POSITIVE_INFINITY), waiting({ clock }))).rejects.toMatchObject({
+    await expect(pollUntilDone(async () => operation(Number.POSITIVE_INFINITY), waiting({ clock }))).rejects.toMatchObject({
       code: "azure/timeout",
     });
     const waitedMs = clock.slept.reduce((sum, ms) => sum + ms, 0);
@@ -141,6 +143,7 @@ describe("drive", () => {
     expect(waitedMs).toBeLessThan(61_000);
   });
 
+  // trap: postgres 10
   it("answers a cancellation at once, while a poll hangs", async () => {
     const controller = new AbortController();
     const hanging: Poller<string> = {
@@ -151,6 +154,6 @@ describe("drive", () => {
       },
       result: () => "never",
     };
-    await expect(drive(async () => hanging, waiting({ signal: controller.signal }))).rejects.toMatchObject({ code: "cancelled" });
+    await expect(pollUntilDone(async () => hanging, waiting({ signal: controller.signal }))).rejects.toMatchObject({ code: "cancelled" });
   });
 });

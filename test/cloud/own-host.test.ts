@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openCloud } from "../../src/cloud/cloud.ts";
 import { environments } from "../../src/cloud/environment.ts";
 import { isOfOrigin, ownHost } from "../../src/cloud/own-host.ts";
-import { scmSite } from "../../src/cloud/scm-site.ts";
+import { scmSite } from "../../src/cloud/scm/scm-site.ts";
 import { contextOf, type ReplayServer, startReplay } from "./replay-server.ts";
 
 const domains = ["azurewebsites.net"];

@@ -22,6 +22,7 @@ interface Status {
 const project: { folder: string; body?: UpBody } = { folder: "" };
 
 describe.sequential("a person's day with the FastAPI template", () => {
+  // trap: postgres 23, passwordless-flow 6
   test("up: an empty folder becomes a proved app", async ({ cli }) => {
     project.folder = cli.folder();
     const { code, stdout, stderr } = await cli.run([
@@ -170,6 +171,7 @@ describe.sequential("a person's day with the FastAPI template", () => {
     expect(items.map(({ name }) => name)).toContain("a chair");
   });
 
+  // trap: servicelinker 16
   test("down removes what the project made; stop leaves no process behind", async ({ cli }) => {
     const down = await cli.run(["down", "--local", "--yes", "--json", project.folder]);
     expect(down.code, down.stderr).toBe(0);

@@ -74,6 +74,7 @@ describe("a Python app", () => {
     ).rejects.toMatchObject({ code: "ECONNREFUSED" });
   });
 
+  // trap: postgres 23, postgres 24
   test("gets tokens at its identity endpoint, with the right header only", async ({ emulator }) => {
     const site = await makeSite(emulator, "py-identity", { startup: "python app.py", identity: true });
     await site.deploy({ "app.py": pythonApp });
@@ -96,6 +97,7 @@ describe("a Python app", () => {
     expect((await ask("resource=https://nowhere.example&api-version=2019-08-01", env.IDENTITY_HEADER)).status).toBe(400);
   });
 
+  // trap: kudu 11, appservice 12
   test("FastAPI in main.py without a start-up command serves the placeholder with 200", async ({ emulator }) => {
     const site = await makeSite(emulator, "py-trap");
     expect(await site.deploy({ "main.py": "from fastapi import FastAPI\napp = FastAPI()\n" })).toMatchObject({
@@ -105,6 +107,7 @@ describe("a Python app", () => {
     expect([answer.status, answer.text.includes("waiting for your content")]).toEqual([200, true]);
   });
 
+  // trap: kudu 4
   test("a crash at start is RuntimeFailed, 503 for visitors, and told in both logs", async ({ emulator }) => {
     const site = await makeSite(emulator, "py-crash", { startup: "python app.py" });
     await logging(site);
@@ -197,6 +200,7 @@ describe("the log stream", () => {
     expect(stream.text()).not.toContain("node up");
   });
 
+  // trap: kudu 12
   test("tells a line while the app runs on, carries 50,000 lines without loss, and ends without a word at a settings write", async ({
     emulator,
   }) => {

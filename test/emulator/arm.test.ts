@@ -17,6 +17,7 @@ const control = (emulator: TestEmulator, method: string, path: string, body?: un
 
 describe("who may call", () => {
   test.for([
+    // trap: postgres 39
     ["an expired token", ARM, { flaw: "expired" }, "ExpiredAuthenticationToken"],
     ["a token not valid yet", ARM, { flaw: "not-yet-valid" }, "InvalidAuthenticationToken"],
     ["a token signed by another key", ARM, { flaw: "signature" }, "InvalidAuthenticationToken"],
@@ -140,6 +141,7 @@ describe("resource groups", () => {
   });
 });
 
+// trap: postgres 37
 test("an unregistered provider refuses, registering takes a poll", async ({ emulator }) => {
   const provider = `${emulator.subscription}/providers/Microsoft.Web`;
   const group = await emulator.group();
@@ -173,6 +175,7 @@ describe("faults", () => {
     ]);
   });
 
+  // trap: kudu 15
   test("reset, cut and drop-after end the connection; drop-after has done the work", async ({ emulator }) => {
     for (const kind of ["reset", "cut"] as const) {
       emulator.faults.add(fault({ kind }));
@@ -192,6 +195,7 @@ describe("faults", () => {
     expect(await read(emulator)).toMatchObject({ status: 502, text: expect.stringContaining("Bad Gateway") });
   });
 
+  // trap: postgres 11
   test("operation-fails lets the request pass and fails the poll", async ({ emulator }) => {
     const group = await emulator.group("rg-locked");
     emulator.faults.add({ method: "DELETE", times: 1, action: { kind: "operation-fails", code: "ScopeLocked" } });

@@ -30,6 +30,7 @@ const user = (emulator: TestEmulator) => ({
   password: readFileSync(emulator.status.userPasswordFile, "utf8"),
 });
 
+// trap: postgres 40
 test("the unmodified ClientSecretCredential signs in and the SDK lists resource groups", async ({ emulator }) => {
   const { endpoints, caPem, credential } = emulator;
   await emulator.group("rg-sdk");

@@ -43,6 +43,7 @@ test("fast: ends at the poll after the work is done, and the change is seen then
   await operations.close();
 });
 
+// trap: postgres 10, appservice 16
 test("recorded: ends after the scaled duration, however often it is polled", async () => {
   const { operations, time } = engine({ kind: "recorded", scale: 0.5 });
   const { id, retryAfterSeconds } = operations.accept(request);

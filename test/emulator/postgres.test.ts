@@ -111,6 +111,7 @@ describe("a flexible server over the SDK", () => {
     await expect(client.servers.get("rg-sdk", "sdk-server")).rejects.toMatchObject({ code: "ResourceNotFound", statusCode: 404 });
   });
 
+  // trap: postgres 3, postgres 4, passwordless-flow 9
   test("takes one write at a time", async ({ emulator }) => {
     const server = await newServer(emulator);
     const rule = { properties: { startIpAddress: "10.0.0.1", endIpAddress: "10.0.0.1" } };
@@ -119,6 +120,7 @@ describe("a flexible server over the SDK", () => {
     expect(second).toMatchObject({ status: 409, body: { error: { code: "ServerIsBusy" } } });
   });
 
+  // trap: postgres 28, postgres 29
   test("answers a bad parameter late and without a word", async ({ emulator }) => {
     const server = await newServer(emulator);
     const ended = await write(emulator, "PATCH", `${server.id}/configurations/work_mem`, { properties: { value: "lots" } });
@@ -131,6 +133,7 @@ describe("a flexible server over the SDK", () => {
     expect(restarted.body.properties).toMatchObject({ value: "60", isConfigPendingRestart: false });
   });
 
+  // trap: postgres 2
   test("does not answer polls whose signature was cut off", async ({ emulator }) => {
     const server = await newServer(emulator);
     const accepted = await emulator.arm("POST", `${server.id}/restart?${API}`);
@@ -143,6 +146,7 @@ describe("a flexible server over the SDK", () => {
 });
 
 describe("the token gateway", () => {
+  // trap: postgres 15
   test("signs an Entra administrator in with a token, as itself and no superuser", async ({ emulator }) => {
     const server = await newServer(emulator);
     await inSession(signIn(emulator, server), async (client) => {
@@ -153,6 +157,7 @@ describe("the token gateway", () => {
     });
   });
 
+  // trap: postgres 13, postgres 14, postgres 25, passwordless-flow 7
   test("says why it refuses, in Azure's words", async ({ emulator }) => {
     const server = await newServer(emulator);
     const user = administratorName(emulator);
@@ -197,6 +202,7 @@ describe("the token gateway", () => {
     expect(await attempt({ user: "other" })).toMatchObject({ code: "28000", message: expect.stringMatching(/object ID/) });
   });
 
+  // trap: postgres 21
   test("keeps out whom no firewall rule admits", async ({ emulator }) => {
     const server = await newServer(emulator);
     const user = administratorName(emulator);
@@ -297,6 +303,7 @@ describe("the token gateway", () => {
 });
 
 describe("pgaadauth", () => {
+  // trap: postgres 20
   test("creates, lists and drops principals under any name", async ({ emulator }) => {
     const server = await newServer(emulator);
     const identity = emulator.platform.directory.createManagedIdentity("/subscriptions/x/sites/shop", "shop");
@@ -324,6 +331,7 @@ describe("pgaadauth", () => {
     });
   });
 
+  // trap: postgres 16, postgres 17
   test("resolves names in the tenant, and only in database postgres", async ({ emulator }) => {
     const server = await newServer(emulator);
     const { directory } = emulator.platform;
@@ -348,6 +356,7 @@ describe("pgaadauth", () => {
     });
   });
 
+  // trap: passwordless-flow 5
   test("the recipe's GRANT on the database does not let the app create a table; one on the schema does", async ({ emulator }) => {
     const server = await newServer(emulator);
     emulator.platform.directory.createManagedIdentity("/subscriptions/x/sites/worker", "worker");

@@ -18,6 +18,7 @@ async function latest(site: TestSite): Promise<{ code: number; deployment: Recor
 }
 
 describe("who may use SCM", () => {
+  // trap: kudu 7
   test("tokens for App Service or ARM; all others get the page real SCM shows", async ({ emulator }) => {
     const site = await makeSite(emulator, "scm-auth", { identity: true });
     const get = async (authorization?: string) =>
@@ -49,6 +50,7 @@ describe("who may use SCM", () => {
 });
 
 describe("zip deploy", () => {
+  // trap: kudu 2, kudu 3, kudu 14, appservice 15
   test("the 202 has Azure's odd headers, the object is temporary first, the log tells the steps", async ({ emulator }) => {
     const site = await makeSite(emulator, "scm-deploy", { startup: "python app.py", settings: { ...build, PIP_NO_INDEX: "1" } });
     const posted = await site.kudu(
@@ -96,6 +98,7 @@ describe("zip deploy", () => {
     ]);
   });
 
+  // trap: kudu 6, kudu 10, appservice 3
   test("one at a time: 409 with Azure's text, and a settings write kills the one in flight", async ({ emulator }) => {
     const site = await makeSite(emulator, "scm-lock", { runtime: "NODE|20-lts", settings: build });
     const first = await site.kudu("POST", "/api/zipdeploy?isAsync=true", await zipOf(slowApp));

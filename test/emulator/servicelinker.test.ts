@@ -30,6 +30,7 @@ describe("the settings of each client type", () => {
     ["dotnet", one("Server=127.1.2.3;Database=orders;Port=5432;Ssl Mode=Require;User Id=aad_db;")],
     ["java", one("jdbc:postgresql://127.1.2.3:5432/orders?sslmode=require&user=aad_db")],
     ["django", { AZURE_POSTGRESQL_NAME: "orders", AZURE_POSTGRESQL_HOST: "127.1.2.3", AZURE_POSTGRESQL_USER: "aad_db" }],
+    // trap: servicelinker 10, servicelinker 15
     [
       "nodejs",
       {
@@ -81,6 +82,7 @@ describe("the settings of each client type", () => {
   });
 });
 
+// trap: servicelinker 5
 test("a linker switches the identity on, opens the firewall, writes settings; its deletion takes the settings back", async ({
   emulator,
 }) => {
@@ -131,6 +133,7 @@ test("a linker goes with its site: one made anew under the same name has none", 
   expect((await scene.linker("GET", "db", NEW)).status).toBe(404);
 });
 
+// trap: servicelinker 2
 test("what is opted out of is left alone", async ({ emulator }) => {
   const scene = await makeLinkerScene(emulator, "link-optout");
   const body = identityLinker(scene.databaseId, {
@@ -144,6 +147,7 @@ test("what is opted out of is left alone", async ({ emulator }) => {
   expect(await scene.settings()).toEqual({});
 });
 
+// trap: servicelinker 11
 test("a second connection to PostgreSQL carries its name in its keys", async ({ emulator }) => {
   const scene = await makeLinkerScene(emulator, "link-second");
   for (const name of ["first", "second"]) await scene.end(await scene.linker("PUT", name, NEW, identityLinker(scene.databaseId)));
@@ -155,6 +159,7 @@ test("a second connection to PostgreSQL carries its name in its keys", async ({ 
   expect(list.body.value.map(({ name }: { name: string }) => name)).toEqual(["first", "second"]);
 });
 
+// trap: servicelinker 4, servicelinker 8
 test("the SDK links on 2022-05-01, without a user, and validates", async ({ emulator }) => {
   const scene = await makeLinkerScene(emulator, "link-sdk");
   const client = new ServiceLinkerManagementClient(emulator.credential, {
@@ -190,6 +195,7 @@ test("the SDK links on 2022-05-01, without a user, and validates", async ({ emul
 });
 
 describe("refusals", () => {
+  // trap: servicelinker 1, servicelinker 9, servicelinker 12, passwordless-flow 11
   test("userName on 2022-05-01, a server as target, a hyphen in the name, an absent source, an unknown client type", async ({
     emulator,
   }) => {
@@ -207,6 +213,7 @@ describe("refusals", () => {
     expect((await scene.linker("GET", "db", NEW)).status).toBe(404);
   });
 
+  // trap: servicelinker 14
   test("an absent database fails the operation, not the request", async ({ emulator }) => {
     const scene = await makeLinkerScene(emulator, "link-absent");
     const accepted = await scene.linker("PUT", "db", NEW, identityLinker(`${scene.serverId}/databases/nowhere`));
@@ -216,6 +223,7 @@ describe("refusals", () => {
     expect(await scene.settings()).toEqual({});
   });
 
+  // trap: servicelinker 3
   test("a status URL whose signature was touched", async ({ emulator }) => {
     const scene = await makeLinkerScene(emulator, "link-signed");
     const accepted = await scene.linker("PUT", "db", NEW, identityLinker(scene.databaseId));

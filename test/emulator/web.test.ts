@@ -7,6 +7,7 @@ import { eventually, makeSite } from "../support/sites.ts";
 const API = "api-version=2024-04-01";
 
 describe("plans", () => {
+  // trap: appservice 11, appservice 18
   test("PUT echoes, GET shows the display form and the true maximum", async ({ emulator }) => {
     const id = `${await emulator.group()}/providers/Microsoft.Web/serverfarms/plan-forms`;
     const sku = { name: "P1V2", tier: "PREMIUMV2", capacity: 2 };
@@ -23,6 +24,7 @@ describe("plans", () => {
     expect(get.body.properties.sku).toBeUndefined();
   });
 
+  // trap: appservice 17
   test("a plan with sites is not deleted; the last site takes an empty plan along unless told not to", async ({ emulator }) => {
     const site = await makeSite(emulator, "plan-user");
     const refused = await emulator.arm("DELETE", `${site.planId}?${API}`);
@@ -38,6 +40,7 @@ describe("plans", () => {
 });
 
 describe("sites", () => {
+  // trap: appservice 2
   test("the SDK creates, reads and changes one", async ({ emulator }) => {
     const { id, planId } = await makeSite(emulator, "sdk-site");
     const [group = "", name = ""] = [id.split("/")[4], "sdk-site"];
@@ -70,6 +73,7 @@ describe("sites", () => {
     expect(await client.checkNameAvailability(name, "Microsoft.Web/sites")).toMatchObject({ nameAvailable: true });
   });
 
+  // trap: appservice 4
   test("the PUT answer is stale, GET is true", async ({ emulator }) => {
     const site = await makeSite(emulator, "stale-site");
     const put = await site.arm("PUT", "", {
@@ -81,6 +85,7 @@ describe("sites", () => {
     expect((await site.arm("GET")).body.properties.siteConfig).toMatchObject({ linuxFxVersion: "PYTHON|3.12", alwaysOn: true });
   });
 
+  // trap: postgres 19, appservice 7
   test("an identity that is removed and given again is another one", async ({ emulator }) => {
     const site = await makeSite(emulator, "identity-site", { identity: true });
     const first = (await site.arm("GET")).body.identity.principalId as string;
@@ -91,6 +96,7 @@ describe("sites", () => {
     expect(second).not.toBe(first);
   });
 
+  // trap: appservice 5
   test("refusals have Microsoft.Web's odd shape, a missing site ARM's", async ({ emulator }) => {
     const site = await makeSite(emulator, "taken-site");
     const other = await emulator.group("rg-other");
@@ -104,6 +110,7 @@ describe("sites", () => {
     expect([missing.status, missing.body.error.code]).toEqual([404, "ResourceNotFound"]);
   });
 
+  // trap: appservice 13
   test("alwaysOn is refused on a Free plan, a Linux runtime on a Windows plan", async ({ emulator }) => {
     const group = await emulator.group();
     for (const [name, sku, reserved, config, status] of [

@@ -125,6 +125,7 @@ describe("apply", () => {
     expect(seen).toEqual(["old", "new"]);
   });
 
+  // trap: appservice 3
   test("steps of one lane never write at the same time, others do", async () => {
     let inLane = 0;
     let most = 0;

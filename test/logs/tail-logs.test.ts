@@ -285,6 +285,7 @@ async function serveKudu() {
 
 const stamped = (text: string, index: number) => `2026-02-07T09:12:31.${String(index).padStart(9, "0")}Z ${text}`;
 
+// trap: kudu 12
 test("shows a line at once, comes back after a cut, and ends with its signal", async () => {
   const kudu = await serveKudu();
   const ends = new AbortController();

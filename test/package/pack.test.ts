@@ -48,6 +48,7 @@ const noise = (bytes: number, seed: string) => {
   return Buffer.concat(blocks).subarray(0, bytes);
 };
 
+// trap: kudu 8
 test("holds every file with its content, in order, with the execute bit and nothing else of the mode", async ({ folder }) => {
   const files = {
     "main.py": "print()\n".repeat(1000),

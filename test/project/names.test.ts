@@ -15,6 +15,7 @@ test.each([
   ["orders-db-7f3a", true],
   ["abc", true],
   ["ab", false],
+  // trap: postgres 12
   ["Orders", false],
   ["orders_db", false],
   ["-orders", false],
@@ -57,6 +58,7 @@ test.each([
 });
 
 test.each([
+  // trap: postgres 36
   ["azure_sys", false],
   ["template1", false],
   ["postgres", true],
@@ -71,6 +73,7 @@ test("a resource group may not end in a dot", () => {
   expect(checkResourceGroupName("rg-(one)_2")).toBeUndefined();
 });
 
+// trap: servicelinker 12
 test("whatever the folder is called, the derived names are accepted", () => {
   fc.assert(
     fc.property(fc.string(), fc.string({ minLength: 1 }), (folder, key) => {

@@ -119,7 +119,7 @@ describe("createSetup", () => {
         tier: "Burstable",
         storageGb: 32,
         firewall: "azure-services",
-        open: ["location", "version", "sku", "storageGb"],
+        unspecified: ["location", "version", "sku", "storageGb"],
       },
       database: "orders",
       apps: [
@@ -128,7 +128,7 @@ describe("createSetup", () => {
           name: "orders-api-7f3a",
           runtime: "PYTHON|3.12",
           folder: "/project",
-          plan: { name: "orders-api-7f3a-plan", sku: "B1", tier: "Basic", isOpen: true },
+          plan: { name: "orders-api-7f3a-plan", sku: "B1", tier: "Basic", isSkuUnspecified: true },
           access: "owner",
           startup: "",
           health: "",

@@ -1,4 +1,4 @@
-import { connectSql, type SqlSession } from "../../src/cloud/sql.ts";
+import { connectSql, type SqlSession } from "../../src/cloud/database/sql.ts";
 import { audiences } from "../../src/emulator/platform.ts";
 import type { TestEmulator } from "./emulator.ts";
 import type { TestProject } from "./project.ts";
@@ -15,7 +15,7 @@ export interface TestDatabases {
   run(database: string, ...statements: readonly string[]): Promise<void>;
 }
 
-export function databasesOf(emulator: TestEmulator, { cloud, setup, door }: TestProject): TestDatabases {
+export function databasesOf(emulator: TestEmulator, { cloud, setup, firewallAccess }: TestProject): TestDatabases {
   const enter = async <T>(user: string, database: string, token: () => Promise<string>, work: Work<T>): Promise<T> => {
     const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
     if (!server) throw new Error("no server");
@@ -28,7 +28,7 @@ export function databasesOf(emulator: TestEmulator, { cloud, setup, door }: Test
       return await work(session);
     } finally {
       await session.close();
-      await door.close();
+      await firewallAccess.revoke();
     }
   };
   const databases: TestDatabases = {

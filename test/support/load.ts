@@ -60,8 +60,8 @@ function clientOf({ host, port, user, ca, token }: Door): Client {
 const FULL = "53300";
 
 /** Clients that sign in at the same time and stay until each has its answer. */
-export async function crowdThatStays(clients: number, door: Door): Promise<{ readonly in: number; readonly refused: number }> {
-  const all = Array.from({ length: clients }, () => clientOf(door));
+export async function crowdThatStays(clients: number, firewallAccess: Door): Promise<{ readonly in: number; readonly refused: number }> {
+  const all = Array.from({ length: clients }, () => clientOf(firewallAccess));
   const answers = await Promise.allSettled(all.map((client) => client.connect()));
   await Promise.all(all.map((client) => client.end().catch(() => {})));
   const failures = answers.flatMap((answer) => (answer.status === "rejected" ? [answer.reason as { code?: string }] : []));
@@ -71,9 +71,9 @@ export async function crowdThatStays(clients: number, door: Door): Promise<{ rea
 }
 
 /** Clients that each sign in, ask for a number of their own and leave, again and again. 53300 is a refusal. */
-export function crowdOfLogins(size: Crowd, door: Door): Promise<Tally> {
+export function crowdOfLogins(size: Crowd, firewallAccess: Door): Promise<Tally> {
   return crowd(size, async (number) => {
-    const client = clientOf(door);
+    const client = clientOf(firewallAccess);
     try {
       await client.connect();
       const { rows } = await client.query("SELECT $1::int * 2 AS twice", [number]);

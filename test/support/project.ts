@@ -1,7 +1,7 @@
 import type { TokenCredential } from "@azure/core-auth";
 import { type Clock, systemClock } from "../../src/base/clock.ts";
-import { type Cloud, openCloud } from "../../src/cloud/cloud.ts";
-import { environments } from "../../src/cloud/environment.ts";
+import type { Cloud } from "../../src/cloud/cloud.ts";
+import { createFirewallAccess, type FirewallAccess } from "../../src/cloud/firewall-access.ts";
 import { apply } from "../../src/engine/apply.ts";
 import { type Plan, plan } from "../../src/engine/plan.ts";
 import type { Report } from "../../src/engine/report.ts";
@@ -9,14 +9,14 @@ import type { AnyStep } from "../../src/engine/step.ts";
 import { createSetup, type Setup } from "../../src/project/setup.ts";
 import { validateProject } from "../../src/project/validate.ts";
 import { allSteps } from "../../src/steps/all.ts";
-import { createDatabaseDoor, type DatabaseDoor } from "../../src/steps/database-door.ts";
+import { openTestCloud } from "./cloud.ts";
 import type { TestEmulator } from "./emulator.ts";
 
 /** A project without a folder, and the client's own adapters over a test's local Azure. */
 export interface TestProject {
   readonly setup: Setup;
   readonly cloud: Cloud;
-  readonly door: DatabaseDoor;
+  readonly firewallAccess: FirewallAccess;
   steps(): AnyStep[];
   plan(): Promise<Plan>;
   init(): Promise<Report>;
@@ -48,24 +48,9 @@ export async function openTestProject(
     { folder: "/nowhere", suffix: "t3st", detected: { api: { runtime: "python|3.12" } }, validate: validateProject },
   );
   const signal = new AbortController().signal;
-  const context = {
-    environment: {
-      ...environments.public,
-      name: "local" as const,
-      resourceManager: emulator.endpoints.resourceManager,
-      authorityHost: emulator.endpoints.authority,
-      siteScheme: "http" as const,
-      scmDomains: ["localhost"],
-      postgresDomains: undefined,
-      caPem: emulator.caPem,
-    },
-    credential: more.credential ?? (caller === undefined ? emulator.credential : credentialOf(emulator, caller)),
-    subscriptionId: emulator.endpoints.subscriptionId,
-    signal,
-    clock,
-  };
-  const cloud = await openCloud(context);
-  const door = createDatabaseDoor({
+  const credential = more.credential ?? (caller === undefined ? emulator.credential : credentialOf(emulator, caller));
+  const cloud = await openTestCloud(emulator, { credential, clock });
+  const firewallAccess = createFirewallAccess({
     servers: cloud.postgresServers,
     openServersForCleanup: async () => cloud.postgresServers,
     group: setup.resourceGroup,
@@ -76,17 +61,17 @@ export async function openTestProject(
     notes: { add: () => {}, remove: () => {}, abandoned: () => [], held: () => [] },
     onNote: () => {},
   });
-  const graph = () => allSteps(setup, { cloud, door, clock: systemClock, signal });
+  const graph = () => allSteps(setup, { cloud, firewallAccess, clock: systemClock, signal });
   let seen = 0;
   return {
     setup,
     cloud,
-    door,
+    firewallAccess,
     steps: graph,
     plan: () => plan(graph()),
     init: async () => {
       const report = await apply(await plan(graph()), { clock: systemClock, signal });
-      await door.close();
+      await firewallAccess.revoke();
       return report;
     },
     writes: () => {

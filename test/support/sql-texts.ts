@@ -18,7 +18,7 @@ const STATEMENT =
  * statement is put in here too; any other value stands as `x`.
  */
 export function sqlTextsOf(folder: string): SqlText[] {
-  const names = readdirSync(folder).filter((name) => name.endsWith(".ts"));
+  const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
   return names.flatMap((name) => {
     const source = ts.createSourceFile(name, readFileSync(join(folder, name), "utf8"), ts.ScriptTarget.Latest, true);
     const found: SqlText[] = [];

@@ -209,6 +209,7 @@ describe("templates with a database", () => {
     180_000,
   );
 
+  // trap: servicelinker 15
   test.each(names)(
     "%s refuses a server certificate it cannot verify",
     async (name) => {

@@ -31,7 +31,7 @@ export interface ConnectOptions {
  */
 export async function connect(io: Io, options: ConnectOptions & GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options, false);
-  return withSession(io, options, project, async ({ cloud, door, setup }) => {
+  return withSession(io, options, project, async ({ cloud, firewallAccess, setup }) => {
     const roots = await trustedRoots(io, cloud.environment.caPem);
     const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
     if (!server)
@@ -42,9 +42,9 @@ export async function connect(io: Io, options: ConnectOptions & GlobalOptions, d
       // Its address may be somebody else's by now, and nobody answers there for it.
       throw new KnownError("azure/conflict", `the server ${server.name} is stopped`, { hint: "start it: `passwordless-pg init`" });
     }
-    const login = await administratorLogin({ cloud, door, group: setup.resourceGroup }, server);
+    const login = await administratorLogin({ cloud, firewallAccess, group: setup.resourceGroup }, server);
     // Opens the firewall when it has to, with an error that says more than psql's.
-    await door.through(server, () => cloud.principals.find(server, login, login));
+    await firewallAccess.withAccess(server, () => cloud.principals.find(server, login, login));
     const { token: password } = await cloud.databaseToken();
     const { searchPath } = options;
     if (searchPath === undefined) io.note("names without a schema mean pg_catalog: write public.NAME, or run it with --search-path public");

@@ -2,11 +2,11 @@ import { KnownError } from "../../base/errors.ts";
 import type { Package } from "../../package/pack.ts";
 import type { AppSetup } from "../../project/setup.ts";
 import { deployedOn, deploy as deployPackage } from "../../steps/deployment.ts";
+import { endStopped } from "../cancellation.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { createProgressView, type ProgressView } from "../output/progress.ts";
 import { type PackOptions, packApps } from "../pack-apps.ts";
 import { chooseApp, openProject, type Session, withChangingSession } from "../session.ts";
-import { endStopped } from "../stopped.ts";
 
 interface DeployOptions extends PackOptions {
   readonly app?: string;

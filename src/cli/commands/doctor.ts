@@ -1,17 +1,17 @@
 import { exitCodeOf } from "../../base/errors.ts";
+import { doctor as examine, repairBeside, safePart } from "../../checks/doctor.ts";
+import type { Check } from "../../checks/verify.ts";
 import { apply } from "../../engine/apply.ts";
 import { plan } from "../../engine/plan.ts";
 import { isComplete, type Report, type StepReport } from "../../engine/report.ts";
 import { allSteps } from "../../steps/all.ts";
-import { doctor as examine, repairBeside, safePart } from "../../steps/doctor.ts";
-import type { Check } from "../../steps/verify.ts";
+import { endStopped, summarizeRun } from "../cancellation.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { checkLine } from "../output/checks.ts";
 import { createProgressView } from "../output/progress.ts";
 import { paint } from "../output/style.ts";
 import { packApp } from "../pack-apps.ts";
 import { openProject, type Session, withChangingSession, withSession } from "../session.ts";
-import { doingsOf, endStopped } from "../stopped.ts";
 
 /** Finds what is wrong along the chain; `--fix` runs the safe part of what `init` would do, then looks again. */
 export async function doctor(io: Io, options: { readonly fix?: boolean } & GlobalOptions, directory: string): Promise<number> {
@@ -21,10 +21,10 @@ export async function doctor(io: Io, options: { readonly fix?: boolean } & Globa
     const work = async (session: Session): Promise<number> => {
       const look = (areRestarting: boolean): Promise<Check[]> => {
         view.begin("doctor", "looking at every link of the chain");
-        const { cloud, door, clock, setup } = session;
+        const { cloud, firewallAccess, clock, setup } = session;
         return examine({
           cloud,
-          door,
+          firewallAccess,
           clock,
           setup,
           areRestarting,
@@ -46,7 +46,7 @@ export async function doctor(io: Io, options: { readonly fix?: boolean } & Globa
         } catch (error) {
           view.close();
           const all = { observed: new Map(), ...report, steps: [...beside, ...(report?.steps ?? [])] };
-          return endStopped(error, { io, session, command: "doctor --fix", doings: doingsOf(all) });
+          return endStopped(error, { io, session, command: "doctor --fix", doings: summarizeRun(all) });
         }
       }
       view.close();
@@ -64,10 +64,10 @@ export async function doctor(io: Io, options: { readonly fix?: boolean } & Globa
 /** Steps of the same graph as `init`: there is no second way to repair. */
 async function repair(
   io: Io,
-  { cloud, door, clock, setup }: Session,
+  { cloud, firewallAccess, clock, setup }: Session,
   onProgress: NonNullable<Parameters<typeof apply>[1]["onProgress"]>,
 ): Promise<Report> {
-  const planned = await plan(allSteps(setup, { cloud, door, clock, signal: io.signal }));
+  const planned = await plan(allSteps(setup, { cloud, firewallAccess, clock, signal: io.signal }));
   return apply(safePart(planned, setup), { clock, signal: io.signal, onProgress });
 }
 

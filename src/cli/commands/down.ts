@@ -1,18 +1,18 @@
 import { exitCodeOf, KnownError } from "../../base/errors.ts";
-import { planRemoval } from "../../steps/removal.ts";
+import { planRemoval } from "../../removal/removal.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { errorBody } from "../output/error.ts";
 import { createProgressView } from "../output/progress.ts";
 import { openProject, withChangingSession } from "../session.ts";
-import { isStop, nothingChanged, stopWords } from "../stop-signal.ts";
+import { describeStop, isStop, nothingChanged } from "../stop-signal.ts";
 
 export async function down(io: Io, options: GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options, false);
   const view = createProgressView(io);
   view.begin("looking for what this project created", "read");
   try {
-    return await withChangingSession(io, options, project, "down", async ({ cloud, door, setup, clock }) => {
-      const { removals, kept } = await planRemoval(setup, cloud, door).catch((error: unknown) => {
+    return await withChangingSession(io, options, project, "down", async ({ cloud, firewallAccess, setup, clock }) => {
+      const { removals, kept } = await planRemoval(setup, cloud, firewallAccess).catch((error: unknown) => {
         throw isStop(error, io.signal) ? nothingChanged(io.signal) : error;
       });
       // The list stays on the screen, whatever comes: the person decides by it.
@@ -69,7 +69,7 @@ function endEarly(error: unknown, io: Io, { removed, kept, unfinished, waiting }
     ...(waiting.length === 0 ? [] : [`still there: ${waiting.join(", ")}`]),
     ...(kept.length === 0 ? [] : [`stays, as it is not this project's: ${kept.join(", ")}`]),
   ];
-  const told = new KnownError(known?.code ?? "cancelled", `${known?.message ?? stopWords(io.signal)}; ${parts.join("\n  ")}`, {
+  const told = new KnownError(known?.code ?? "cancelled", `${known?.message ?? describeStop(io.signal)}; ${parts.join("\n  ")}`, {
     hint: known?.hint ?? "run `passwordless-pg down` again to go on",
     cause: known?.cause,
   });

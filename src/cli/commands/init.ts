@@ -1,11 +1,11 @@
 import { isComplete, type Report } from "../../engine/report.ts";
 import { allSteps } from "../../steps/all.ts";
+import { endStopped, summarizeRun } from "../cancellation.ts";
 import { converge, showFailures } from "../converge.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { createProgressView } from "../output/progress.ts";
 import { resultBody } from "../output/result.ts";
 import { withChangingSession } from "../session.ts";
-import { doingsOf, endStopped } from "../stopped.ts";
 import { type NewProjectFlags, prepareProject } from "./prepare.ts";
 
 export async function init(io: Io, options: NewProjectFlags & GlobalOptions, directory: string): Promise<number> {
@@ -13,7 +13,12 @@ export async function init(io: Io, options: NewProjectFlags & GlobalOptions, dir
   const view = createProgressView(io);
   try {
     return await withChangingSession(io, options, project, "init", async (session) => {
-      const steps = allSteps(session.setup, { cloud: session.cloud, door: session.door, clock: session.clock, signal: io.signal });
+      const steps = allSteps(session.setup, {
+        cloud: session.cloud,
+        firewallAccess: session.firewallAccess,
+        clock: session.clock,
+        signal: io.signal,
+      });
       let report: Report | undefined;
       let code: number;
       try {
@@ -25,7 +30,7 @@ export async function init(io: Io, options: NewProjectFlags & GlobalOptions, dir
       } catch (error) {
         view.close();
         const body = report && resultBody(session.setup, session.cloud, report);
-        return endStopped(error, { io, session, command: "init", doings: doingsOf(report), ...(body ? { body } : {}) });
+        return endStopped(error, { io, session, command: "init", doings: summarizeRun(report), ...(body ? { body } : {}) });
       }
       if (io.isJson) io.result(JSON.stringify(resultBody(session.setup, session.cloud, report), undefined, 2));
       else if (code === 0) io.result(`${session.setup.resourceGroup} is as ${project.found.path} asks.\nNext: \`passwordless-pg deploy\``);

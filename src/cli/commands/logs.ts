@@ -2,7 +2,7 @@ import { type FileHandle, open, rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { KnownError } from "../../base/errors.ts";
-import type { WebApp } from "../../cloud/web-apps.ts";
+import type { WebApp } from "../../cloud/app-service/web-apps.ts";
 import type { LogLevel, LogRecord } from "../../logs/log-record.ts";
 import type { TailState } from "../../logs/tail-logs.ts";
 import type { GlobalOptions, Io } from "../io.ts";

@@ -1,7 +1,7 @@
+import { warningsOf } from "../../checks/warnings.ts";
 import { blockedOf, changesOf } from "../../engine/plan.ts";
 import { allSteps } from "../../steps/all.ts";
-import { warningsOf } from "../../steps/warnings.ts";
-import { look } from "../converge.ts";
+import { preview } from "../converge.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { planBody, planLines, warningLines } from "../output/plan.ts";
 import { createProgressView } from "../output/progress.ts";
@@ -15,10 +15,10 @@ export async function plan(io: Io, options: GlobalOptions, directory: string): P
   const project = await openProject(io, directory, options, true);
   const view = createProgressView(io);
   try {
-    return await withSession(io, options, project, async ({ cloud: all, door, clock, setup }) => {
+    return await withSession(io, options, project, async ({ cloud: all, firewallAccess, clock, setup }) => {
       const cloud = all.readOnly();
-      const planned = await look(allSteps(setup, { cloud, door, clock, signal: io.signal }), view, { cloud, setup });
-      const warnings = await warningsOf({ setup, cloud, door }, planned);
+      const planned = await preview(allSteps(setup, { cloud, firewallAccess, clock, signal: io.signal }), view, { cloud, setup });
+      const warnings = await warningsOf({ setup, cloud, firewallAccess }, planned);
       view.close();
       const colors = paint(io.hasColor);
       const lines = [...planLines(planned, setup, colors), ...warningLines(warnings, colors)];

@@ -1,6 +1,6 @@
-import { readIdentity, signedInBy } from "../../steps/app-identity.ts";
+import { strayWarnings } from "../../checks/warnings.ts";
+import { readIdentity, withEffectiveIdentity } from "../../steps/app-identity.ts";
 import { deployedOn } from "../../steps/deployment.ts";
-import { strayWarnings } from "../../steps/warnings.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { warningLines } from "../output/plan.ts";
 import { paint } from "../output/style.ts";
@@ -17,7 +17,7 @@ export async function status(io: Io, options: GlobalOptions, directory: string):
       Promise.all(
         setup.apps.map(async (app) => {
           const [site, identity] = await Promise.all([cloud.webApps.get(group, app.name), readIdentity(setup, cloud, app)]);
-          return { app, site: site && signedInBy(site, identity) };
+          return { app, site: site && withEffectiveIdentity(site, identity) };
         }),
       ),
     ]);

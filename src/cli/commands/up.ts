@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { exitCodeOf } from "../../base/errors.ts";
+import { type Check, verify } from "../../checks/verify.ts";
 import { isComplete, type Report } from "../../engine/report.ts";
 import type { Package } from "../../package/pack.ts";
 import type { AppSetup } from "../../project/setup.ts";
 import { allSteps } from "../../steps/all.ts";
-import { type Check, verify } from "../../steps/verify.ts";
+import { endStopped, summarizeRun } from "../cancellation.ts";
 import { converge, showFailures } from "../converge.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { checkLine } from "../output/checks.ts";
@@ -13,7 +14,6 @@ import { resultBody } from "../output/result.ts";
 import { paint } from "../output/style.ts";
 import { type PackOptions, packApps } from "../pack-apps.ts";
 import { withChangingSession } from "../session.ts";
-import { doingsOf, endStopped } from "../stopped.ts";
 import { type NewProjectFlags, prepareProject } from "./prepare.ts";
 
 export async function up(io: Io, options: NewProjectFlags & PackOptions & GlobalOptions, directory: string): Promise<number> {
@@ -25,12 +25,18 @@ export async function up(io: Io, options: NewProjectFlags & PackOptions & Global
   const colors = paint(io.hasColor);
   try {
     return await withChangingSession(io, options, project, "up", async (session) => {
-      const { cloud, door, clock, setup } = session;
+      const { cloud, firewallAccess, clock, setup } = session;
       const deployments = { package: packageOf, onDetail: view.detail };
       let report: Report | undefined;
       let checks: readonly Check[];
       try {
-        report = await converge(io, options, session, allSteps(setup, { cloud, door, clock, signal: io.signal, deployments }), view);
+        report = await converge(
+          io,
+          options,
+          session,
+          allSteps(setup, { cloud, firewallAccess, clock, signal: io.signal, deployments }),
+          view,
+        );
         if (!report) return 1;
         if (!isComplete(report)) {
           view.close();
@@ -40,11 +46,11 @@ export async function up(io: Io, options: NewProjectFlags & PackOptions & Global
           return code;
         }
         view.begin("verify", "checking");
-        checks = await verify({ setup, cloud, door, clock, signal: io.signal, marker: `passwordless-pg verify ${randomUUID()}` });
+        checks = await verify({ setup, cloud, firewallAccess, clock, signal: io.signal, marker: `passwordless-pg verify ${randomUUID()}` });
       } catch (error) {
         view.close();
         const body = report && resultBody(setup, cloud, report);
-        return endStopped(error, { io, session, command: "up", doings: doingsOf(report), ...(body ? { body } : {}) });
+        return endStopped(error, { io, session, command: "up", doings: summarizeRun(report), ...(body ? { body } : {}) });
       }
       view.close();
       for (const check of checks) io.note(checkLine(check, colors));

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { exitCodeOf } from "../../base/errors.ts";
-import { verify as verifyChain } from "../../steps/verify.ts";
+import { verify as verifyChain } from "../../checks/verify.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { checkLine, checksBody } from "../output/checks.ts";
 import { paint } from "../output/style.ts";
@@ -9,12 +9,12 @@ import { openProject, withSession } from "../session.ts";
 export async function verify(io: Io, options: GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options, false);
   io.note("checking the chain from Azure's control plane to a row in the database");
-  return withSession(io, options, project, async ({ cloud, door, clock, setup }) => {
+  return withSession(io, options, project, async ({ cloud, firewallAccess, clock, setup }) => {
     const colors = paint(io.hasColor);
     const checks = await verifyChain({
       setup,
       cloud,
-      door,
+      firewallAccess,
       clock,
       signal: io.signal,
       marker: `passwordless-pg verify ${randomUUID()}`,

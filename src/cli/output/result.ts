@@ -1,9 +1,9 @@
+import type { Check } from "../../checks/verify.ts";
+import type { WebApp } from "../../cloud/app-service/web-apps.ts";
 import type { Cloud } from "../../cloud/cloud.ts";
 import type { PostgresServer } from "../../cloud/postgres-servers.ts";
-import type { WebApp } from "../../cloud/web-apps.ts";
 import { failuresOf, isComplete, type Report } from "../../engine/report.ts";
 import type { Setup } from "../../project/setup.ts";
-import type { Check } from "../../steps/verify.ts";
 import { errorBody } from "./error.ts";
 
 /** What `init` and `up` answer; the fields are a contract with scripts. */

@@ -29,6 +29,7 @@ async function prepare(
 
 const never = new AbortController().signal;
 
+// trap: kudu 8
 test("files, folders and the executable bit arrive", async () => {
   const { file, folder } = await prepare([
     { name: "a/b.txt", text: "hello" },

@@ -1,0 +1,165 @@
+import { KnownError } from "../../base/errors.ts";
+import { escapeControls } from "../../base/json.ts";
+import { isComplete, type Report } from "../../engine/report.ts";
+import type { AnyStep } from "../../engine/step.ts";
+import { allSteps, siteId, stepsNamed } from "../../steps/all.ts";
+import { administratorLogin } from "../../steps/entra-administrator.ts";
+import { exposureOf } from "../../steps/firewall.ts";
+import { endStopped, summarizeRun } from "../cancellation.ts";
+import { converge, showFailures } from "../converge.ts";
+import type { GlobalOptions, Io } from "../io.ts";
+import { createProgressView } from "../output/progress.ts";
+import { openProject, type Session, withChangingSession, withSession } from "../session.ts";
+import { prepareProject } from "./prepare.ts";
+
+type Command = (io: Io, options: GlobalOptions, directory: string) => Promise<number>;
+
+/** The steps with these names and all they need, out of the same graph that `init` runs. */
+function create(...names: readonly string[]): Command {
+  return async (io, options, directory) => {
+    const project = await prepareProject(io, options, directory);
+    const view = createProgressView(io);
+    try {
+      return await withChangingSession(io, options, project, names.join(", "), async (session) => {
+        const { cloud, firewallAccess, clock, setup } = session;
+        const steps: AnyStep[] = stepsNamed(allSteps(setup, { cloud, firewallAccess, clock, signal: io.signal }), ...names);
+        let report: Report | undefined;
+        let code: number;
+        try {
+          report = await converge(io, options, session, steps, view);
+          view.close();
+          if (!report) return 1;
+          code = showFailures(io, report);
+          if (!isComplete(report)) io.signal.throwIfAborted();
+        } catch (error) {
+          view.close();
+          return endStopped(error, { io, session, doings: summarizeRun(report) });
+        }
+        if (io.isJson)
+          io.result(
+            JSON.stringify(
+              { ok: code === 0, steps: report.steps.map(({ error: _error, ...step }) => step), warnings: report.warnings ?? [] },
+              undefined,
+              2,
+            ),
+          );
+        else if (code === 0) io.result("done");
+        return code;
+      });
+    } finally {
+      view.close();
+    }
+  };
+}
+
+/** Shows a value that Azure or the database answered. */
+function show(read: (session: Session) => Promise<unknown>): Command {
+  return async (io, options, directory) => {
+    const project = await openProject(io, directory, options, false);
+    const value = await withSession(io, options, project, read);
+    // Escaped, not left out as in other words: it is JSON, and says what the name really is.
+    io.result(escapeControls(JSON.stringify(value, undefined, 2)));
+    return 0;
+  };
+}
+
+function act(name: string, work: (session: Session) => Promise<void>): Command {
+  return async (io, options, directory) => {
+    const project = await openProject(io, directory, options, false);
+    const view = createProgressView(io);
+    try {
+      await withChangingSession(io, options, project, name, async (session) => {
+        view.begin("waiting for Azure", "working");
+        await work(session);
+      });
+    } finally {
+      view.close();
+    }
+    io.result(io.isJson ? JSON.stringify({ ok: true }) : "done");
+    return 0;
+  };
+}
+
+async function theServer({ cloud, setup }: Session) {
+  const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
+  if (!server)
+    throw new KnownError("azure/not-found", `flexible server ${setup.server.name} does not exist in ${setup.resourceGroup}`, {
+      hint: "run `passwordless-pg init`",
+    });
+  return server;
+}
+
+async function everySite(session: Session, work: (name: string) => Promise<void>): Promise<void> {
+  for (const app of session.setup.apps) await work(app.name);
+}
+
+export const serverCreate = create("flexible server", "Entra administrator");
+export const serverShow = show(theServer);
+export const serverStart = act("server start", async ({ cloud, setup }) =>
+  cloud.postgresServers.start(setup.resourceGroup, setup.server.name),
+);
+export const serverStop = act("server stop", async ({ cloud, setup }) =>
+  cloud.postgresServers.stop(setup.resourceGroup, setup.server.name),
+);
+export const serverRestart = act("server restart", async ({ cloud, setup }) =>
+  cloud.postgresServers.restart(setup.resourceGroup, setup.server.name),
+);
+
+export const webappCreate = create("web app", "basic publishing credentials", "log settings");
+export const webappShow = show(async ({ cloud, setup }) => {
+  const group = setup.resourceGroup;
+  return Promise.all(
+    setup.apps.map(async (app) => ({
+      key: app.key,
+      site: (await cloud.webApps.get(group, app.name)) ?? null,
+      config: (await cloud.webApps.getConfig(group, app.name)) ?? null,
+    })),
+  );
+});
+export const webappStart = act("webapp start", (session) =>
+  everySite(session, (name) => session.cloud.webApps.start(session.setup.resourceGroup, name)),
+);
+export const webappStop = act("webapp stop", (session) =>
+  everySite(session, (name) => session.cloud.webApps.stop(session.setup.resourceGroup, name)),
+);
+export const webappRestart = act("webapp restart", (session) =>
+  everySite(session, (name) => session.cloud.webApps.restart(session.setup.resourceGroup, name)),
+);
+
+export const connectionCreate = create("service connection", "app settings");
+export const connectionList = show(async ({ cloud, setup }) => {
+  const linkers = setup.apps.map(async (app) => [app.key, await cloud.linkers.list(siteId(setup, cloud.subscriptionId, app))] as const);
+  return Object.fromEntries(await Promise.all(linkers));
+});
+export const connectionValidate = show(async ({ cloud, setup }) => {
+  const answers = setup.apps.map(
+    async (app) => [app.key, await cloud.linkers.validate(siteId(setup, cloud.subscriptionId, app), app.linker)] as const,
+  );
+  return Object.fromEntries(await Promise.all(answers));
+});
+
+export const principalAdd = create("database principal", "database access");
+export const principalShow = show(async (session) => {
+  const { cloud, firewallAccess, setup } = session;
+  const server = await theServer(session);
+  const login = await administratorLogin({ cloud, firewallAccess, group: setup.resourceGroup }, server);
+  return Promise.all(
+    setup.apps.map(async (app) => {
+      const principal = await firewallAccess.withAccess(server, () => cloud.principals.find(server, login, app.role));
+      const access =
+        principal && (await firewallAccess.withAccess(server, () => cloud.principals.access(server, login, setup.database, app.role)));
+      return { key: app.key, role: app.role, principal: principal ?? null, access: access ?? null };
+    }),
+  );
+});
+
+export const firewallApply = create("firewall");
+export const firewallList = show(async (session) => {
+  const { cloud, firewallAccess, setup } = session;
+  const rules = await cloud.postgresServers.listFirewallRules(setup.resourceGroup, (await theServer(session)).name);
+  const leftovers = firewallAccess.leftoversAmong(rules);
+  return rules.map((rule) => {
+    const remark = leftovers.includes(rule.name) ? "left open by an earlier run" : exposureOf([rule], setup.server.firewall)?.meaning;
+    return { ...rule, ...(remark !== undefined && { remark }) };
+  });
+});
