@@ -9,7 +9,7 @@ export const NO_CACHE = { "cache-control": "no-cache", pragma: "no-cache", expir
 
 /** Where an operation is polled, in one of its two forms. Newer api-versions sign it. */
 export function pollUrl(
-  { endpoints, operations }: Platform,
+  { endpoints, operations }: Pick<Platform, "endpoints" | "operations">,
   form: "azureAsyncOperation" | "operationResults",
   { id, location, resourceId }: Operation,
   apiVersion: string,
@@ -22,7 +22,7 @@ export function pollUrl(
 
 const LOCATIONS = "/subscriptions/{subscription}/providers/Microsoft.DBforPostgreSQL/locations/{location}";
 
-export function pollRoutes({ operations }: Platform): readonly Route[] {
+export function pollRoutes({ operations }: Pick<Platform, "operations">): readonly Route[] {
   const poll = ({ url, apiVersion, params }: EmulatorRequest): Operation => {
     if (apiVersion >= "2024" && !operations.isSigned(url)) {
       const text = "The polling URL is not the one the operation was given: its signature is missing or wrong."; // inferred

@@ -3,9 +3,8 @@ import type { Platform } from "../../platform.ts";
 import type { Collection } from "../../store.ts";
 import { PORT_TAKEN } from "./doors.ts";
 import { asArmError } from "./failures.ts";
-import type { Fleet } from "./fleet.ts";
 import type { FlexibleServer } from "./model.ts";
-import { applyServerEvent } from "./servers.ts";
+import { applyServerEvent, type ServerKey } from "./servers.ts";
 
 const LOOK_EVERY_MS = 3_000;
 
@@ -15,7 +14,11 @@ export interface Revival {
   stop(): void;
 }
 
-export function createRevival(platform: Platform, servers: Collection<FlexibleServer>, fleet: Fleet): Revival {
+export function createRevival(
+  platform: Pick<Platform, "operations" | "store" | "home" | "log" | "tell">,
+  servers: Collection<FlexibleServer>,
+  fleet: { launch(server: ServerKey): Promise<unknown> },
+): Revival {
   const { operations, store, log } = platform;
   const portless = new Set<string>();
   const trying = new Set<string>();

@@ -16,7 +16,7 @@ export interface Tables {
   readonly databases: Collection<Database>;
 }
 
-export function openTables({ store }: Platform): Tables {
+export function openTables({ store }: Pick<Platform, "store">): Tables {
   return {
     servers: store.collection("postgres-servers"),
     administrators: store.collection("postgres-administrators"),
@@ -83,7 +83,7 @@ export function childNotFound(kind: string, name: string) {
 }
 
 /** Azure does one write at a time on a server, its children included. */
-export function requireIdle(platform: Platform, server: FlexibleServer): void {
+export function requireIdle(platform: Pick<Platform, "operations">, server: FlexibleServer): void {
   if (platform.operations.running(server.id).length === 0) return;
   throw armFront(
     409,

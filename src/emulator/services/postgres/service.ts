@@ -36,7 +36,7 @@ const USUAL_MAJOR = 16;
 export function createPostgresService(platform: Platform): Service & { readonly registry: FlexibleServerRegistry } {
   const tables = openTables(platform);
   const fleet = createFleet(platform, tables.servers, tables.rules);
-  const writes = createWrites(platform, tables, fleet);
+  const writes = createWrites({ platform, tables, fleet });
   const revival = createRevival(platform, tables.servers, fleet);
   return {
     namespace: "Microsoft.DBforPostgreSQL",

@@ -9,7 +9,7 @@ import type { WriteKind, WritePayloads } from "./write-kinds.ts";
 
 /** What the work of writes stands on. */
 export interface WriteContext {
-  readonly platform: Platform;
+  readonly platform: Pick<Platform, "operations" | "endpoints" | "home" | "log">;
   readonly tables: Tables;
   readonly fleet: Fleet;
 }

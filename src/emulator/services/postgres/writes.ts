@@ -1,15 +1,14 @@
 import { json, type Route } from "../../http/router.ts";
-import type { Platform } from "../../platform.ts";
 import { defineChildWork } from "./child-work.ts";
-import type { Fleet } from "./fleet.ts";
 import type { FlexibleServer } from "./model.ts";
 import { NO_CACHE, pollRoutes, pollUrl } from "./poll-routes.ts";
 import { canHappen } from "./server-state.ts";
 import { defineServerWork } from "./server-work.ts";
-import { applyServerEvent, requireIdle, type Tables } from "./servers.ts";
+import { applyServerEvent, requireIdle } from "./servers.ts";
 import { locationDisplayName } from "./sizes.ts";
 import { acceptedBody } from "./wire.ts";
 import { type WriteKind, type WritePayloads, writeKinds } from "./write-kinds.ts";
+import type { WriteContext } from "./write-work.ts";
 
 /** The writes of this provider: accept one, and have its work known to the engine. */
 export interface Writes {
@@ -19,8 +18,8 @@ export interface Writes {
   readonly routes: readonly Route[];
 }
 
-export function createWrites(platform: Platform, tables: Tables, fleet: Fleet): Writes {
-  const context = { platform, tables, fleet };
+export function createWrites(context: WriteContext): Writes {
+  const { platform, tables } = context;
   defineServerWork(context);
   defineChildWork(context);
   return {
