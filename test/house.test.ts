@@ -16,7 +16,6 @@ const FUNCTION_LINES = 60;
 const LONG_FILES: readonly string[] = [
   "checks/server.ts",
   "checks/verify.ts",
-  "cloud/app-service/web-apps.ts",
   "cloud/database/principals.ts",
   "cloud/postgres-servers.ts",
   "cloud/scm/scm-site.ts",

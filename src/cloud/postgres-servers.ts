@@ -8,11 +8,14 @@ import type {
   FirewallRule as WireFirewallRule,
 } from "@azure/arm-postgresql-flexible";
 import { KnownError } from "../base/errors.ts";
+import { memoize } from "../base/memoize.ts";
+import { poll } from "../base/poll.ts";
 import { normalizeLocation } from "../base/resource-id.ts";
+import { retry } from "../base/retry.ts";
 import type { Arm, OperationLimits } from "./arm.ts";
 import { azureCodeOf } from "./errors.ts";
 import { hints } from "./hints.ts";
-import { fromSimplePoller, lookInterval, type Poller, pause } from "./operations.ts";
+import { fromSimplePoller, lookInterval, type Poller } from "./operations.ts";
 import { ownHost } from "./own-host.ts";
 
 export interface PostgresServer {
@@ -258,15 +261,10 @@ export function postgresServers(arm: Arm): PostgresServers {
   const createdAt = new Map<string, number>();
   /** Servers that were busy for longer than is waited. */
   const busy = new Set<string>();
-  const open = async () => {
+  const client = memoize(async () => {
     const { PostgreSQLManagementFlexibleServerClient } = await import("@azure/arm-postgresql-flexible");
     return new PostgreSQLManagementFlexibleServerClient(credential, subscriptionId, arm.clientOptions);
-  };
-  let opened: Promise<PostgreSQLManagementFlexibleServerClient> | undefined;
-  const client = () => {
-    opened ??= open();
-    return opened;
-  };
+  });
 
   const keyOf = (group: string, server: string): string => `${group}/${server}`.toLowerCase();
 
@@ -283,18 +281,16 @@ export function postgresServers(arm: Arm): PostgresServers {
   };
 
   /** A server that was just made is not known everywhere in Azure for a while: not found means not yet. */
-  const onceKnown = async <T>(group: string, server: string, work: () => Promise<T>): Promise<T> => {
-    for (;;) {
-      try {
-        return await work();
-      } catch (error) {
+  const onceKnown = <T>(group: string, server: string, work: () => Promise<T>): Promise<T> =>
+    retry(work, {
+      clock,
+      signal,
+      pauseMs: ({ error }) => {
         const isNew = clock.now() - (createdAt.get(keyOf(group, server)) ?? -NEW_SERVER_MS) < NEW_SERVER_MS;
         const isUnknown = ["ResourceNotFound", "ParentResourceNotFound"].includes(azureCodeOf(error) ?? "");
-        if (!isNew || !isUnknown) throw error;
-      }
-      await pause(clock, signal, NOT_KNOWN_PAUSE_MS);
-    }
-  };
+        return isNew && isUnknown ? NOT_KNOWN_PAUSE_MS : undefined;
+      },
+    });
 
   /** One write, in the server's queue: parallel writes to one server, children included, answer ServerIsBusy. */
   const write = <T>(
@@ -344,21 +340,20 @@ export function postgresServers(arm: Arm): PostgresServers {
 
   return {
     get: read,
-    settled: async (group, name) => {
-      const began = clock.now();
-      const until = began + SERVER_DEADLINE_MS;
-      for (;;) {
-        const server = await read(group, name);
-        if (!server || !isInTransition(server)) return server;
-        if (clock.now() > until) {
-          throw new KnownError("azure/timeout", `the server ${name} is still ${server.state.toLowerCase()}`, {
-            hint: hints.serverState,
-          });
-        }
-        arm.context.onProgress?.(`waiting for the server ${name}, which is ${server.state.toLowerCase()}`);
-        await pause(clock, signal, lookInterval(clock.now() - began));
-      }
-    },
+    settled: (group, name) =>
+      poll(
+        () => read(group, name),
+        (server) => !server || !isInTransition(server),
+        {
+          clock,
+          signal,
+          deadlineMs: SERVER_DEADLINE_MS,
+          intervalMs: lookInterval,
+          onWait: (server) => arm.context.onProgress?.(`waiting for the server ${name}, which is ${server?.state.toLowerCase()}`),
+          late: (server) =>
+            new KnownError("azure/timeout", `the server ${name} is still ${server?.state.toLowerCase()}`, { hint: hints.serverState }),
+        },
+      ),
     list: (group) =>
       arm.call(`list the servers of ${group}`, async () => collect((await client()).servers.listByResourceGroup(group), serverOf)),
     create: async (group, name, desired) => {
