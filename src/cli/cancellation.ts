@@ -1,9 +1,9 @@
 import { exitCodeOf, KnownError } from "../base/errors.ts";
 import type { Report } from "../engine/report.ts";
-import type { Io } from "./io.ts";
 import { errorBody, showError } from "./output/error.ts";
 import type { Session } from "./session.ts";
 import { describeStop, isStop } from "./stop-signal.ts";
+import type { Io } from "./terminal/io.ts";
 
 /** What a run did before it was stopped, in words for people: `web app api shop-api-7f3a`. */
 interface RunSummary {

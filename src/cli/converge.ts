@@ -5,12 +5,12 @@ import { blockedOf, changesOf, type Plan, plan } from "../engine/plan.ts";
 import { failuresOf, isComplete, type Report } from "../engine/report.ts";
 import type { AnyStep } from "../engine/step.ts";
 import { refuseTaken } from "../steps/taken-names.ts";
-import type { GlobalOptions, Io } from "./io.ts";
 import { causeText } from "./output/error.ts";
 import { planLines, warningLines } from "./output/plan.ts";
 import type { ProgressView } from "./output/progress.ts";
-import { paint, safeText } from "./output/style.ts";
 import type { Session } from "./session.ts";
+import type { GlobalOptions, Io } from "./terminal/io.ts";
+import { paint, safeText } from "./terminal/style.ts";
 
 /** Plans, asks, applies. `undefined` when the person said no. */
 export async function converge(

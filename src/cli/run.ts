@@ -3,11 +3,11 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CommanderError } from "commander";
 import { exitCodeOf, KnownError } from "../base/errors.ts";
-import { createIo, type GlobalOptions, type Io, type RunContext } from "./io.ts";
 import { tidyUp, watchFaults } from "./last-net.ts";
 import { showError } from "./output/error.ts";
 import { createProgram } from "./program.ts";
 import { isStop } from "./stop-signal.ts";
+import { createIo, type GlobalOptions, type Io, type RunContext } from "./terminal/io.ts";
 
 /** Runs one command line and answers with the exit code. `argv` is the process's own, with node and script in front. */
 export async function run(argv: readonly string[]): Promise<number> {

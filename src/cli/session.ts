@@ -16,10 +16,10 @@ import { type AppSetup, createSetup, type DetectedApp, type Setup } from "../pro
 import { validateProject } from "../project/validate.ts";
 import { cleanupJournal } from "./cleanup-journal.ts";
 import { homeFolder } from "./home-folder.ts";
-import type { GlobalOptions, Io } from "./io.ts";
 import { showError } from "./output/error.ts";
 import { withRunLock } from "./run-lock.ts";
 import { isStop, nothingChanged } from "./stop-signal.ts";
+import type { GlobalOptions, Io } from "./terminal/io.ts";
 
 /** The project a command works on, before any cloud is asked. */
 export interface Project {

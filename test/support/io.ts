@@ -1,5 +1,5 @@
 import { Readable, Writable } from "node:stream";
-import { createIo, type GlobalOptions, type Io } from "../../src/cli/io.ts";
+import { createIo, type GlobalOptions, type Io } from "../../src/cli/terminal/io.ts";
 
 /** The command line's own Io of somebody who stands in `directory`, with nobody at the keyboard; `said` is all that was printed. */
 export function ioOf(directory: string, options: GlobalOptions = {}): { readonly io: Io; said(): string } {

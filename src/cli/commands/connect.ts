@@ -5,9 +5,9 @@ import { rootCertificates } from "node:tls";
 import { execa } from "execa";
 import { KnownError } from "../../base/errors.ts";
 import { administratorLogin } from "../../steps/entra-administrator.ts";
-import type { GlobalOptions, Io } from "../io.ts";
 import { openProject, withSession } from "../session.ts";
 import { makeTemporaryFolder } from "../temporary-folder.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
 
 /** A database token of the caller on stdout: for scripts, never shown beside anything else. */
 export async function token(io: Io, options: GlobalOptions, directory: string): Promise<number> {

@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
-import type { GlobalOptions, Io } from "../io.ts";
-import { paint } from "../output/style.ts";
 import { makeTemporaryFolder } from "../temporary-folder.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
+import { paint } from "../terminal/style.ts";
 import { down } from "./down.ts";
 import { isLocalRunning, stop as stopLocal } from "./local.ts";
 import { up } from "./up.ts";

@@ -3,10 +3,10 @@ import type { Package } from "../../package/pack.ts";
 import type { AppSetup } from "../../project/setup.ts";
 import { deployedOn, deploy as deployPackage } from "../../steps/deployment.ts";
 import { endStopped } from "../cancellation.ts";
-import type { GlobalOptions, Io } from "../io.ts";
 import { createProgressView, type ProgressView } from "../output/progress.ts";
 import { type PackOptions, packApps } from "../pack-apps.ts";
 import { chooseApp, openProject, type Session, withChangingSession } from "../session.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
 
 interface DeployOptions extends PackOptions {
   readonly app?: string;

@@ -6,12 +6,12 @@ import { plan } from "../../engine/plan.ts";
 import { isComplete, type Report, type StepReport } from "../../engine/report.ts";
 import { allSteps } from "../../steps/all.ts";
 import { endStopped, summarizeRun } from "../cancellation.ts";
-import type { GlobalOptions, Io } from "../io.ts";
 import { checkLine } from "../output/checks.ts";
 import { createProgressView } from "../output/progress.ts";
-import { paint } from "../output/style.ts";
 import { packApp } from "../pack-apps.ts";
 import { openProject, type Session, withChangingSession, withSession } from "../session.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
+import { paint } from "../terminal/style.ts";
 
 /** Finds what is wrong along the chain; `--fix` runs the safe part of what `init` would do, then looks again. */
 export async function doctor(io: Io, options: { readonly fix?: boolean } & GlobalOptions, directory: string): Promise<number> {

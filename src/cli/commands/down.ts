@@ -1,10 +1,10 @@
 import { exitCodeOf, KnownError } from "../../base/errors.ts";
 import { planRemoval } from "../../removal/removal.ts";
-import type { GlobalOptions, Io } from "../io.ts";
 import { errorBody } from "../output/error.ts";
 import { createProgressView } from "../output/progress.ts";
 import { openProject, withChangingSession } from "../session.ts";
 import { describeStop, isStop, nothingChanged } from "../stop-signal.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
 
 export async function down(io: Io, options: GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options, false);

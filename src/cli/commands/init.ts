@@ -2,10 +2,10 @@ import { isComplete, type Report } from "../../engine/report.ts";
 import { allSteps } from "../../steps/all.ts";
 import { endStopped, summarizeRun } from "../cancellation.ts";
 import { converge, showFailures } from "../converge.ts";
-import type { GlobalOptions, Io } from "../io.ts";
 import { createProgressView } from "../output/progress.ts";
 import { resultBody } from "../output/result.ts";
 import { withChangingSession } from "../session.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
 import { type NewProjectFlags, prepareProject } from "./prepare.ts";
 
 export async function init(io: Io, options: NewProjectFlags & GlobalOptions, directory: string): Promise<number> {

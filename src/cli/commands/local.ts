@@ -13,7 +13,7 @@ import {
   stopLocal,
 } from "../../emulator/local.ts";
 import { homeFolder } from "../home-folder.ts";
-import type { GlobalOptions, Io } from "../io.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
 import { localHints } from "./local-hints.ts";
 
 interface StartFlags {

@@ -5,9 +5,9 @@ import { KnownError } from "../../base/errors.ts";
 import type { WebApp } from "../../cloud/app-service/web-apps.ts";
 import type { LogLevel, LogRecord } from "../../logs/log-record.ts";
 import type { TailState } from "../../logs/tail-logs.ts";
-import type { GlobalOptions, Io } from "../io.ts";
-import { duration, type Paint, paint, safeText } from "../output/style.ts";
 import { chooseApp, openProject, type Session, withSession } from "../session.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
+import { duration, type Paint, paint, safeText } from "../terminal/style.ts";
 
 interface TailOptions {
   readonly app?: string;

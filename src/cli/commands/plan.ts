@@ -2,11 +2,11 @@ import { warningsOf } from "../../checks/warnings.ts";
 import { blockedOf, changesOf } from "../../engine/plan.ts";
 import { allSteps } from "../../steps/all.ts";
 import { preview } from "../converge.ts";
-import type { GlobalOptions, Io } from "../io.ts";
 import { planBody, planLines, warningLines } from "../output/plan.ts";
 import { createProgressView } from "../output/progress.ts";
-import { paint } from "../output/style.ts";
 import { openProject, withSession } from "../session.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
+import { paint } from "../terminal/style.ts";
 
 /** Exit code 3 when something would change, or would have to. */
 const changesExitCode = 3;

@@ -5,9 +5,9 @@ import { whyLeftOut } from "../../package/always-left-out.ts";
 import { findProject, writeProject } from "../../project/file.ts";
 import { isUnownedSchema, refreshSchemaCopy, schemaReference } from "../../project/schema-copy.ts";
 import { withNames } from "../../project/setup.ts";
-import type { GlobalOptions, Io } from "../io.ts";
 import { causeText } from "../output/error.ts";
 import { askForProject, type NewProjectOptions, openProject, type Project } from "../session.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
 
 export interface NewProjectFlags extends NewProjectOptions {
   readonly template?: string;

@@ -7,9 +7,9 @@ import { administratorLogin } from "../../steps/entra-administrator.ts";
 import { exposureOf } from "../../steps/firewall.ts";
 import { endStopped, summarizeRun } from "../cancellation.ts";
 import { converge, showFailures } from "../converge.ts";
-import type { GlobalOptions, Io } from "../io.ts";
 import { createProgressView } from "../output/progress.ts";
 import { openProject, type Session, withChangingSession, withSession } from "../session.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
 import { prepareProject } from "./prepare.ts";
 
 type Command = (io: Io, options: GlobalOptions, directory: string) => Promise<number>;

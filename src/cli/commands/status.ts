@@ -1,10 +1,10 @@
 import { strayWarnings } from "../../checks/warnings.ts";
 import { readIdentity, withEffectiveIdentity } from "../../steps/app-identity.ts";
 import { deployedOn } from "../../steps/deployment.ts";
-import type { GlobalOptions, Io } from "../io.ts";
 import { warningLines } from "../output/plan.ts";
-import { paint } from "../output/style.ts";
 import { openProject, withSession } from "../session.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
+import { paint } from "../terminal/style.ts";
 
 export async function status(io: Io, options: GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options, false);

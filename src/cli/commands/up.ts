@@ -7,13 +7,13 @@ import type { AppSetup } from "../../project/setup.ts";
 import { allSteps } from "../../steps/all.ts";
 import { endStopped, summarizeRun } from "../cancellation.ts";
 import { converge, showFailures } from "../converge.ts";
-import type { GlobalOptions, Io } from "../io.ts";
 import { checkLine } from "../output/checks.ts";
 import { createProgressView } from "../output/progress.ts";
 import { resultBody } from "../output/result.ts";
-import { paint } from "../output/style.ts";
 import { type PackOptions, packApps } from "../pack-apps.ts";
 import { withChangingSession } from "../session.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
+import { paint } from "../terminal/style.ts";
 import { type NewProjectFlags, prepareProject } from "./prepare.ts";
 
 export async function up(io: Io, options: NewProjectFlags & PackOptions & GlobalOptions, directory: string): Promise<number> {

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { exitCodeOf } from "../../base/errors.ts";
 import { verify as verifyChain } from "../../checks/verify.ts";
-import type { GlobalOptions, Io } from "../io.ts";
 import { checkLine, checksBody } from "../output/checks.ts";
-import { paint } from "../output/style.ts";
 import { openProject, withSession } from "../session.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
+import { paint } from "../terminal/style.ts";
 
 export async function verify(io: Io, options: GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options, false);

@@ -1,6 +1,6 @@
 import { type ErrorCode, exitCodeOf, KnownError } from "../../base/errors.ts";
-import type { Io } from "../io.ts";
-import { paint, safeText } from "./style.ts";
+import type { Io } from "../terminal/io.ts";
+import { paint, safeText } from "../terminal/style.ts";
 
 /** What scripts get of a failure: `{ok:false, error:{code, message, hint?, cause?}}`. */
 export function errorBody(error: unknown): { ok: false; error: { code: string; message: string; hint?: string; cause?: string } } {

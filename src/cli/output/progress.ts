@@ -1,8 +1,8 @@
 import { createLogUpdate } from "log-update";
 import { systemClock } from "../../base/clock.ts";
 import type { Outcome, Progress } from "../../engine/report.ts";
-import type { Io } from "../io.ts";
-import { duration, paint, safeText } from "./style.ts";
+import type { Io } from "../terminal/io.ts";
+import { duration, paint, safeText } from "../terminal/style.ts";
 
 /** How a task ended; `removed` is what `down` does. */
 type Ending = Outcome | "removed";

@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
-import { createIo, type GlobalOptions, type Io } from "../../src/cli/io.ts";
-import { paint } from "../../src/cli/output/style.ts";
+import { createIo, type GlobalOptions, type Io } from "../../../src/cli/terminal/io.ts";
+import { paint } from "../../../src/cli/terminal/style.ts";
 
 function open(options: GlobalOptions, isTerminal = false): { io: Io; written(): { out: string; err: string } } {
   const pipe = () => Object.assign(new PassThrough(), { isTTY: isTerminal });
@@ -62,7 +62,7 @@ test("words are written above a display, which is drawn again below them", () =>
 });
 
 test("nobody else writes to the terminal", () => {
-  const folder = resolve(import.meta.dirname, "../../src");
+  const folder = resolve(import.meta.dirname, "../../../src");
   const files = (readdirSync(folder, { recursive: true }) as string[]).filter(
     (name) => name.endsWith(".ts") && !name.startsWith("emulator"),
   );

@@ -1,10 +1,10 @@
 import { createInterface } from "node:readline/promises";
 import type { Readable } from "node:stream";
-import { KnownError } from "../base/errors.ts";
-import { escapeControls } from "../base/json.ts";
-import { redact, redactJson } from "../base/secrets.ts";
-import { carryGlobalOptions } from "./output/command-hints.ts";
-import { safeWords } from "./output/style.ts";
+import { KnownError } from "../../base/errors.ts";
+import { escapeControls } from "../../base/json.ts";
+import { redact, redactJson } from "../../base/secrets.ts";
+import { carryGlobalOptions } from "./command-hints.ts";
+import { safeWords } from "./style.ts";
 
 /** Options that every command knows. */
 export interface GlobalOptions {
