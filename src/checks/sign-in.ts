@@ -46,7 +46,7 @@ export const signInChecks: readonly Check<ProjectFacts>[] = [
     look: async ({ openServer, administrators, roles, login }) => {
       await openServer();
       if ((await administrators()).length === 0) return undefined;
-      return roles().then(async () => ({ ok: true, detail: `as ${await login()} with a token over verified TLS` }), toFinding);
+      return roles().then(async () => ({ ok: true, detail: `as ${await login()} with a token` }), toFinding);
     },
   },
 ];
