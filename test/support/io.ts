@@ -12,6 +12,8 @@ export interface FakeIo extends Io {
   /** Lines of stderr, notes and complaints in the order they came. */
   readonly messages: string[];
   readonly questions: string[];
+  /** What was run on the terminal. */
+  readonly programs: { readonly program: string; readonly env: Readonly<Record<string, string>> }[];
   /** What must be given back at last. */
   readonly borrowed: ReadonlySet<() => Promise<void>>;
 }
@@ -30,6 +32,7 @@ interface FakePerson {
 export function createFakeIo({ directory, options = {}, environment = {}, answers, signal, onLine }: FakePerson): FakeIo {
   const [results, messages, questions] = [[] as string[], [] as string[], [] as string[]];
   const documents: object[] = [];
+  const programs: FakeIo["programs"] = [];
   const borrowed = new Set<() => Promise<void>>();
   const note = (text: string): void => {
     if (options.quiet) return;
@@ -55,12 +58,16 @@ export function createFakeIo({ directory, options = {}, environment = {}, answer
     documents,
     messages,
     questions,
+    programs,
     borrowed,
     atLast: (giveBack) => {
       borrowed.add(giveBack);
       return () => void borrowed.delete(giveBack);
     },
-    withoutInterrupts: (work) => work(),
+    runForeground: async (program, env) => {
+      programs.push({ program, env });
+      return { exitCode: 0, signal: null };
+    },
     result: (text) => void results.push(text),
     document: (value) => void documents.push(value),
     verbatim: (text) => {

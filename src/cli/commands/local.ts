@@ -13,10 +13,6 @@ interface StartFlags {
   readonly postgres?: string;
 }
 
-export async function isLocalRunning(io: Io): Promise<boolean> {
-  return (await localStatus(localHome(io))).running;
-}
-
 export async function start(io: Io, flags: StartFlags & GlobalOptions): Promise<number> {
   const options = startOptions(io, flags);
   for (const version of versionsOf(flags.postgres)) {

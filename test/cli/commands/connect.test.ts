@@ -12,6 +12,25 @@ test("token: the token alone, or with its end as JSON", async ({ cli }) => {
   ]);
 });
 
+test("connect: psql gets a token in its environment alone, and nothing that leads it elsewhere", async ({ cli }) => {
+  const directory = await cli.project();
+  const { code, programs, messages } = await cli.run("connect --search-path a,b --database other", { directory });
+  expect([code, messages]).toEqual([0, []]);
+  expect(programs).toEqual([
+    {
+      program: "psql",
+      env: expect.objectContaining({
+        PGDATABASE: "other",
+        PGPORT: "5432",
+        PGSSLMODE: "verify-full",
+        PGPASSWORD: expect.stringMatching(/^eyJ/),
+        PGOPTIONS: "-c search_path=a,b",
+        PGSSLROOTCERT: expect.stringMatching(/ca\.pem$/),
+      }),
+    },
+  ]);
+});
+
 test("a server that is not there is refused with the way to it: 5", async ({ cli }) => {
   const directory = cli.folder({ ...plainApp, "passwordless-pg.json": JSON.stringify({ name: "gone", server: { name: "gone-db" } }) });
   const { code, said } = await cli.run("connect", { directory });
