@@ -26,7 +26,6 @@ const LONG_FUNCTIONS: readonly string[] = [
   "emulator/emulator.ts startEmulator",
   "emulator/services/web/wire.ts planToWire",
   "emulator/services/web/wire.ts siteToWire",
-  "removal/removal.ts planRemoval",
   "steps/all.ts perApp",
 ];
 
