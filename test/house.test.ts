@@ -14,9 +14,7 @@ const FUNCTION_LINES = 60;
 
 /** Over the limit today. The lists only get shorter: an entry that is not needed any more fails as well. */
 const LONG_FILES: readonly string[] = [
-  "cloud/app-service/web-apps.ts",
   "cloud/database/principals.ts",
-  "cloud/postgres-servers.ts",
   "cloud/scm/scm-site.ts",
   "emulator/machines/app-host.ts",
 ];
