@@ -18,7 +18,6 @@ const LONG_FILES: readonly string[] = [
   "checks/verify.ts",
   "cloud/database/principals.ts",
   "cloud/postgres-servers.ts",
-  "cloud/scm/scm-site.ts",
   "emulator/machines/app-host.ts",
 ];
 const LONG_FUNCTIONS: readonly string[] = [
