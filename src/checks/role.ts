@@ -1,30 +1,26 @@
+import { type AccessDifferenceCode, accessDifferences } from "../cloud/database/access-differences.ts";
 import { describeExtraGrants, extraGrantHint } from "../cloud/database/extra-grants.ts";
-import { accessDifferences } from "../cloud/database/principals.ts";
 import type { AppSetup } from "../project/setup.ts";
 import type { Condition, DoctorContext, MoreFacts } from "./facts.ts";
 import { absent, LENT_POWERS_HINT } from "./verify.ts";
 
 const fix = "run `passwordless-pg doctor --fix`";
 
-/** The differences of access by the condition that speaks of them; the first that fits. The rest is too much. */
-const kinds: readonly (readonly [name: string, meaning: string, pattern: RegExp])[] = [
-  [
-    "role holds no administrative right",
-    "it may make roles and databases or pass by row security",
-    /create roles|create databases|superuser|bypasses|replicate/,
-  ],
-  ["role is a member of no role", "it has all rights of that role too (azure_pg_admin: of an administrator)", /^is a member of/],
+/** The differences of access by the condition that speaks of them. The rest is too much. */
+const kinds: readonly (readonly [name: string, meaning: string, code: AccessDifferenceCode])[] = [
+  ["role holds no administrative right", "it may make roles and databases or pass by row security", "administrative-right"],
+  ["role is a member of no role", "it has all rights of that role too (azure_pg_admin: of an administrator)", "membership"],
   [
     "role starts with no misleading setting",
     "unqualified names find other tables, writes are refused, or the app works as another role",
-    /^starts with/,
+    "misleading-setting",
   ],
-  ["role may connect to the database", "the app gets `permission denied for database`", /may not connect|temporary tables/],
-  ["role may sign in", "the app gets `role is not permitted to log in` or `too many connections for role`", /^is barred/],
-  ["role may use schema public", "the app gets `permission denied for schema public`", /may not (use|create in) schema/],
-  ["later tables serve the role", "tables made after this day are closed to the app", /lacks privileges on .* made later/],
-  ["sequence rights are complete", "inserts into serial columns get `permission denied for sequence`", /only .* sequences$/],
-  ["table rights are complete", "the app gets `permission denied for table`", /only .* tables$/],
+  ["role may connect to the database", "the app gets `permission denied for database`", "connect"],
+  ["role may sign in", "the app gets `role is not permitted to log in` or `too many connections for role`", "login"],
+  ["role may use schema public", "the app gets `permission denied for schema public`", "schema"],
+  ["later tables serve the role", "tables made after this day are closed to the app", "later-objects"],
+  ["sequence rights are complete", "inserts into serial columns get `permission denied for sequence`", "sequences"],
+  ["table rights are complete", "the app gets `permission denied for table`", "tables"],
 ];
 
 /** The database role of one app and its rights, as the database itself says them. */
@@ -42,8 +38,10 @@ export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: 
       return { ok, detail, ...(exact === undefined ? {} : { hint: exact }) };
     },
   });
-  const differences = async (): Promise<string[]> => accessDifferences(await facts.access(app.role), app.access);
-  const isKnown = (words: string): boolean => kinds.some(([, , pattern]) => pattern.test(words));
+  const differences = async (code: AccessDifferenceCode): Promise<string[]> =>
+    accessDifferences(await facts.access(app.role), app.access)
+      .filter((difference) => difference.code === code)
+      .map(({ text }) => text);
   return [
     define("role exists", "the app gets `password authentication failed`", fix, async () => {
       const found = await facts.principal(app.role);
@@ -99,9 +97,9 @@ export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: 
         return [others.length === 0, others.length === 0 ? app.role : `also ${others.map(({ role }) => role).join(", ")}`];
       },
     ),
-    ...kinds.map(([name, meaning, pattern]) =>
+    ...kinds.map(([name, meaning, code]) =>
       define(name, meaning, fix, async () => {
-        const found = (await differences()).filter((words) => pattern.test(words));
+        const found = await differences(code);
         return [found.length === 0, found.join("; ") || `access "${app.access}"`];
       }),
     ),
@@ -128,7 +126,7 @@ export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: 
       "an error or a break-in in the app reaches further than it should",
       fix,
       async () => {
-        const found = (await differences()).filter((words) => !isKnown(words));
+        const found = await differences("excess");
         return [found.length === 0, found.join("; ") || `access "${app.access}"`];
       },
     ),

@@ -1,5 +1,5 @@
 import { readClaims } from "../base/jwt.ts";
-import { hinders } from "../cloud/database/principals.ts";
+import { hinders } from "../cloud/database/access-differences.ts";
 import { quoteIdentifier } from "../cloud/database/sql.ts";
 import { isTemporaryRule } from "../cloud/firewall-access.ts";
 import { hints } from "../cloud/hints.ts";

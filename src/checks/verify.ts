@@ -3,8 +3,8 @@ import { KnownError } from "../base/errors.ts";
 import { describeStatus, type SiteResponse } from "../cloud/app-service/site-client.ts";
 import type { WebApp } from "../cloud/app-service/web-apps.ts";
 import type { Cloud } from "../cloud/cloud.ts";
+import { accessDifferences } from "../cloud/database/access-differences.ts";
 import { describeExtraGrants, extraGrantHint } from "../cloud/database/extra-grants.ts";
-import { accessDifferences } from "../cloud/database/principals.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { AppSetup, Setup } from "../project/setup.ts";
 import { identityVerdict, readIdentity, withEffectiveIdentity } from "../steps/app-identity.ts";
@@ -275,7 +275,7 @@ function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
     }),
     named(`access is exactly "${app.access}"`, async () => {
       const [access, extra] = await Promise.all([facts.access(app.role), facts.extraGrants(app.role)]);
-      const differences = accessDifferences(access, app.access);
+      const differences = accessDifferences(access, app.access).map(({ text }) => text);
       const found = [...differences, ...(extra.total > 0 ? [`also has ${describeExtraGrants(extra)}`] : [])];
       const hints = [...(differences.length > 0 ? [repair] : []), ...(extra.total > 0 ? [extraGrantHint(extra)] : [])];
       return verdict(

@@ -1,7 +1,7 @@
 import { KnownError } from "../base/errors.ts";
 import { isSameId } from "../base/resource-id.ts";
 import type { Cloud } from "../cloud/cloud.ts";
-import { placeholderOf } from "../cloud/database/ownership.ts";
+import { placeholderRole } from "../cloud/database/ownership.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import { ownerTag, type Setup } from "../project/setup.ts";
@@ -210,7 +210,7 @@ async function strangersIn(
     const login = await administratorLogin({ cloud, firewallAccess, group: setup.resourceGroup }, server);
     const owners = await firewallAccess.withAccess(server, () => cloud.principals.owners(server, login, database));
     const roles = [...setup.apps.map(({ role }) => role), ...left];
-    const ours = new Set([login, ...roles, ...roles.map(placeholderOf)]);
+    const ours = new Set([login, ...roles, ...roles.map(placeholderRole)]);
     const others = owners.filter((owner) => !ours.has(owner));
     return others.length === 0 ? "" : `${others.join(", ")} has tables in it`;
   } catch (error) {
