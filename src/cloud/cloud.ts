@@ -1,4 +1,7 @@
+import type { SiteAddress } from "../base/site-address.ts";
+import { type Plans, plans } from "./app-service/plans.ts";
 import { type SiteClient, siteClient } from "./app-service/site-client.ts";
+import { type Sites, sites } from "./app-service/sites.ts";
 import { type WebApp, type WebApps, webApps } from "./app-service/web-apps.ts";
 import { openArm } from "./arm.ts";
 import type { CloudContext } from "./connection.ts";
@@ -26,6 +29,9 @@ export interface Cloud {
   readonly subscription: Subscription;
   readonly resourceGroups: ResourceGroups;
   readonly postgresServers: PostgresServers;
+  readonly plans: Plans;
+  readonly sites: Sites;
+  /** The old words for `plans` and `sites`. */
   readonly webApps: WebApps;
   readonly managedIdentities: ManagedIdentities;
   readonly linkers: Linkers;
@@ -57,6 +63,8 @@ function adaptersOf(context: CloudContext, caller: Caller): Cloud {
   const servers = worded(postgresServers(arm));
   const databases = (firewallAccess: Pick<FirewallAccess, "withAccess">) =>
     openDatabases({ session: context, caller, servers, firewallAccess });
+  const allSites = sites(arm);
+  const app = { plans: worded(plans(arm)), sites: worded({ ...allSites, at: (address: SiteAddress) => worded(allSites.at(address)) }) };
   return {
     environment,
     caller,
@@ -65,7 +73,8 @@ function adaptersOf(context: CloudContext, caller: Caller): Cloud {
     subscription: worded(subscription(arm)),
     resourceGroups: worded(resourceGroups(arm)),
     postgresServers: servers,
-    webApps: worded(webApps(arm)),
+    ...app,
+    webApps: webApps(app.plans, app.sites),
     managedIdentities: worded(managedIdentities(arm)),
     linkers: worded(linkers(arm)),
     databases,

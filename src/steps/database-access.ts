@@ -3,7 +3,8 @@ import type { DatabaseAccess } from "../cloud/database/access.ts";
 import { accessDifferences } from "../cloud/database/access-differences.ts";
 import type { Databases } from "../cloud/database/databases.ts";
 import type { DatabasePrincipal } from "../cloud/database/roles.ts";
-import type { Administrator, Database, PostgresServer } from "../cloud/postgres-servers.ts";
+import type { PostgresServer } from "../cloud/postgres-servers.ts";
+import type { Administrator, Database } from "../cloud/server-children.ts";
 import { defineStep, type Step } from "../engine/step.ts";
 
 /** The role's rights in the app's database: exactly the level, proved by what the database itself says. */

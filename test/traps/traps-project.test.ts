@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { verify } from "../../src/checks/verify.ts";
 import { connectSql } from "../../src/cloud/database/sql.ts";
 import { audiences } from "../../src/emulator/platform.ts";
-import { planRemoval } from "../../src/removal/removal.ts";
+import { planRemoval } from "../../src/removal/plan-removal.ts";
 import { leapingClock } from "../cloud/replay-server.ts";
 import { openTestCloud, withoutFirewall } from "../support/cloud.ts";
 import { databasesOf } from "../support/databases.ts";
@@ -102,7 +102,7 @@ describe("proof", () => {
     const clock = leapingClock();
     const checks = await verify({ setup, cloud, firewallAccess, clock, signal: new AbortController().signal, marker: "trap" });
     await firewallAccess.revoke();
-    expect(checks.find(({ name }) => name === "api: app answers")).toMatchObject({
+    expect(checks.find(({ name }) => name === "api: code is there")).toMatchObject({
       ok: false,
       detail: expect.stringContaining("placeholder"),
     });

@@ -1,6 +1,7 @@
 import { exitCodeOf } from "../../base/errors.ts";
-import { doctor as examine, repairBeside, safePart } from "../../checks/doctor.ts";
-import type { Check } from "../../checks/verify.ts";
+import type { CheckResult as Check } from "../../checks/check.ts";
+import { doctor as examine } from "../../checks/doctor.ts";
+import { repairBeside, safePart } from "../../checks/repair.ts";
 import { apply } from "../../engine/apply.ts";
 import { plan } from "../../engine/plan.ts";
 import { isComplete, type Report, type StepReport } from "../../engine/report.ts";

@@ -1,5 +1,5 @@
 import { exitCodeOf, KnownError } from "../../base/errors.ts";
-import { planRemoval } from "../../removal/removal.ts";
+import { planRemoval } from "../../removal/plan-removal.ts";
 import type { GlobalOptions, Io } from "../io.ts";
 import { errorBody } from "../output/error.ts";
 import { createProgressView } from "../output/progress.ts";

@@ -1,4 +1,4 @@
-import { strayWarnings } from "../../checks/warnings.ts";
+import { orphanWarnings } from "../../checks/warnings.ts";
 import { readIdentity, withEffectiveIdentity } from "../../steps/app-identity.ts";
 import { deployedOn } from "../../steps/deployment.ts";
 import type { GlobalOptions, Io } from "../io.ts";
@@ -13,7 +13,7 @@ export async function status(io: Io, options: GlobalOptions, directory: string):
     const group = setup.resourceGroup;
     const [server, left, sites] = await Promise.all([
       cloud.postgresServers.get(group, setup.server.name),
-      strayWarnings({ cloud, setup }),
+      orphanWarnings({ cloud, setup }),
       Promise.all(
         setup.apps.map(async (app) => {
           const [site, identity] = await Promise.all([cloud.webApps.get(group, app.name), readIdentity(setup, cloud, app)]);

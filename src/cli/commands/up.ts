@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { exitCodeOf } from "../../base/errors.ts";
-import { type Check, verify } from "../../checks/verify.ts";
+import type { CheckResult as Check } from "../../checks/check.ts";
+import { verify } from "../../checks/verify.ts";
 import { isComplete, type Report } from "../../engine/report.ts";
 import type { Package } from "../../package/pack.ts";
 import type { AppSetup } from "../../project/setup.ts";

@@ -1,4 +1,4 @@
-import type { Check } from "../../checks/verify.ts";
+import type { CheckResult as Check } from "../../checks/check.ts";
 import { type Paint, safeText } from "./style.ts";
 
 export function checkLine(check: Check, colors: Paint): string {

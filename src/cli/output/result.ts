@@ -1,4 +1,4 @@
-import type { Check } from "../../checks/verify.ts";
+import type { CheckResult as Check } from "../../checks/check.ts";
 import type { WebApp } from "../../cloud/app-service/web-apps.ts";
 import type { Cloud } from "../../cloud/cloud.ts";
 import type { PostgresServer } from "../../cloud/postgres-servers.ts";

@@ -1,5 +1,5 @@
 import type { Caller } from "../credential.ts";
-import type { Administrator } from "../postgres-servers.ts";
+import type { Administrator } from "../server-children.ts";
 
 /**
  * The one of the administrators under whose name the server lets the caller in. Itself is found by object ID (ARM's `name` is the principal
