@@ -91,7 +91,7 @@ async function newFile(io: Io, folder: string, options: GlobalOptions & NewProje
 /** A new file says what was found in the folder, so that it can be seen and changed. */
 function withDetected(file: ProjectFile, setup: Setup, detected: Readonly<Record<string, DetectedApp>>): ProjectFile {
   const apps = Object.fromEntries(
-    setup.apps.map((app) => [app.key, { ...file.apps?.[app.key], access: app.access, ...detected[app.key] }]),
+    setup.sites.map((app) => [app.label, { ...file.apps?.[app.label], access: app.access, ...detected[app.label] }]),
   );
   return { ...file, database: setup.database, apps };
 }

@@ -34,11 +34,11 @@ export interface Setup {
     readonly unspecified: readonly ("location" | "version" | "sku" | "storageGb")[];
   };
   readonly database: string;
-  readonly apps: readonly AppSetup[];
+  readonly sites: readonly SiteSetup[];
 }
 
-export interface AppSetup {
-  readonly key: string;
+export interface SiteSetup {
+  readonly label: string;
   readonly name: string;
   /** `linuxFxVersion` as Azure writes it: `PYTHON|3.12`. */
   readonly runtime: string;
@@ -120,16 +120,16 @@ export function createSetup(
   check(`server.name "${server.name}"`, checkServerName(server.name));
   check(`database "${database}"`, checkDatabaseName(database));
   for (const app of apps) {
-    check(`apps.${app.key}.name "${app.name}"`, checkSiteName(app.name));
-    if (app.identity !== undefined) check(`apps.${app.key}.identity "${app.identity}"`, checkIdentity(app.identity));
+    check(`apps.${app.label}.name "${app.address.app}"`, checkSiteName(app.address.app));
+    if (app.identity !== undefined) check(`apps.${app.label}.identity "${app.identity}"`, checkIdentity(app.identity));
     for (const [name, value] of Object.entries(app.settings)) {
-      check(`apps.${app.key}.settings.${name}`, checkSettingName(name) ?? checkDatabaseSecret(name, value));
+      check(`apps.${app.label}.settings.${name}`, checkSettingName(name) ?? checkDatabaseSecret(name, value));
     }
   }
   problems.push(...unequalSharers(apps, resourceGroup));
-  for (const name of duplicatesOf(apps.map((app) => app.name.toLowerCase()))) problems.push(`apps: two apps are named "${name}"`);
+  for (const name of duplicatesOf(apps.map((app) => app.address.app.toLowerCase()))) problems.push(`apps: two apps are named "${name}"`);
   if (problems.length > 0) throw invalid(problems);
-  return { name: merged.name, owner: `${merged.name}/${server.name}`, location, resourceGroup, server, database, apps };
+  return { name: merged.name, owner: `${merged.name}/${server.name}`, location, resourceGroup, server, database, sites };
 }
 
 const NO_APP = "says what kind of app it is";
@@ -140,7 +140,7 @@ function appSetup(
   project: string,
   context: { folder: string; suffix: string; detected: Readonly<Record<string, DetectedApp>> },
   problems: string[],
-): AppSetup {
+): SiteSetup {
   const detected = member(context.detected, key) ?? {};
   const runtime = part.runtime ?? detected.runtime;
   if (!runtime) {
@@ -150,7 +150,7 @@ function appSetup(
   const planSku = part.plan ?? "B1";
   const isPython = !runtime?.startsWith("node");
   return {
-    key,
+    label,
     name,
     runtime: (runtime ?? "").replace(/^(python|node)\|/, (kind) => kind.toUpperCase()),
     folder: resolve(context.folder, part.path ?? "."),
@@ -170,7 +170,7 @@ function appSetup(
 /** The file with the names that must be globally unique written in, so that they never change again. */
 export function withNames(file: ProjectFile, setup: Setup, environment?: string): ProjectFile {
   const server = { ...file.server, name: setup.server.name };
-  const apps = Object.fromEntries(setup.apps.map((app) => [app.key, { ...file.apps?.[app.key], name: app.name }]));
+  const apps = Object.fromEntries(setup.sites.map((app) => [app.label, { ...file.apps?.[app.label], name: app.address.app }]));
   if (!environment) return { ...file, server, apps };
   const own = file.environments?.[environment];
   return {
@@ -180,7 +180,7 @@ export function withNames(file: ProjectFile, setup: Setup, environment?: string)
       [environment]: {
         ...own,
         server: { ...own?.server, name: setup.server.name },
-        apps: Object.fromEntries(setup.apps.map((app) => [app.key, { ...own?.apps?.[app.key], name: app.name }])),
+        apps: Object.fromEntries(setup.sites.map((app) => [app.label, { ...own?.apps?.[app.label], name: app.address.app }])),
       },
     },
   };
@@ -212,13 +212,13 @@ function without<T extends object, K extends keyof T>(value: T, key: K): Omit<T,
   return rest;
 }
 
-function identityOf({ identity }: AppPart): Pick<AppSetup, "identity"> {
+function identityOf({ identity }: AppPart): Pick<SiteSetup, "identity"> {
   return identity === undefined || identity.toLowerCase() === systemAssigned ? {} : { identity: identity.replace(/\/+$/, "") };
 }
 
 /** Whoever has an identity may sign in as any of its roles: apps that share one must be allowed the same. */
-function unequalSharers(apps: readonly AppSetup[], resourceGroup: string): string[] {
-  const named = apps.flatMap(({ key, access, identity }) =>
+function unequalSharers(apps: readonly SiteSetup[], resourceGroup: string): string[] {
+  const named = apps.flatMap(({ label, access, identity }) =>
     identity ? [{ key, access, identity: plainly(identity, resourceGroup) }] : [],
   );
   return named.flatMap(({ key, access, identity }, index) => {

@@ -3,7 +3,7 @@ import { parseResourceId } from "../base/resource-id.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { NameAvailability } from "../cloud/postgres-servers.ts";
 import { type Plan, type Refusal, refused } from "../engine/plan.ts";
-import type { AppSetup, Setup } from "../project/setup.ts";
+import type { Setup, SiteSetup } from "../project/setup.ts";
 
 type Context = { readonly setup: Setup; readonly cloud: Cloud };
 
@@ -40,13 +40,13 @@ export function serverName({ setup, cloud }: Context): SharedName {
   };
 }
 
-export function webAppName({ setup, cloud }: Context, { key, name }: AppSetup): SharedName {
+export function webAppName({ setup, cloud }: Context, { label, address: { app: name } }: SiteSetup): SharedName {
   return {
     what: "web app",
     type: "Microsoft.Web/sites",
     name,
-    field: `"apps.${key}.name"`,
-    steps: [`web app ${key}`, `App Service plan ${key}`],
+    field: `"apps.${label}.name"`,
+    steps: [`web app ${label}`, `App Service plan ${label}`],
     check: () => cloud.webApps.checkName(name),
     isHere: async () => (await cloud.webApps.get(setup.resourceGroup, name)) !== undefined,
   };
@@ -82,7 +82,7 @@ export async function refuseTaken(planned: Plan, context: Context): Promise<Plan
   const creates = new Set(
     planned.steps.filter(({ change, isUnread }) => change.kind === "create" && !isUnread).map(({ step }) => step.name),
   );
-  const names = [serverName(context), ...context.setup.apps.map((app) => webAppName(context, app))];
+  const names = [serverName(context), ...context.setup.sites.map((app) => webAppName(context, app))];
   const asked = names.filter(({ steps: [own = ""] }) => creates.has(own));
   const found = await Promise.all(asked.map(async (shared) => ({ shared, taken: await takenBy(context, shared).catch(unknown) })));
   const refusals = new Map<string, Refusal>();

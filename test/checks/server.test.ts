@@ -21,7 +21,7 @@ testBatches(test, [
   {
     what: "service connection removed, firewall shut, openings left behind",
     spoil: async ({ project: { cloud, setup }, group, server }) => {
-      await cloud.linkers.delete((await cloud.webApps.get(group, shopApi))?.id ?? "", setup.apps[0]?.linker ?? "");
+      await cloud.linkers.delete((await cloud.webApps.get(group, shopApi))?.id ?? "", setup.sites[0]?.linker ?? "");
       await cloud.postgresServers.deleteFirewallRule(group, server, "azure-services");
       const rule = (name: string, start: string, end: string) => cloud.postgresServers.putFirewallRule(group, server, { name, start, end });
       await rule("passwordless-pg-00000000-1", "203.0.113.7", "203.0.113.7");

@@ -1,7 +1,7 @@
 import { KnownError } from "../../base/errors.ts";
 import type { Package } from "../../package/pack.ts";
 import { chooseApp } from "../../project/choose-app.ts";
-import type { AppSetup } from "../../project/setup.ts";
+import type { SiteSetup } from "../../project/setup.ts";
 import { deployedOn, deploy as deployPackage } from "../../steps/deployment.ts";
 import { endStopped } from "../cancellation.ts";
 import { openProject } from "../open-project.ts";
@@ -25,7 +25,7 @@ interface Deployed {
 
 export async function deploy(io: Io, options: DeployOptions & GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options);
-  const apps = options.app === undefined ? project.setup.apps : [chooseApp(project.setup, options.app)];
+  const apps = options.app === undefined ? project.setup.sites : [chooseApp(project.setup, options.app)];
   const packages = await packApps(io, apps, options);
   return withChangingSession(io, options, project, "deploy", async (session) => {
     const results: Deployed[] = [];
@@ -33,12 +33,12 @@ export async function deploy(io: Io, options: DeployOptions & GlobalOptions, dir
     let unfinished: string[] = [];
     try {
       for (const app of apps) {
-        const found = await findDeployment(session, app, packages.get(app.key) as Package);
+        const found = await findDeployment(session, app, packages.get(app.label) as Package);
         if (found.unchanged && !options.force) {
           results.push(found.unchanged);
           continue;
         }
-        unfinished = [`deployment ${app.key}`];
+        unfinished = [`deployment ${app.label}`];
         results.push(await deployOne(io, session, app, found));
         done.push(...unfinished.splice(0));
       }
@@ -51,16 +51,16 @@ export async function deploy(io: Io, options: DeployOptions & GlobalOptions, dir
 }
 
 /** What is to be deployed where; `unchanged`: it runs there already. */
-async function findDeployment({ cloud, setup }: Session, app: AppSetup, packed: Package) {
-  const site = await cloud.webApps.get(setup.resourceGroup, app.name);
+async function findDeployment({ cloud, setup }: Session, app: SiteSetup, packed: Package) {
+  const site = await cloud.webApps.get(setup.resourceGroup, app.address.app);
   if (!site)
-    throw new KnownError("azure/not-found", `web app ${app.name} does not exist in ${setup.resourceGroup}`, {
+    throw new KnownError("azure/not-found", `web app ${app.address.app} does not exist in ${setup.resourceGroup}`, {
       hint: "run `passwordless-pg up`",
     });
   const running = deployedOn(site);
   const isRunning = running?.packageHash === packed.sha256 && site.state === "Running";
   const unchanged: Deployed | undefined = isRunning
-    ? { ok: true, app: app.name, url: site.url, uploadedBytes: 0, deploymentId: running.deploymentId || null, outcome: "unchanged" }
+    ? { ok: true, app: app.address.app, url: site.url, uploadedBytes: 0, deploymentId: running.deploymentId || null, outcome: "unchanged" }
     : undefined;
   return { site, packed, unchanged };
 }
@@ -68,10 +68,10 @@ async function findDeployment({ cloud, setup }: Session, app: AppSetup, packed: 
 async function deployOne(
   io: Io,
   { cloud, setup, clock, signal }: Session,
-  { key, name: app, health }: AppSetup,
+  { label, address: { app }, health }: SiteSetup,
   { site, packed }: Awaited<ReturnType<typeof findDeployment>>,
 ): Promise<Deployed> {
-  const name = `deployment ${key}`;
+  const name = `deployment ${label}`;
   const startedAt = clock.now();
   const { webApps, scmSite, site: siteClient } = cloud;
   const onDetail = (text: string): void => io.progress.detail(name, text);

@@ -66,7 +66,7 @@ async function theServer({ cloud, setup }: Session) {
 }
 
 async function everySite(session: Session, work: (name: string) => Promise<void>): Promise<void> {
-  for (const app of session.setup.apps) await work(app.name);
+  for (const app of session.setup.sites) await work(app.address.app);
 }
 
 export const serverCreate = create("server create", "flexible server", "Entra administrator");
@@ -85,10 +85,10 @@ export const webappCreate = create("webapp create", "web app", "basic publishing
 export const webappShow = show(async ({ cloud, setup }) => {
   const group = setup.resourceGroup;
   return Promise.all(
-    setup.apps.map(async (app) => ({
-      key: app.key,
-      site: (await cloud.webApps.get(group, app.name)) ?? null,
-      config: (await cloud.webApps.getConfig(group, app.name)) ?? null,
+    setup.sites.map(async (app) => ({
+      key: app.label,
+      site: (await cloud.webApps.get(group, app.address.app)) ?? null,
+      config: (await cloud.webApps.getConfig(group, app.address.app)) ?? null,
     })),
   );
 });
@@ -104,12 +104,12 @@ export const webappRestart = act("webapp restart", (session) =>
 
 export const connectionCreate = create("connection create", "service connection", "app settings");
 export const connectionList = show(async ({ cloud, setup }) => {
-  const linkers = setup.apps.map(async (app) => [app.key, await cloud.linkers.list(siteId(setup, cloud.subscriptionId, app))] as const);
+  const linkers = setup.sites.map(async (app) => [app.label, await cloud.linkers.list(siteId(setup, cloud.subscriptionId, app))] as const);
   return Object.fromEntries(await Promise.all(linkers));
 });
 export const connectionValidate = show(async ({ cloud, setup }) => {
-  const answers = setup.apps.map(
-    async (app) => [app.key, await cloud.linkers.validate(siteId(setup, cloud.subscriptionId, app), app.linker)] as const,
+  const answers = setup.sites.map(
+    async (app) => [app.label, await cloud.linkers.validate(siteId(setup, cloud.subscriptionId, app), app.linker)] as const,
   );
   return Object.fromEntries(await Promise.all(answers));
 });
@@ -119,10 +119,10 @@ export const principalShow = show(async (session) => {
   const { cloud, firewallAccess, setup } = session;
   const administrator = await cloud.databases(firewallAccess).asAdministrator(await theServer(session));
   return Promise.all(
-    setup.apps.map(async (app) => {
+    setup.sites.map(async (app) => {
       const principal = await administrator.find(app.role);
       const access = principal && (await administrator.in(setup.database).access(app.role));
-      return { key: app.key, role: app.role, principal: principal ?? null, access: access ?? null };
+      return { key: app.label, role: app.role, principal: principal ?? null, access: access ?? null };
     }),
   );
 });

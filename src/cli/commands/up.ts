@@ -17,7 +17,7 @@ import { paint } from "../terminal/style.ts";
 export async function up(io: Io, options: NewProjectFlags & PackOptions & GlobalOptions, directory: string): Promise<number> {
   const project = await prepareProject(io, options, directory);
   // A bad folder is found out before anything is created; the packages are ready when the web apps are.
-  const packages = await packApps(io, project.setup.apps, options);
+  const packages = await packApps(io, project.setup.sites, options);
   const deployments = { package: async ({ key }: { key: string }) => packages.get(key) as Package, onDetail: io.progress.detail };
   return runGraph(io, options, project, {
     name: "up",
@@ -41,6 +41,8 @@ function show(io: Io, { setup, cloud }: Session, report: Report, checks: readonl
   }
   const passed = checks.filter(({ ok }) => ok).length;
   const head = passed === checks.length ? "Proved" : "Deployed, but not proved";
-  const urls = setup.apps.map(({ key }) => `${key}  ${(report.observed.get(`web app ${key}`) as { url?: string } | undefined)?.url ?? ""}`);
+  const urls = setup.sites.map(
+    ({ label }) => `${label}  ${(report.observed.get(`web app ${label}`) as { url?: string } | undefined)?.url ?? ""}`,
+  );
   io.result([`${head}: ${passed} of ${checks.length} checks passed.`, ...urls].join("\n"));
 }
