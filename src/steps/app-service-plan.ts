@@ -23,6 +23,7 @@ export const appServicePlan = (
   defineStep<AppServicePlan, typeof needs>({
     name: `App Service plan ${desired.key}`,
     needs,
+    isBillable: true,
     read: async ({ group }) => (await webApps.getPlan(group.name, desired.name)) ?? planOf(webApps, group.name, desired.site),
     plan: (observed) => {
       if (!observed) return { kind: "create", reason: `${desired.name}: ${desired.sku} in ${desired.location}` };

@@ -1,7 +1,7 @@
 import { isSameId } from "../base/resource-id.ts";
 import type { AppServicePlan, WebApp, WebAppConfig, WebApps } from "../cloud/app-service/web-apps.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
-import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
+import { type Blocked, type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
 import { type AppIdentity, identityVerdict, withEffectiveIdentity } from "./app-identity.ts";
 import { fitting } from "./web-app-configuration.ts";
 
@@ -12,6 +12,8 @@ export interface DesiredWebApp {
   /** Written at creation; kept right afterwards by the step `web app configuration`. */
   readonly config: Partial<WebAppConfig>;
   readonly tags: Record<string, string>;
+  /** Is its name free? Asked before it is created. */
+  readonly precheck?: () => Promise<Blocked | undefined>;
 }
 
 /** The web app with the identity its app signs in with (`signedInBy`), HTTPS only. Other identities are left to it. */
@@ -29,6 +31,8 @@ export const webApp = (
     name: `web app ${desired.key}`,
     needs,
     lane: `site ${desired.key}`,
+    isBillable: true,
+    ...(desired.precheck && { precheck: desired.precheck }),
     read: async ({ group, identity }) => {
       const site = await webApps.get(group.name, desired.name);
       return site && withEffectiveIdentity(site, identity);
