@@ -29,7 +29,7 @@ export function conditionsOf(context: DoctorContext): Condition[] {
   const facts = gatherMore(context);
   return [
     ...serverConditions(context, facts),
-    ...context.setup.apps.flatMap((app) => [...appConditions(context, facts, app), ...roleConditions(context, facts, app)]),
+    ...context.setup.sites.flatMap((app) => [...appConditions(context, facts, app), ...roleConditions(context, facts, app)]),
   ];
 }
 

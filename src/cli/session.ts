@@ -12,7 +12,8 @@ import { detectApp } from "../project/detect.ts";
 import { type FoundProject, findProject, type ProjectFile } from "../project/file.ts";
 import { projectNameFrom, suffixFrom } from "../project/names.ts";
 import { schemaReference } from "../project/schema-copy.ts";
-import { type AppSetup, createSetup, type DetectedApp, type Setup } from "../project/setup.ts";
+import { createSetup, type Setup } from "../project/setup.ts";
+import type { DetectedApp, SiteSetup } from "../project/site-setup.ts";
 import { validateProject } from "../project/validate.ts";
 import { cleanupJournal } from "./cleanup-journal.ts";
 import { homeFolder } from "./home-folder.ts";
@@ -97,7 +98,7 @@ async function newFile(io: Io, folder: string, options: GlobalOptions & NewProje
 /** A new file says what was found in the folder, so that it can be seen and changed. */
 function withDetected(file: ProjectFile, setup: Setup, detected: Readonly<Record<string, DetectedApp>>): ProjectFile {
   const apps = Object.fromEntries(
-    setup.apps.map((app) => [app.key, { ...file.apps?.[app.key], access: app.access, ...detected[app.key] }]),
+    setup.sites.map((app) => [app.label, { ...file.apps?.[app.label], access: app.access, ...detected[app.label] }]),
   );
   return { ...file, database: setup.database, apps };
 }
@@ -262,11 +263,11 @@ async function defaultSubscription(io: Io, context: Omit<CloudContext, "subscrip
 }
 
 /** The one app that is meant: by `--app`, or the only one. */
-export function chooseApp(setup: Setup, key: string | undefined): AppSetup {
-  const [first, ...others] = setup.apps;
-  const chosen = key === undefined ? (others.length === 0 ? first : undefined) : setup.apps.find((app) => app.key === key);
+export function chooseApp(setup: Setup, key: string | undefined): SiteSetup {
+  const [first, ...others] = setup.sites;
+  const chosen = key === undefined ? (others.length === 0 ? first : undefined) : setup.sites.find((app) => app.label === key);
   if (chosen) return chosen;
-  const keys = setup.apps.map((app) => app.key).join(", ");
+  const keys = setup.sites.map((app) => app.label).join(", ");
   throw new KnownError("usage/invalid", key === undefined ? `the project has several apps: ${keys}` : `the project has no app "${key}"`, {
     hint: `choose one with --app: ${keys}`,
   });

@@ -17,16 +17,19 @@ export interface ProjectFile {
   readonly environments?: Readonly<Record<string, Omit<ProjectFile, "$schema" | "name" | "environments">>>;
 }
 
+/** Whom the server lets in: all of Azure, or the outbound addresses of the project's sites only. */
+export type FirewallPolicy = "azure-services" | "app-addresses";
+
 interface ServerPart {
   readonly name?: string;
   readonly version?: string;
   readonly sku?: string;
   readonly storageGb?: number;
-  readonly firewall?: "azure-services" | "app-addresses";
+  readonly firewall?: FirewallPolicy;
 }
 
 export interface AppPart {
-  readonly host?: "webapp";
+  readonly host?: HostKind;
   readonly name?: string;
   readonly runtime?: string;
   readonly path?: string;
@@ -39,6 +42,10 @@ export interface AppPart {
   readonly include?: readonly string[];
 }
 
+/** What runs an app. The schema allows those that this version has. */
+export type HostKind = "webapp" | "functionapp";
+
+/** Owner may create tables in schema public; write changes rows; read reads them. */
 export type AccessLevel = "owner" | "write" | "read";
 
 export interface FoundProject {

@@ -7,7 +7,8 @@ import type { FirewallRule, PostgresServer } from "../cloud/postgres-servers.ts"
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import type { AnyStep, Step } from "../engine/step.ts";
 import type { Package } from "../package/pack.ts";
-import { type AppSetup, ownerTag, type Setup } from "../project/setup.ts";
+import { ownerTag, type Setup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 import { adoptionOf, mayClose } from "./adoption.ts";
 import { type AppIdentity, identityIdOf } from "./app-identity.ts";
 import { appServicePlan } from "./app-service-plan.ts";
@@ -34,7 +35,7 @@ export interface GraphContext {
   readonly signal: AbortSignal;
   /** Given when the graph is to end in deployments. */
   readonly deployments?: {
-    package(app: AppSetup): Promise<Package>;
+    package(app: SiteSetup): Promise<Package>;
     onDetail(step: string, text: string): void;
   };
 }
@@ -56,13 +57,13 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
   const server = postgresServer(desiredServer, cloud.postgresServers, { group: groupStep });
   const administrator = entraAdministrator(cloud.caller, group, cloud.postgresServers, canSignIn, { server });
   const databaseStep = database(setup.database, group, cloud.postgresServers, { server });
-  const identityIds = new Map(setup.apps.map((app) => [app.key, identityIdOf(setup, cloud.subscriptionId, app)]));
+  const identityIds = new Map(setup.sites.map((app) => [app.label, identityIdOf(setup, cloud.subscriptionId, app)]));
   const identities = identitySteps(setup, context, groupStep);
-  const sites = setup.apps.map((app) => {
-    const { key } = app;
-    const plan = appServicePlan({ key, ...app.plan, site: app.name, location, tags }, cloud.webApps, { group: groupStep });
-    const identity = identities.get(identityIds.get(key)?.toLowerCase() ?? "");
-    const site = webApp({ key, name: app.name, location, config: configOf(app), tags }, cloud.webApps, {
+  const sites = setup.sites.map((app) => {
+    const { label } = app;
+    const plan = appServicePlan({ key, ...app.plan, site: app.address.app, location, tags }, cloud.webApps, { group: groupStep });
+    const identity = identities.get(identityIds.get(label)?.toLowerCase() ?? "");
+    const site = webApp({ key, name: app.address.app, location, config: configOf(app), tags }, cloud.webApps, {
       group: groupStep,
       plan,
       ...(identity && { identity }),
@@ -81,14 +82,14 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
       ? firewallForAzureServices(firewallContext, { server })
       : firewallForAddresses(firewallContext, {
           server,
-          ...Object.fromEntries(sites.map(({ app: { key }, site }) => [`site ${key}`, site])),
+          ...Object.fromEntries(sites.map(({ app: { label }, site }) => [`site ${label}`, site])),
         });
   const perApp = sites.map(({ app, plan, site }) => {
-    const { key, role } = app;
-    const configuration = webAppConfiguration(key, configOf(app), group, cloud.webApps, { site, plan });
-    const publishing = basicPublishing(key, group, cloud.webApps, { site });
-    const logs = logSettings(key, group, cloud.webApps, { site });
-    const identitySubscriptionId = parseResourceId(identityIds.get(key) ?? "")?.subscriptionId;
+    const { label, role } = app;
+    const configuration = webAppConfiguration(label, configOf(app), group, cloud.webApps, { site, plan });
+    const publishing = basicPublishing(label, group, cloud.webApps, { site });
+    const logs = logSettings(label, group, cloud.webApps, { site });
+    const identitySubscriptionId = parseResourceId(identityIds.get(label) ?? "")?.subscriptionId;
     const linker = {
       key,
       name: app.linker,
@@ -132,7 +133,7 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
         site: cloud.site,
         clock,
         signal,
-        onDetail: (text: string) => deployments.onDetail(`deployment ${key}`, text),
+        onDetail: (text: string) => deployments.onDetail(`deployment ${label}`, text),
       };
       steps.push(
         deployment({ key, package: () => deployments.package(app), health: app.health }, deploymentContext, {
@@ -153,7 +154,7 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
 function identitySteps(setup: Setup, { cloud }: GraphContext, group: Step<ResourceGroup>): Map<string, Step<AppIdentity>> {
   const steps = new Map<string, Step<AppIdentity>>();
   // A name before a resource ID: one that the project makes is made, also when another app names it in full.
-  const ids = [...setup.apps].sort((left, right) => Number(left.identity?.startsWith("/")) - Number(right.identity?.startsWith("/")));
+  const ids = [...setup.sites].sort((left, right) => Number(left.identity?.startsWith("/")) - Number(right.identity?.startsWith("/")));
   for (const app of ids) {
     const id = identityIdOf(setup, cloud.subscriptionId, app);
     if (id === undefined || steps.has(id.toLowerCase())) continue;
@@ -171,7 +172,7 @@ export function stepsNamed(steps: readonly AnyStep[], ...beginnings: readonly st
   return steps.filter(({ name }) => beginnings.some((beginning) => name.startsWith(beginning)));
 }
 
-function configOf(app: AppSetup): Partial<WebAppConfig> {
+function configOf(app: SiteSetup): Partial<WebAppConfig> {
   return {
     runtime: app.runtime,
     startup: app.startup,
@@ -184,6 +185,6 @@ function configOf(app: AppSetup): Partial<WebAppConfig> {
 }
 
 /** Resource ID of the app's web app, for callers that have no graph. */
-export function siteId(setup: Setup, subscriptionId: string, app: AppSetup): string {
-  return resourceId(resourceGroupId(subscriptionId, setup.resourceGroup), "Microsoft.Web", "sites", app.name);
+export function siteId(setup: Setup, subscriptionId: string, app: SiteSetup): string {
+  return resourceId(resourceGroupId(subscriptionId, setup.resourceGroup), "Microsoft.Web", "sites", app.address.app);
 }

@@ -3,7 +3,8 @@ import { parseResourceId } from "../base/resource-id.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { NameAvailability } from "../cloud/postgres-servers.ts";
 import type { Blocked } from "../engine/step.ts";
-import type { AppSetup, Setup } from "../project/setup.ts";
+import type { Setup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 
 type Context = { readonly setup: Setup; readonly cloud: Cloud };
 
@@ -37,12 +38,12 @@ export function serverName({ setup, cloud }: Context): SharedName {
   };
 }
 
-export function webAppName({ setup, cloud }: Context, { key, name }: AppSetup): SharedName {
+export function webAppName({ setup, cloud }: Context, { label, address: { app: name } }: SiteSetup): SharedName {
   return {
     what: "web app",
     type: "Microsoft.Web/sites",
     name,
-    field: `"apps.${key}.name"`,
+    field: `"apps.${label}.name"`,
     check: () => cloud.webApps.checkName(name),
     isHere: async () => (await cloud.webApps.get(setup.resourceGroup, name)) !== undefined,
   };

@@ -1,6 +1,6 @@
 import { KnownError } from "../../base/errors.ts";
 import type { Package } from "../../package/pack.ts";
-import type { AppSetup } from "../../project/setup.ts";
+import type { SiteSetup } from "../../project/site-setup.ts";
 import { deployedOn, deploy as deployPackage } from "../../steps/deployment.ts";
 import { endStopped } from "../cancellation.ts";
 import type { GlobalOptions, Io } from "../io.ts";
@@ -24,7 +24,7 @@ interface Deployed {
 
 export async function deploy(io: Io, options: DeployOptions & GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options, false);
-  const apps = options.app === undefined ? project.setup.apps : [chooseApp(project.setup, options.app)];
+  const apps = options.app === undefined ? project.setup.sites : [chooseApp(project.setup, options.app)];
   const packages = await packApps(io, apps, options);
   const view = createProgressView(io);
   try {
@@ -33,7 +33,7 @@ export async function deploy(io: Io, options: DeployOptions & GlobalOptions, dir
       const begun: string[] = [];
       try {
         for (const app of apps)
-          results.push(await deployOne(io, session, app, packages.get(app.key) as Package, options.force === true, view, begun));
+          results.push(await deployOne(io, session, app, packages.get(app.label) as Package, options.force === true, view, begun));
       } catch (error) {
         view.close();
         const done = results.filter(({ outcome }) => outcome === "deployed").length;
@@ -59,7 +59,7 @@ export async function deploy(io: Io, options: DeployOptions & GlobalOptions, dir
 async function deployOne(
   io: Io,
   session: Session,
-  app: AppSetup,
+  app: SiteSetup,
   packed: Package,
   isForced: boolean,
   view: ProgressView,
@@ -68,19 +68,26 @@ async function deployOne(
 ): Promise<Deployed> {
   const { cloud, setup, clock } = session;
   const group = setup.resourceGroup;
-  const name = `deployment ${app.key}`;
-  const site = await cloud.webApps.get(group, app.name);
+  const name = `deployment ${app.label}`;
+  const site = await cloud.webApps.get(group, app.address.app);
   if (!site)
-    throw new KnownError("azure/not-found", `web app ${app.name} does not exist in ${group}`, { hint: "run `passwordless-pg up`" });
+    throw new KnownError("azure/not-found", `web app ${app.address.app} does not exist in ${group}`, { hint: "run `passwordless-pg up`" });
   const running = deployedOn(site);
   if (!isForced && running && running.packageHash === packed.sha256 && site.state === "Running") {
-    return { ok: true, app: app.name, url: site.url, uploadedBytes: 0, deploymentId: running.deploymentId || null, outcome: "unchanged" };
+    return {
+      ok: true,
+      app: app.address.app,
+      url: site.url,
+      uploadedBytes: 0,
+      deploymentId: running.deploymentId || null,
+      outcome: "unchanged",
+    };
   }
   const startedAt = clock.now();
   view.begin(name, "deploying");
   begun.push(name);
   const deployed = await deployPackage(
-    { key: app.key, package: async () => packed, health: app.health },
+    { key: app.label, package: async () => packed, health: app.health },
     {
       webApps: cloud.webApps,
       group,
@@ -95,7 +102,7 @@ async function deployOne(
   view.end(name, "updated", clock.now() - startedAt);
   return {
     ok: true,
-    app: app.name,
+    app: app.address.app,
     url: site.url,
     uploadedBytes: deployed.uploadedBytes,
     deploymentId: deployed.deploymentId,

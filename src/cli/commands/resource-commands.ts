@@ -90,7 +90,7 @@ async function theServer({ cloud, setup }: Session) {
 }
 
 async function everySite(session: Session, work: (name: string) => Promise<void>): Promise<void> {
-  for (const app of session.setup.apps) await work(app.name);
+  for (const app of session.setup.sites) await work(app.address.app);
 }
 
 export const serverCreate = create("flexible server", "Entra administrator");
@@ -109,10 +109,10 @@ export const webappCreate = create("web app", "basic publishing credentials", "l
 export const webappShow = show(async ({ cloud, setup }) => {
   const group = setup.resourceGroup;
   return Promise.all(
-    setup.apps.map(async (app) => ({
-      key: app.key,
-      site: (await cloud.webApps.get(group, app.name)) ?? null,
-      config: (await cloud.webApps.getConfig(group, app.name)) ?? null,
+    setup.sites.map(async (app) => ({
+      key: app.label,
+      site: (await cloud.webApps.get(group, app.address.app)) ?? null,
+      config: (await cloud.webApps.getConfig(group, app.address.app)) ?? null,
     })),
   );
 });
@@ -128,12 +128,12 @@ export const webappRestart = act("webapp restart", (session) =>
 
 export const connectionCreate = create("service connection", "app settings");
 export const connectionList = show(async ({ cloud, setup }) => {
-  const linkers = setup.apps.map(async (app) => [app.key, await cloud.linkers.list(siteId(setup, cloud.subscriptionId, app))] as const);
+  const linkers = setup.sites.map(async (app) => [app.label, await cloud.linkers.list(siteId(setup, cloud.subscriptionId, app))] as const);
   return Object.fromEntries(await Promise.all(linkers));
 });
 export const connectionValidate = show(async ({ cloud, setup }) => {
-  const answers = setup.apps.map(
-    async (app) => [app.key, await cloud.linkers.validate(siteId(setup, cloud.subscriptionId, app), app.linker)] as const,
+  const answers = setup.sites.map(
+    async (app) => [app.label, await cloud.linkers.validate(siteId(setup, cloud.subscriptionId, app), app.linker)] as const,
   );
   return Object.fromEntries(await Promise.all(answers));
 });
@@ -144,11 +144,11 @@ export const principalShow = show(async (session) => {
   const server = await theServer(session);
   const login = await administratorLogin({ cloud, firewallAccess, group: setup.resourceGroup }, server);
   return Promise.all(
-    setup.apps.map(async (app) => {
+    setup.sites.map(async (app) => {
       const principal = await firewallAccess.withAccess(server, () => cloud.principals.find(server, login, app.role));
       const access =
         principal && (await firewallAccess.withAccess(server, () => cloud.principals.access(server, login, setup.database, app.role)));
-      return { key: app.key, role: app.role, principal: principal ?? null, access: access ?? null };
+      return { key: app.label, role: app.role, principal: principal ?? null, access: access ?? null };
     }),
   );
 });

@@ -15,8 +15,8 @@ export async function status(io: Io, options: GlobalOptions, directory: string):
       cloud.postgresServers.get(group, setup.server.name),
       strayWarnings({ cloud, setup }),
       Promise.all(
-        setup.apps.map(async (app) => {
-          const [site, identity] = await Promise.all([cloud.webApps.get(group, app.name), readIdentity(setup, cloud, app)]);
+        setup.sites.map(async (app) => {
+          const [site, identity] = await Promise.all([cloud.webApps.get(group, app.address.app), readIdentity(setup, cloud, app)]);
           return { app, site: site && withEffectiveIdentity(site, identity) };
         }),
       ),
@@ -33,7 +33,7 @@ export async function status(io: Io, options: GlobalOptions, directory: string):
       database: setup.database,
       apps: Object.fromEntries(
         sites.map(({ app, site }) => [
-          app.key,
+          app.label,
           site
             ? {
                 name: site.name,
@@ -59,7 +59,7 @@ export async function status(io: Io, options: GlobalOptions, directory: string):
         : `server  ${setup.server.name}  absent`,
     );
     for (const { app, site } of sites)
-      io.result(site ? `app     ${app.key}  ${site.state}  ${site.url}` : `app     ${app.key}  ${app.name}  absent`);
+      io.result(site ? `app     ${app.label}  ${site.state}  ${site.url}` : `app     ${app.label}  ${app.address.app}  absent`);
     for (const line of warningLines(left, paint(io.hasColor))) io.note(line);
     return 0;
   });

@@ -3,7 +3,7 @@ import { exitCodeOf } from "../../base/errors.ts";
 import { type Check, verify } from "../../checks/verify.ts";
 import { isComplete, type Report } from "../../engine/report.ts";
 import type { Package } from "../../package/pack.ts";
-import type { AppSetup } from "../../project/setup.ts";
+import type { SiteSetup } from "../../project/site-setup.ts";
 import { allSteps } from "../../steps/all.ts";
 import { endStopped, summarizeRun } from "../cancellation.ts";
 import { converge, showFailures } from "../converge.ts";
@@ -19,8 +19,8 @@ import { type NewProjectFlags, prepareProject } from "./prepare.ts";
 export async function up(io: Io, options: NewProjectFlags & PackOptions & GlobalOptions, directory: string): Promise<number> {
   const project = await prepareProject(io, options, directory);
   // A bad folder is found out before anything is created; the packages are ready when the web apps are.
-  const packages = await packApps(io, project.setup.apps, options);
-  const packageOf = async (app: AppSetup): Promise<Package> => packages.get(app.key) as Package;
+  const packages = await packApps(io, project.setup.sites, options);
+  const packageOf = async (app: SiteSetup): Promise<Package> => packages.get(app.label) as Package;
   const view = createProgressView(io);
   const colors = paint(io.hasColor);
   try {
@@ -58,8 +58,8 @@ export async function up(io: Io, options: NewProjectFlags & PackOptions & Global
       if (io.isJson) {
         io.result(JSON.stringify(resultBody(setup, cloud, report, checks), undefined, 2));
       } else {
-        const urls = setup.apps.map(
-          ({ key }) => `${key}  ${(report.observed.get(`web app ${key}`) as { url?: string } | undefined)?.url ?? ""}`,
+        const urls = setup.sites.map(
+          ({ label }) => `${label}  ${(report.observed.get(`web app ${label}`) as { url?: string } | undefined)?.url ?? ""}`,
         );
         io.result(
           [

@@ -18,9 +18,9 @@ export function resultBody(setup: Setup, cloud: Cloud, report: Report, checks?: 
     server: { name: setup.server.name, host: server?.host ?? null, port: server?.port ?? null },
     database: setup.database,
     apps: Object.fromEntries(
-      setup.apps.map((app) => {
-        const site = report.observed.get(`web app ${app.key}`) as WebApp | undefined;
-        return [app.key, { name: app.name, url: site?.url ?? null, role: app.role, principalId: site?.principalId ?? null }];
+      setup.sites.map((app) => {
+        const site = report.observed.get(`web app ${app.label}`) as WebApp | undefined;
+        return [app.label, { name: app.address.app, url: site?.url ?? null, role: app.role, principalId: site?.principalId ?? null }];
       }),
     ),
     steps: report.steps.map(({ name, outcome, ms, reason }) => ({ name, outcome, ms, ...(reason ? { reason } : {}) })),
