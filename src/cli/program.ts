@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
 import manifest from "../../package.json" with { type: "json" };
 import { KnownError } from "../base/errors.ts";
-import type { GlobalOptions, Io } from "./io.ts";
+import type { GlobalOptions, Io } from "./terminal/io.ts";
 
 /** Which of the two was meant? One of them may be a real subscription. */
 function refuseTwoClouds({ local, cloud }: GlobalOptions): void {

@@ -2,12 +2,14 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CommanderError } from "commander";
+import { systemClock } from "../base/clock.ts";
 import { exitCodeOf, KnownError } from "../base/errors.ts";
-import { createIo, type GlobalOptions, type Io, type RunContext } from "./io.ts";
 import { tidyUp, watchFaults } from "./last-net.ts";
 import { showError } from "./output/error.ts";
 import { createProgram } from "./program.ts";
 import { isStop } from "./stop-signal.ts";
+import { createIo, type RunContext } from "./terminal/create-io.ts";
+import type { GlobalOptions, Io } from "./terminal/io.ts";
 
 /** Runs one command line and answers with the exit code. `argv` is the process's own, with node and script in front. */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -18,6 +20,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     environment: process.env,
     directory: process.cwd(),
     packageRoot: findPackageRoot(),
+    clock: systemClock,
     signal: cancel.signal,
     interrupts,
     onInterrupt: () => onSignal("SIGINT"),
@@ -109,6 +112,7 @@ async function runProgram(argv: readonly string[], { openIo, ioNow, cancel, outp
     process.stderr.write(`✗ the result could not be written to stdout: ${output.unwritten.message}\n`);
     return code === 0 ? 1 : code;
   } catch (error) {
+    ioNow().progress.close();
     if (error instanceof CommanderError) return usage(error, argv);
     if (!isStop(error, cancel.signal)) return showError(error, ioNow());
     if (output.isUnread) return exitCodeOf.cancelled;
@@ -126,6 +130,7 @@ interface Faulty {
 /** The last net: stops the work, gives back what it has borrowed, says what happened as every failure is said, and ends the process. */
 async function endByFault(error: unknown, { cancel, context, work, ioNow }: Faulty): Promise<never> {
   const io = ioNow();
+  io.progress.close();
   const { hasResult } = context.written;
   // One document at most: the fault's own, unless one is there already.
   context.written.isClosed = true;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { noteOf } from "../../src/cli/commands/logs.ts";
-import { paint } from "../../src/cli/output/style.ts";
+import { paint } from "../../src/cli/terminal/style.ts";
 
 const hostile = "/home/LogFiles/a\u001b[2J\u009b31m\u202ex.log";
 

@@ -1,5 +1,7 @@
 import { Readable, Writable } from "node:stream";
-import { createIo, type GlobalOptions, type Io } from "../../src/cli/io.ts";
+import { systemClock } from "../../src/base/clock.ts";
+import { createIo } from "../../src/cli/terminal/create-io.ts";
+import type { GlobalOptions, Io } from "../../src/cli/terminal/io.ts";
 
 /** The command line's own Io of somebody who stands in `directory`, with nobody at the keyboard; `said` is all that was printed. */
 export function ioOf(directory: string, options: GlobalOptions = {}): { readonly io: Io; said(): string } {
@@ -14,6 +16,7 @@ export function ioOf(directory: string, options: GlobalOptions = {}): { readonly
     environment: {},
     directory,
     packageRoot: "",
+    clock: systemClock,
     signal: new AbortController().signal,
     interrupts: { areHeld: false },
     onInterrupt: () => {},

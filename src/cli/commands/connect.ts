@@ -5,13 +5,14 @@ import { rootCertificates } from "node:tls";
 import { execa } from "execa";
 import { KnownError } from "../../base/errors.ts";
 import { administratorLogin } from "../../steps/entra-administrator.ts";
-import type { GlobalOptions, Io } from "../io.ts";
-import { openProject, withSession } from "../session.ts";
+import { openProject } from "../open-project.ts";
+import { withSession } from "../session.ts";
 import { makeTemporaryFolder } from "../temporary-folder.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
 
 /** A database token of the caller on stdout: for scripts, never shown beside anything else. */
 export async function token(io: Io, options: GlobalOptions, directory: string): Promise<number> {
-  const project = await openProject(io, directory, options, false);
+  const project = await openProject(io, directory, options);
   return withSession(io, options, project, async ({ cloud }) => {
     const { token: text, expiresOn } = await cloud.databaseToken();
     io.verbatim(io.isJson ? JSON.stringify({ ok: true, token: text, expiresOn: expiresOn.toISOString() }) : text);
@@ -30,7 +31,7 @@ export interface ConnectOptions {
  * app put into schema public would run with the rights of the administrator who calls it by mistake.
  */
 export async function connect(io: Io, options: ConnectOptions & GlobalOptions, directory: string): Promise<number> {
-  const project = await openProject(io, directory, options, false);
+  const project = await openProject(io, directory, options);
   return withSession(io, options, project, async ({ cloud, firewallAccess, setup }) => {
     const roots = await trustedRoots(io, cloud.environment.caPem);
     const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);

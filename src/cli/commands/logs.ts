@@ -5,9 +5,11 @@ import { KnownError } from "../../base/errors.ts";
 import type { WebApp } from "../../cloud/app-service/web-apps.ts";
 import type { LogLevel, LogRecord } from "../../logs/log-record.ts";
 import type { TailState } from "../../logs/tail-logs.ts";
-import type { GlobalOptions, Io } from "../io.ts";
-import { duration, type Paint, paint, safeText } from "../output/style.ts";
-import { chooseApp, openProject, type Session, withSession } from "../session.ts";
+import { chooseApp } from "../../project/choose-app.ts";
+import { openProject } from "../open-project.ts";
+import { type Session, withSession } from "../session.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
+import { duration, type Paint, paint, safeText } from "../terminal/style.ts";
 
 interface TailOptions {
   readonly app?: string;
@@ -26,8 +28,8 @@ export async function tail(io: Io, options: TailOptions & GlobalOptions, directo
     import("../../logs/tail-logs.ts"),
     import("../../logs/terminal-text.ts"),
   ]);
-  const isWanted = recordFilter(options, Date.now());
-  const project = await openProject(io, directory, options, false);
+  const isWanted = recordFilter(options, io.clock.now());
+  const project = await openProject(io, directory, options);
   const app = chooseApp(project.setup, options.app);
   try {
     await withSession(io, options, project, async (session) => {
@@ -72,7 +74,7 @@ export async function download(
   options: { readonly app?: string; readonly output?: string } & GlobalOptions,
   directory: string,
 ): Promise<number> {
-  const project = await openProject(io, directory, options, false);
+  const project = await openProject(io, directory, options);
   const app = chooseApp(project.setup, options.app);
   const file = resolve(io.directory, options.output ?? "logs.zip");
   return withSession(io, options, project, async (session) => {

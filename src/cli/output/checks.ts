@@ -1,5 +1,5 @@
 import type { Check } from "../../checks/verify.ts";
-import { type Paint, safeText } from "./style.ts";
+import { type Paint, safeText } from "../terminal/style.ts";
 
 export function checkLine(check: Check, colors: Paint): string {
   const head = `${check.ok ? colors.green("✓") : colors.red("✗")} ${check.name}  ${colors.dim(safeText(check.detail, 500).replaceAll("\n", " "))}`;

@@ -2,7 +2,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } f
 import { join } from "node:path";
 import { Ajv } from "ajv";
 import { expect } from "vitest";
-import { prepareProject } from "../../src/cli/commands/prepare.ts";
+import { prepareProject } from "../../src/cli/prepare-project.ts";
 import { listFiles } from "../../src/package/list-files.ts";
 import { test, write } from "../package/temporary-folder.ts";
 import { ioOf } from "../support/io.ts";

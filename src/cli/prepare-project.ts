@@ -1,13 +1,13 @@
 import { basename, join, resolve } from "node:path";
-import manifest from "../../../package.json" with { type: "json" };
-import { KnownError } from "../../base/errors.ts";
-import { whyLeftOut } from "../../package/always-left-out.ts";
-import { findProject, writeProject } from "../../project/file.ts";
-import { isUnownedSchema, refreshSchemaCopy, schemaReference } from "../../project/schema-copy.ts";
-import { withNames } from "../../project/setup.ts";
-import type { GlobalOptions, Io } from "../io.ts";
-import { causeText } from "../output/error.ts";
-import { askForProject, type NewProjectOptions, openProject, type Project } from "../session.ts";
+import manifest from "../../package.json" with { type: "json" };
+import { KnownError } from "../base/errors.ts";
+import { whyLeftOut } from "../package/always-left-out.ts";
+import { writeProject } from "../project/file.ts";
+import { isUnownedSchema, refreshSchemaCopy, schemaReference } from "../project/schema-copy.ts";
+import { withNames } from "../project/setup.ts";
+import { askForProject, findFrom, type NewProjectOptions, type Project, projectOf } from "./open-project.ts";
+import { causeText } from "./output/error.ts";
+import type { GlobalOptions, Io } from "./terminal/io.ts";
 
 export interface NewProjectFlags extends NewProjectOptions {
   readonly template?: string;
@@ -16,22 +16,22 @@ export interface NewProjectFlags extends NewProjectOptions {
 /** Lays down the template when one is asked for, opens the project, and has its names to `save`. A run that is stopped at a question writes nothing. */
 export async function prepareProject(io: Io, given: NewProjectFlags & GlobalOptions, directory: string): Promise<Project> {
   const folder = resolve(io.directory, directory);
-  const config = given.config && resolve(io.directory, given.config);
-  const isNew = (await findProject(folder, config)).content === undefined;
+  const found = await findFrom(io, directory, given);
+  const before = found.content;
+  const isNew = before === undefined;
   if (isNew && !given.yes && !io.isInteractive) {
     // A run that must stop at the question leaves no file behind either.
     throw new KnownError("usage/invalid", `nobody can answer whether to make a project of ${folder}`, { hint: "add --yes" });
   }
   const options = isNew && given.template ? await askForProject(io, folder, given) : given;
   if (options.template) {
-    const { layTemplate } = await import("../../package/templates.ts");
+    const { layTemplate } = await import("../package/templates.ts");
     await layTemplate(join(io.packageRoot, "templates"), options.template, folder);
   }
-  const project = await openProject(io, directory, options, true);
+  const project = await projectOf(io, found, options);
   const isUnowned = isUnownedSchema(project.file.$schema);
   const file = { ...withNames(project.file, project.setup, options.env), ...(isUnowned && { $schema: schemaReference }) };
-  const before = (await findProject(folder, config)).content;
-  const { path, folder: home } = project.found;
+  const { path, folder: home } = found;
   const refresh = async (): Promise<void> => {
     if (file.$schema === schemaReference) await refreshSchema(io, home);
   };
@@ -40,7 +40,7 @@ export async function prepareProject(io: Io, given: NewProjectFlags & GlobalOpti
     return { ...project, file };
   }
   const save = async (): Promise<void> => {
-    const now = (await findProject(folder, config)).content;
+    const now = (await findFrom(io, directory, given)).content;
     if (isSame(now, file)) return; // another run of the same project was first
     if (!isSame(now, before)) {
       throw new KnownError("project/invalid", `${path} was changed while this command was at work`, { hint: "run the same command again" });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { carryGlobalOptions } from "../../src/cli/output/command-hints.ts";
+import { carryGlobalOptions } from "../../../src/cli/terminal/command-hints.ts";
 
 test.each([
   ["run `passwordless-pg up` again", { local: true }, "run `passwordless-pg up --local` again"],

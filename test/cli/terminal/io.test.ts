@@ -2,8 +2,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
-import { createIo, type GlobalOptions, type Io } from "../../src/cli/io.ts";
-import { paint } from "../../src/cli/output/style.ts";
+import { systemClock } from "../../../src/base/clock.ts";
+import { createIo } from "../../../src/cli/terminal/create-io.ts";
+import type { GlobalOptions, Io } from "../../../src/cli/terminal/io.ts";
+import { paint } from "../../../src/cli/terminal/style.ts";
 
 function open(options: GlobalOptions, isTerminal = false): { io: Io; written(): { out: string; err: string } } {
   const pipe = () => Object.assign(new PassThrough(), { isTTY: isTerminal });
@@ -13,6 +15,7 @@ function open(options: GlobalOptions, isTerminal = false): { io: Io; written(): 
     environment: { TERM: "xterm" },
     directory: "/",
     packageRoot: "/",
+    clock: systemClock,
     signal: cancel.signal,
     interrupts: { areHeld: false },
     onInterrupt: () => undefined,
@@ -49,23 +52,11 @@ test("JSON is escaped and reads back", () => {
   expect(JSON.parse(out)).toEqual({ a: hostile });
 });
 
-test("words are written above a display, which is drawn again below them", () => {
-  const { io, written } = open({}, true);
-  const events: string[] = [];
-  const end = io.writeAbove({ clear: () => void events.push("clear"), draw: () => void events.push("draw") });
-  io.note("one");
-  io.result("two");
-  end();
-  io.complain("three");
-  expect(events).toEqual(["clear", "draw", "clear", "draw"]);
-  expect(written()).toEqual({ out: "two\n", err: "one\nthree\n" });
-});
-
 test("nobody else writes to the terminal", () => {
-  const folder = resolve(import.meta.dirname, "../../src");
+  const folder = resolve(import.meta.dirname, "../../../src");
   const files = (readdirSync(folder, { recursive: true }) as string[]).filter(
     (name) => name.endsWith(".ts") && !name.startsWith("emulator"),
   );
   const writing = files.filter((name) => /process\.std(out|err)|console\./.test(readFileSync(join(folder, name), "utf8")));
-  expect(writing.sort()).toEqual(["cli/main.ts", "cli/output/progress.ts", "cli/run.ts"]);
+  expect(writing.sort()).toEqual(["cli/main.ts", "cli/run.ts"]);
 });
