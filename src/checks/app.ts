@@ -182,7 +182,7 @@ function connectionConditions(facts: MoreFacts, app: SiteSetup, define: Define):
 function settingConditions(facts: MoreFacts, app: SiteSetup, define: Define): Condition[] {
   const wanted = async (): Promise<Record<string, string>> => {
     const [server, database, { clientId }] = await Promise.all([facts.server(), facts.database(), facts.site(app.address.app)]);
-    return settingsOf({ key: app.label, role: app.role, clientType: app.clientType, own: app.settings }, server, database, clientId);
+    return settingsOf({ label: app.label, role: app.role, clientType: app.clientType, own: app.settings }, server, database, clientId);
   };
   const one = (setting: string, meaning: string): Condition =>
     define(`setting ${setting} is right`, meaning, fix, async () => {

@@ -229,7 +229,7 @@ function appChecks(context: VerifyContext, facts: Facts, app: SiteSetup): CheckD
         site(),
       ]);
       const wanted = Object.entries(
-        settingsOf({ key: app.label, role: app.role, clientType: app.clientType, own: app.settings }, server, database, clientId),
+        settingsOf({ label: app.label, role: app.role, clientType: app.clientType, own: app.settings }, server, database, clientId),
       );
       const wrong = wanted.filter(([name, value]) => settings[name] !== value).map(([name]) => name);
       return verdict(

@@ -9,7 +9,6 @@ export interface DesiredServer {
   readonly location: string;
   readonly version: string;
   readonly sku: string;
-  readonly tier: string;
   readonly storageGb: number;
   readonly tenantId: string;
   /** Fields the file leaves open: their values count for a new server, one that is there keeps its own. */
@@ -103,7 +102,7 @@ function changeOf(differences: readonly Difference[], desired: DesiredServer): P
   return {
     ...(fields.has("activeDirectoryAuth") ? { entraAuth: true, tenantId: desired.tenantId } : {}),
     ...(fields.has("passwordAuth") ? { passwordAuth: false } : {}),
-    ...(fields.has("sku") ? { sku: desired.sku, tier: desired.tier } : {}),
+    ...(fields.has("sku") ? { sku: desired.sku } : {}),
     ...(fields.has("storageGb") ? { storageGb: desired.storageGb } : {}),
   };
 }

@@ -38,14 +38,14 @@ export function serverName({ setup, cloud }: Context): SharedName {
   };
 }
 
-export function webAppName({ setup, cloud }: Context, { label, address: { app: name } }: SiteSetup): SharedName {
+export function webAppName({ setup, cloud }: Context, { app, address }: SiteSetup): SharedName {
   return {
     what: "web app",
     type: "Microsoft.Web/sites",
-    name,
-    field: `"apps.${label}.name"`,
-    check: () => cloud.webApps.checkName(name),
-    isHere: async () => (await cloud.webApps.get(setup.resourceGroup, name)) !== undefined,
+    name: address.app,
+    field: `"apps.${app}.name"`,
+    check: () => cloud.sites.checkName(address.app),
+    isHere: async () => (await cloud.sites.at(address).get()) !== undefined,
   };
 }
 

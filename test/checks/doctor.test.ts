@@ -466,7 +466,7 @@ const batches: readonly {
     spoil: async ({ project: { cloud }, group, server }) => {
       await cloud.webApps.updateConfig(group, role, { alwaysOn: false });
       await cloud.webApps.scalePlan(group, `${role}-plan`, { sku: "F1" });
-      await cloud.postgresServers.update(group, server, { sku: "Standard_D2ds_v5", tier: "GeneralPurpose" });
+      await cloud.postgresServers.update(group, server, { sku: "Standard_D2ds_v5" });
     },
     found: ["api: plan keeps the app awake", "server is as the project file says"],
     byHand: ["api: plan keeps the app awake", "server is as the project file says"],
@@ -475,7 +475,7 @@ const batches: readonly {
   {
     what: "server of another size that takes passwords",
     spoil: async ({ arm, server, project: { cloud }, group }) => {
-      await cloud.postgresServers.update(group, server, { sku: "Standard_D2ds_v5", tier: "GeneralPurpose" });
+      await cloud.postgresServers.update(group, server, { sku: "Standard_D2ds_v5" });
       await arm("PATCH", `Microsoft.DBforPostgreSQL/flexibleServers/${server}?api-version=2025-08-01`, {
         properties: { authConfig: { passwordAuth: "Enabled" }, administratorLogin: "boss", administratorLoginPassword: "Tr0ub4dor&3" },
       });

@@ -128,7 +128,7 @@ describe("createSetup", () => {
           name: "orders-api-7f3a",
           runtime: "PYTHON|3.12",
           folder: "/project",
-          plan: { name: "orders-api-7f3a-plan", sku: "B1", tier: "Basic", isSkuUnspecified: true },
+          plan: { name: "orders-api-7f3a-plan", sku: "B1", isSkuUnspecified: true },
           access: "owner",
           startup: "",
           health: "",
