@@ -38,7 +38,7 @@ export function serverName({ setup, cloud }: Context): SharedName {
   };
 }
 
-export function webAppName({ setup, cloud }: Context, { app, address }: SiteSetup): SharedName {
+export function webAppName({ cloud }: Pick<Context, "cloud">, { app, address }: SiteSetup): SharedName {
   return {
     what: "web app",
     type: "Microsoft.Web/sites",

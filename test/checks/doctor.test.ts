@@ -9,7 +9,6 @@ import { probeConnectivity } from "../../src/cloud/connectivity.ts";
 import { apply } from "../../src/engine/apply.ts";
 import { plan } from "../../src/engine/plan.ts";
 import { orphansName } from "../../src/removal/orphans.ts";
-import { stepsNamed } from "../../src/steps/all.ts";
 import { databasesOf } from "../support/databases.ts";
 import { startTestEmulator, type TestEmulator, fileTest as test } from "../support/emulator.ts";
 import { openTestProject, type TestProject } from "../support/project.ts";
@@ -697,7 +696,7 @@ describe.sequential("doctor finds what is wrong, and --fix repairs what is safe"
     let host: string | undefined;
     try {
       const theirs = await openTestProject(stranger.emulator, file);
-      await apply(await plan(stepsNamed(theirs.steps(), "flexible server")), { clock: systemClock, signal: never });
+      await apply(await plan([theirs.graph().server]), { clock: systemClock, signal: never });
       host = (await theirs.cloud.postgresServers.get(theirs.setup.resourceGroup, theirs.setup.server.name))?.host ?? "";
       expect(await examineAt(host)).toEqual({ names: ["server certificate is trusted"], detail: expect.stringMatching(/certificate/) });
     } finally {

@@ -337,15 +337,14 @@ describe("deployment", () => {
       stream: () => Readable.from([Buffer.from("PK zip")]),
     };
     const context = {
-      webApps: cloud.webApps,
-      group: "g",
+      adapter: cloud.sites.at({ group: "g", app: site.name }),
       scmSite: cloud.scmSite,
       site: cloud.site,
       clock: leapingClock(),
       signal: new AbortController().signal,
       onDetail: () => {},
     };
-    return deploy({ key: "api", package: async () => packed, health: "/healthz" }, context, site);
+    return deploy({ label: "api", package: async () => packed, health: "/healthz" }, context, site);
   }
 
   // trap: kudu 2
