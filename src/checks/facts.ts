@@ -1,4 +1,4 @@
-import type { SiteSetup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 import { gatherAppProof } from "./app-proof.ts";
 import { type CheckContext, gatherSharedFacts, type SharedFacts } from "./shared-facts.ts";
 import { gatherOutsideFacts } from "./site-facts.ts";

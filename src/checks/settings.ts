@@ -90,5 +90,5 @@ function databaseSetting(setting: string, meaning: string): Check<SiteFacts> {
 
 async function wantedSettings({ server, database, site, app }: SiteFacts): Promise<Record<string, string>> {
   const [at, wanted, { clientId }] = await Promise.all([server(), database(), site()]);
-  return settingsOf({ key: app.label, role: app.role, clientType: app.clientType, own: app.settings }, at, wanted, clientId);
+  return settingsOf({ label: app.label, role: app.role, clientType: app.clientType, own: app.settings }, at, wanted, clientId);
 }

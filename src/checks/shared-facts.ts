@@ -5,7 +5,8 @@ import type { Cloud } from "../cloud/cloud.ts";
 import type { ServerRoles } from "../cloud/database/databases.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
-import type { Setup, SiteSetup } from "../project/setup.ts";
+import type { Setup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 
 export interface CheckContext {
   readonly setup: Setup;

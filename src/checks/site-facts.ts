@@ -1,7 +1,7 @@
 import { memoize } from "../base/memoize.ts";
 import { parseResourceId } from "../base/resource-id.ts";
 import type { DatabaseRights } from "../cloud/database/databases.ts";
-import type { SiteSetup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 import { readIdentity, withEffectiveIdentity } from "../steps/app-identity.ts";
 import { absent, type SharedFacts } from "./shared-facts.ts";
 

@@ -1,7 +1,7 @@
 import { isAbsolute, posix, relative, resolve, sep } from "node:path";
 import { KnownError } from "../base/errors.ts";
 import type { Package } from "../package/pack.ts";
-import type { SiteSetup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 import type { Io } from "./terminal/io.ts";
 import { safeText } from "./terminal/style.ts";
 

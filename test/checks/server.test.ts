@@ -67,7 +67,7 @@ testBatches(test, [
     spoil: async ({ project: { cloud }, group, server }) => {
       await cloud.webApps.updateConfig(group, shopApi, { alwaysOn: false });
       await cloud.webApps.scalePlan(group, `${shopApi}-plan`, { sku: "F1" });
-      await cloud.postgresServers.update(group, server, { sku: "Standard_D2ds_v5", tier: "GeneralPurpose" });
+      await cloud.postgresServers.update(group, server, { sku: "Standard_D2ds_v5" });
     },
     found: ["api: plan keeps the app awake", "server is as the project file says"],
     byHand: ["api: plan keeps the app awake", "server is as the project file says"],
@@ -76,7 +76,7 @@ testBatches(test, [
   {
     what: "server of another size that takes passwords",
     spoil: async ({ patchServer, server, project: { cloud }, group }) => {
-      await cloud.postgresServers.update(group, server, { sku: "Standard_D2ds_v5", tier: "GeneralPurpose" });
+      await cloud.postgresServers.update(group, server, { sku: "Standard_D2ds_v5" });
       await patchServer(withPasswords, ({ passwordAuth }) => passwordAuth);
     },
     found: ["password authentication is off", "server is as the project file says"],

@@ -25,7 +25,7 @@ test("the example at the head of the page and those of environments are project 
 });
 
 test("the defaults of the schema are those that the setup takes", () => {
-  const { location, server, sites } = createSetup(
+  const { location, server, plans, sites } = createSetup(
     { name: "shop", apps: { api: { runtime: "node|22-lts" } } },
     { folder: "/shop", suffix: "7f3a", detected: {}, validate: validateProject },
   );
@@ -36,7 +36,7 @@ test("the defaults of the schema are those that the setup takes", () => {
     "server.sku": server.sku,
     "server.storageGb": server.storageGb,
     "server.firewall": server.firewall,
-    "apps.KEY.plan": app?.plan.sku,
+    "apps.KEY.plan": plans[0]?.sku,
     "apps.KEY.access": app?.access,
     "apps.KEY.settings": app?.settings,
     "apps.KEY.include": app?.include,

@@ -116,19 +116,21 @@ describe("createSetup", () => {
         name: "orders-db-7f3a",
         version: "16",
         sku: "Standard_B1ms",
-        tier: "Burstable",
         storageGb: 32,
         firewall: "azure-services",
         unspecified: ["location", "version", "sku", "storageGb"],
       },
       database: "orders",
-      apps: [
+      plans: [{ name: "orders-api-7f3a-plan", sku: "B1", isSkuUnspecified: true }],
+      sites: [
         {
-          key: "api",
-          name: "orders-api-7f3a",
+          app: "api",
+          label: "api",
+          address: { group: "rg-orders", app: "orders-api-7f3a" },
+          host: "webapp",
           runtime: "PYTHON|3.12",
           folder: "/project",
-          plan: { name: "orders-api-7f3a-plan", sku: "B1", tier: "Basic", isSkuUnspecified: true },
+          plan: "orders-api-7f3a-plan",
           access: "owner",
           startup: "",
           health: "",
@@ -215,7 +217,8 @@ describe("createSetup", () => {
     };
     const setup = setupOf(file, "staging");
     expect(setup).toMatchObject({ location: "westeurope", resourceGroup: "rg-orders-staging", server: { name: "orders-db-7f3a" } });
-    expect(setup.sites[0]).toMatchObject({ name: "orders-api-7f3a", plan: { sku: "S1" } });
+    expect(setup.sites[0]).toMatchObject({ address: { app: "orders-api-7f3a" } });
+    expect(setup.plans[0]).toMatchObject({ sku: "S1" });
   });
 
   test("names written back are found again and never change", () => {

@@ -17,7 +17,7 @@ export async function status(io: Io, options: GlobalOptions, directory: string):
       orphanWarnings({ cloud, setup }),
       Promise.all(
         setup.sites.map(async (app) => {
-          const [site, identity] = await Promise.all([cloud.webApps.get(group, app.address.app), readIdentity(setup, cloud, app)]);
+          const [site, identity] = await Promise.all([cloud.sites.at(app.address).get(), readIdentity(setup, cloud, app)]);
           return { app, site: site && withEffectiveIdentity(site, identity) };
         }),
       ),
