@@ -61,7 +61,7 @@ export async function openTestProject(
     owner: setup.owner,
     clock: systemClock,
     signal,
-    notes: { add: () => {}, remove: () => {}, abandoned: () => [], held: () => [] },
+    journal: { add: () => {}, remove: () => {}, abandoned: () => [], held: () => [] },
     onNote: () => {},
   });
   const graph = () => projectGraph(setup, { cloud, firewallAccess, clock: systemClock, signal });
