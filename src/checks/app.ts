@@ -4,7 +4,7 @@ import type { WebAppConfig } from "../cloud/app-service/web-apps.ts";
 import type { AppSetup } from "../project/setup.ts";
 import { identityVerdict } from "../steps/app-identity.ts";
 import { settingsOf } from "../steps/app-settings.ts";
-import { deployedOn } from "../steps/deployment.ts";
+import { deployedOn } from "../steps/deploy/package-tags.ts";
 import { missingIdentityHint } from "../steps/managed-identity.ts";
 import { secretSettingNames } from "../steps/secret-settings.ts";
 import { authTypeOf } from "../steps/service-connection.ts";
@@ -182,7 +182,7 @@ function connectionConditions(facts: MoreFacts, app: AppSetup, define: Define): 
 function settingConditions(facts: MoreFacts, app: AppSetup, define: Define): Condition[] {
   const wanted = async (): Promise<Record<string, string>> => {
     const [server, database, { clientId }] = await Promise.all([facts.server(), facts.database(), facts.site(app.name)]);
-    return settingsOf({ key: app.key, role: app.role, clientType: app.clientType, own: app.settings }, server, database, clientId);
+    return settingsOf(app, server, database, clientId);
   };
   const one = (setting: string, meaning: string): Condition =>
     define(`setting ${setting} is right`, meaning, fix, async () => {

@@ -5,7 +5,7 @@ import type { Cloud } from "../cloud/cloud.ts";
 import { hintIn } from "../cloud/hints.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import { withoutFields } from "../engine/apply.ts";
-import type { Plan, PlannedStep } from "../engine/plan.ts";
+import { createPlan, type Plan, type PlannedStep } from "../engine/plan.ts";
 import type { StepReport } from "../engine/report.ts";
 import type { AnyStep } from "../engine/step.ts";
 import { ownerTag, type Setup } from "../project/setup.ts";
@@ -87,9 +87,6 @@ async function examine(condition: Condition, context: DoctorContext): Promise<Ch
   return check;
 }
 
-/** What costs money or a restart for its size is the person's to start, with `init`. */
-const billable = /^(resource group|flexible server|App Service plan|web app) ?(?!configuration)/;
-
 /** Fields that cost. */
 const sizes = ["sku", "storageGb"];
 
@@ -106,7 +103,7 @@ export function safePart({ steps }: Plan, { owner }: Pick<Setup, "owner">): Plan
   for (const entry of steps) {
     const { step, change } = entry;
     const needsLeft = Object.values(step.needs as Record<string, AnyStep>).some((need) => left.has(need));
-    const isNew = change.kind === "create" && billable.test(step.name) && !entry.isUnread;
+    const isNew = change.kind === "create" && step.isBillable && !entry.isUnread;
     const server = step.name === "flexible server" ? (entry.observed as PostgresServer | undefined) : undefined;
     const isStrangers = server !== undefined && isForeign(server, owner);
     if (needsLeft || isNew || change.kind === "blocked" || (isStrangers && !server.entraAuth)) {
@@ -116,7 +113,7 @@ export function safePart({ steps }: Plan, { owner }: Pick<Setup, "owner">): Plan
     const leaves = isStrangers ? [...sizes, ...signIn] : sizes;
     kept.push({ ...entry, change: withoutFields(change, leaves), leaves });
   }
-  return { steps: kept };
+  return createPlan(kept);
 }
 
 const isForeign = ({ tags }: PostgresServer, owner: string): boolean => tags[ownerTag] !== owner;

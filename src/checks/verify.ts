@@ -227,9 +227,7 @@ function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
         facts.database(),
         site(),
       ]);
-      const wanted = Object.entries(
-        settingsOf({ key: app.key, role: app.role, clientType: app.clientType, own: app.settings }, server, database, clientId),
-      );
+      const wanted = Object.entries(settingsOf(app, server, database, clientId));
       const wrong = wanted.filter(([name, value]) => settings[name] !== value).map(([name]) => name);
       return verdict(
         wrong.length === 0,

@@ -1,5 +1,5 @@
 import { exitCodeOf, KnownError } from "../base/errors.ts";
-import type { Outcome, Report } from "../engine/report.ts";
+import type { EndedStep, Outcome } from "../engine/report.ts";
 import { errorBody, showError } from "./output/error.ts";
 import type { Session } from "./session.ts";
 import { describeStop, isStop } from "./stop-signal.ts";
@@ -18,14 +18,13 @@ interface RunSummary {
 /** More than these are counted only. */
 const longest = 12;
 
-export function summarizeRun(report: Report | undefined): RunSummary {
-  const steps = report?.steps ?? [];
+export function summarizeRun(ended: readonly Pick<EndedStep, "report" | "observed">[] = []): RunSummary {
   const named = (wanted: Outcome): string[] =>
-    steps.filter(({ outcome }) => outcome === wanted).map(({ name }) => withOwnName(name, report?.observed.get(name)));
-  const unfinished = steps.filter(
-    ({ outcome, error }) => outcome === "failed" && error instanceof KnownError && error.code === "cancelled",
+    ended.filter(({ report }) => report.outcome === wanted).map(({ report, observed }) => withOwnName(report.name, observed));
+  const unfinished = ended.filter(
+    ({ report: { outcome, error } }) => outcome === "failed" && error instanceof KnownError && error.code === "cancelled",
   );
-  return { created: named("created"), updated: named("updated"), unfinished: unfinished.map(({ name }) => name) };
+  return { created: named("created"), updated: named("updated"), unfinished: unfinished.map(({ report }) => report.name) };
 }
 
 function withOwnName(step: string, observed: unknown): string {

@@ -3,7 +3,7 @@ import { apply } from "../engine/apply.ts";
 import { blockedOf, changesOf, type Plan, plan } from "../engine/plan.ts";
 import { isComplete, type Report } from "../engine/report.ts";
 import type { AnyStep } from "../engine/step.ts";
-import { refuseTaken } from "../steps/taken-names.ts";
+import type { ProjectGraph } from "../graph/project-graph.ts";
 import { endStopped, summarizeRun } from "./cancellation.ts";
 import type { Project } from "./open-project.ts";
 import { showFailures } from "./output/failures.ts";
@@ -15,28 +15,31 @@ import { paint } from "./terminal/style.ts";
 interface GraphCommand {
   /** As it is typed: other runs that wait are told, and the person who is to run it again. */
   readonly name: string;
-  steps(session: Session): readonly AnyStep[];
+  graph(session: Session): ProjectGraph;
+  /** The steps that are meant, with which all they need is made true; absent: all. */
+  select?(graph: ProjectGraph): readonly AnyStep[];
   /** The JSON document, also of a run that failed or was stopped. */
-  body(report: Report, session: Session): object;
+  body(report: Report, graph: ProjectGraph, session: Session): object;
   /** Goes on once every step is true; answers with the exit code. */
-  finish(report: Report, session: Session): Promise<number>;
+  finish(report: Report, graph: ProjectGraph, session: Session): Promise<number>;
 }
 
 /** The frame of every command that makes steps true: plan, ask, apply, tell. Answers with the exit code, 1 when the person said no. */
 export async function runGraph(io: Io, options: GlobalOptions, project: Project, command: GraphCommand): Promise<number> {
   return withChangingSession(io, options, project, command.name, async (session) => {
+    const graph = command.graph(session);
     let report: Report | undefined;
     try {
-      report = await converge(io, options, session, command.steps(session));
+      report = await converge(io, options, session, command.select?.(graph) ?? graph.steps);
       if (report === undefined) return 1;
-      if (isComplete(report)) return await command.finish(report, session);
+      if (isComplete(report)) return await command.finish(report, graph, session);
       const code = showFailures(io, report);
       io.signal.throwIfAborted();
-      if (io.isJson) io.document(command.body(report, session));
+      if (io.isJson) io.document(command.body(report, graph, session));
       return code;
     } catch (error) {
-      const body = report && command.body(report, session);
-      return endStopped(error, { io, session, command: command.name, summary: summarizeRun(report), ...(body && { body }) });
+      const body = report && command.body(report, graph, session);
+      return endStopped(error, { io, session, command: command.name, summary: summarizeRun(report?.ended), ...(body && { body }) });
     }
   });
 }
@@ -44,7 +47,7 @@ export async function runGraph(io: Io, options: GlobalOptions, project: Project,
 /** `undefined` when the person said no. */
 async function converge(io: Io, options: GlobalOptions, session: Session, steps: readonly AnyStep[]): Promise<Report | undefined> {
   const colors = paint(io.hasColor);
-  const planned = await preview(io, steps, session);
+  const planned = await preview(io, steps);
   const isNothing = changesOf(planned) + blockedOf(planned) === 0;
   // `init` with nothing to do makes no call but the plan's; `plan`, `status` and `doctor` always look for what is left over.
   const warnings = await warningsOf(session, planned, { isQuick: isNothing });
@@ -65,6 +68,6 @@ async function converge(io: Io, options: GlobalOptions, session: Session, steps:
 }
 
 /** The reading half alone. */
-export async function preview(io: Io, steps: readonly AnyStep[], about: Pick<Session, "cloud" | "setup">): Promise<Plan> {
-  return io.progress.during("reading what is there", "read", async () => refuseTaken(await plan(steps), about));
+export async function preview(io: Io, steps: readonly AnyStep[]): Promise<Plan> {
+  return io.progress.during("reading what is there", "read", () => plan(steps));
 }

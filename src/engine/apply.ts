@@ -1,19 +1,20 @@
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import type { Plan, PlannedStep } from "./plan.ts";
-import type { Outcome, Progress, Report, StepReport } from "./report.ts";
-import type { AnyStep, Change, Needs, Values } from "./step.ts";
+import { createReport, type EndedStep, type Progress, type Report, type StepReport } from "./report.ts";
+import type { AnyStep, Change, Needs, Refusal, Values } from "./step.ts";
 
-interface Run {
+interface ApplyOptions {
   readonly clock: Clock;
   /** Aborted by Ctrl-C: steps not begun are skipped. The adapters watch the same signal. */
   readonly signal: AbortSignal;
   onProgress?(progress: Progress): void;
 }
 
-interface Result {
-  readonly report: StepReport;
-  readonly observed: unknown;
+/** One run over a plan: what its steps share. */
+interface Run extends ApplyOptions {
+  readonly results: Map<AnyStep, Promise<EndedStep>>;
+  readonly lanes: Map<string, Promise<unknown>>;
 }
 
 /**
@@ -21,61 +22,60 @@ interface Result {
  * After each change the step reads again and must then plan `keep`: what Azure says counts, not what a call returned.
  * Steps whose needs changed since the plan was made are read and planned anew. Never throws for a step's failure.
  */
-export async function apply(planned: Plan, run: Run): Promise<Report> {
-  const results = new Map<AnyStep, Promise<Result>>();
-  const lanes = new Map<string, Promise<unknown>>();
-  for (const entry of planned.steps) results.set(entry.step, applyOne(entry, results, lanes, run));
-  const all = await Promise.all(results.values());
-  return {
-    steps: all.map(({ report }) => report),
-    observed: new Map(all.map(({ report, observed }) => [report.name, observed])),
-  };
+export async function apply(planned: Plan, options: ApplyOptions): Promise<Report> {
+  const run: Run = { ...options, results: new Map(), lanes: new Map() };
+  for (const entry of planned.steps) run.results.set(entry.step, applyOne(entry, run));
+  return createReport(await Promise.all(run.results.values()));
 }
 
-async function applyOne(
-  { step, change, observed, isUnread, isRefused, leaves = [] }: PlannedStep,
-  results: ReadonlyMap<AnyStep, Promise<Result>>,
-  lanes: Map<string, Promise<unknown>>,
-  run: Run,
-): Promise<Result> {
+async function applyOne(entry: PlannedStep, run: Run): Promise<EndedStep> {
+  const { step, change, observed } = entry;
   const needed = await Promise.all(
-    Object.entries(step.needs as Needs).map(async ([name, need]) => [name, (await results.get(need)) as Result] as const),
+    Object.entries(step.needs as Needs).map(async ([name, need]) => [name, (await run.results.get(need)) as EndedStep] as const),
   );
   const missing = needed.find(([, { report }]) => report.outcome === "failed" || report.outcome === "skipped");
-  if (missing) return ended(run, step, "skipped", 0, { reason: `needs ${missing[1].report.name}` });
-  if (run.signal.aborted) return ended(run, step, "skipped", 0, { reason: "cancelled" });
+  if (missing) return ended(run, step, { outcome: "skipped", ms: 0, reason: `needs ${missing[1].report.name}` });
+  if (run.signal.aborted) return ended(run, step, { outcome: "skipped", ms: 0, reason: "cancelled" });
 
   const values = Object.fromEntries(needed.map(([name, need]) => [name, need.observed])) as Values<Needs>;
-  const hasNewNeeds = !isRefused && (isUnread === true || needed.some(([, { report }]) => report.outcome !== "kept"));
-  if (change.kind === "keep" && !hasNewNeeds) return ended(run, step, "kept", 0, {}, observed);
-  return inLane(step.lane, lanes, async () => {
+  const hasNewNeeds = entry.isUnread === true || needed.some(([, { report }]) => report.outcome !== "kept");
+  if (change.kind === "keep" && !hasNewNeeds) return ended(run, step, { outcome: "kept", ms: 0 }, observed);
+  return inLane(step.lane, run.lanes, async () => {
     const startedAt = run.clock.now();
     const took = (): number => run.clock.now() - startedAt;
     try {
-      const current = hasNewNeeds ? await reread(step, values, run) : { change, observed };
-      const wanted = { ...current, change: withoutFields(current.change, leaves) };
-      return await converge(step, wanted, values, leaves, run, took);
+      const current = hasNewNeeds ? await reread(entry, values, run) : { change, observed };
+      const converged = await converge({ ...entry, ...current }, values, run);
+      return ended(run, step, { ms: took(), ...converged.end }, converged.observed);
     } catch (error) {
-      return ended(run, step, "failed", took(), { reason: reasonOf(step, error), error });
+      return ended(run, step, { outcome: "failed", ms: took(), reason: reasonOf(step, error), error });
     }
   });
 }
 
-async function reread(step: AnyStep, values: Values<Needs>, run: Run): Promise<{ change: Change; observed: unknown }> {
+async function reread(
+  { step, change: planned, isUnread }: PlannedStep,
+  values: Values<Needs>,
+  run: Run,
+): Promise<Pick<PlannedStep, "change" | "observed">> {
   run.onProgress?.({ kind: "begins", name: step.name, does: "read" });
   const observed: unknown = await step.read(values);
-  return { observed, change: step.plan(observed, values) };
+  const change = step.plan(observed, values);
+  // One that was planned to be created was asked then.
+  const isNewlyCreated = change.kind === "create" && (planned.kind !== "create" || isUnread);
+  const refusal = isNewlyCreated ? await step.precheck?.() : undefined;
+  return { observed, change: refusal ?? change };
 }
 
-async function converge(
-  step: AnyStep,
-  { change, observed }: { change: Change; observed: unknown },
-  values: Values<Needs>,
-  leaves: readonly string[],
-  run: Run,
-  took: () => number,
-): Promise<Result> {
-  if (change.kind === "keep") return ended(run, step, "kept", took(), {}, observed);
+interface Converged {
+  readonly end: { readonly outcome: "kept" | "created" | "updated"; readonly reason?: string };
+  readonly observed: unknown;
+}
+
+async function converge({ step, leaves = [], ...current }: PlannedStep, values: Values<Needs>, run: Run): Promise<Converged> {
+  const { observed } = current;
+  const change = withoutFields(current.change, leaves);
+  if (change.kind === "keep") return { end: { outcome: "kept" }, observed };
   if (change.kind === "blocked") throw refusal(step.name, change);
   run.onProgress?.({ kind: "begins", name: step.name, does: change.kind });
   await step.apply(change, values, observed);
@@ -86,11 +86,12 @@ async function converge(
       hint: "run the same command again; if it stays so, another tool may be undoing the change",
     });
   }
-  return ended(run, step, change.kind === "create" ? "created" : "updated", took(), reasonFor(change), after);
+  if (change.kind === "create") return { end: { outcome: "created" }, observed: after };
+  return { end: { outcome: "updated", reason: describe(change) }, observed: after };
 }
 
 /** What a blocked step fails with; its message says the step's name first, as it may be shown alone. */
-export function refusal(step: string, { code = "step/blocked", reason, hint }: Extract<Change, { readonly kind: "blocked" }>): KnownError {
+export function refusal(step: string, { code = "step/blocked", reason, hint }: Refusal): KnownError {
   return new KnownError(code, `${step}: ${reason}`, { hint });
 }
 
@@ -99,10 +100,6 @@ export function withoutFields(change: Change, fields: readonly string[]): Change
   if (change.kind !== "update") return change;
   const differences = change.differences.filter(({ field }) => !fields.includes(field));
   return differences.length === 0 ? { kind: "keep" } : { ...change, differences };
-}
-
-function reasonFor(change: Change): { reason?: string } {
-  return change.kind === "update" ? { reason: describe(change) } : {};
 }
 
 /** One line: which fields differ. */
@@ -124,17 +121,10 @@ function reasonOf(step: AnyStep, error: unknown): string {
   return message.startsWith(`${step.name}: `) ? message.slice(step.name.length + 2) : message;
 }
 
-function ended(
-  run: Run,
-  step: AnyStep,
-  outcome: Outcome,
-  ms: number,
-  more: { reason?: string; error?: unknown } = {},
-  observed: unknown = undefined,
-): Result {
-  const report: StepReport = { name: step.name, outcome, ms: Math.round(ms), ...more };
+function ended(run: Run, step: AnyStep, end: Omit<StepReport, "name">, observed?: unknown): EndedStep {
+  const report: StepReport = { name: step.name, ...end, ms: Math.round(end.ms) };
   run.onProgress?.({ kind: "ends", report });
-  return { report, observed };
+  return { step, report, observed };
 }
 
 /** One at a time within a lane, in the order of asking. */

@@ -1,15 +1,13 @@
 import { KnownError } from "../base/errors.ts";
-import type { AnyStep, Change, Needs, Values } from "./step.ts";
+import type { AnyStep, Change, Needs, Observed, Refusal, Values } from "./step.ts";
 
-export interface PlannedStep {
-  readonly step: AnyStep;
+export interface PlannedStep<S extends AnyStep = AnyStep> {
+  readonly step: S;
   readonly change: Change;
   /** What the read found; `undefined` when absent or not readable yet. */
-  readonly observed: unknown;
+  readonly observed: Observed<S> | undefined;
   /** It could not be read before what it needs is put right (a stopped server has no roles to show): it is read then. */
   readonly isUnread?: true;
-  /** Blocked by something else than what it read (`refused`): reading it again would not tell. */
-  readonly isRefused?: true;
   /** Fields that stay as they are, now and after reading again. */
   readonly leaves?: readonly string[];
 }
@@ -17,6 +15,13 @@ export interface PlannedStep {
 /** In graph order: what a step needs stands before it. */
 export interface Plan {
   readonly steps: readonly PlannedStep[];
+  /** What is planned for a step; `undefined` for one that is no part of the plan. */
+  of<S extends AnyStep>(step: S): PlannedStep<S> | undefined;
+}
+
+export function createPlan(steps: readonly PlannedStep[]): Plan {
+  const byStep = new Map(steps.map((entry) => [entry.step, entry]));
+  return { steps, of: <S extends AnyStep>(step: S) => byStep.get(step) as PlannedStep<S> | undefined };
 }
 
 /** The number of steps that would change something. */
@@ -29,28 +34,10 @@ export function blockedOf(plan: Plan): number {
   return plan.steps.filter(({ change }) => change.kind === "blocked").length;
 }
 
-export type Refusal = Extract<Change, { readonly kind: "blocked" }>;
-
-/** The plan with these steps blocked, by name, and all that need them. */
-export function refused({ steps }: Plan, refusals: ReadonlyMap<string, Refusal>): Plan {
-  const blocked = new Set<AnyStep>();
-  return {
-    steps: steps.map((entry): PlannedStep => {
-      const { step } = entry;
-      const refusal = refusals.get(step.name);
-      const need = Object.values(step.needs as Needs).find((one) => blocked.has(one));
-      if (!refusal && !need) return entry;
-      blocked.add(step);
-      return refusal
-        ? { ...entry, change: refusal, isRefused: true }
-        : { ...entry, change: { kind: "blocked", reason: `${need?.name} is blocked` } };
-    }),
-  };
-}
-
 /**
  * Reads everything, independent steps at the same time, and says what would change. Changes nothing itself.
- * A step whose need is absent is absent. Throws the first error of a read, after all reads have ended.
+ * A step whose need is absent is absent; one whose `precheck` refuses is blocked, and with it whatever would be created for it first.
+ * Throws the first error of a read or a precheck, after all reads have ended.
  */
 export async function plan(steps: readonly AnyStep[], onRead: (step: AnyStep) => void = () => {}): Promise<Plan> {
   const ordered = inGraphOrder(steps);
@@ -62,7 +49,44 @@ export async function plan(steps: readonly AnyStep[], onRead: (step: AnyStep) =>
     if (outcome.status === "rejected") throw outcome.reason;
     results.push(outcome.value);
   }
-  return { steps: results };
+  return createPlan(withRefusals(results, await refusalsOf(results)));
+}
+
+async function refusalsOf(steps: readonly PlannedStep[]): Promise<ReadonlyMap<AnyStep, Refusal>> {
+  const creates = new Set(steps.filter(({ change, isUnread }) => change.kind === "create" && !isUnread).map(({ step }) => step));
+  const refusals = new Map<AnyStep, Refusal>();
+  const asked = [...creates].map(async (step) => [step, await step.precheck?.()] as const);
+  for (const [step, refusal] of await Promise.all(asked)) {
+    if (!refusal) continue;
+    for (const blocked of madeFor(step, creates)) refusals.set(blocked, joined(refusals.get(blocked), refusal));
+  }
+  return refusals;
+}
+
+/** The step itself, and what would be created before all else for it and costs: that is of no use without it. */
+function madeFor(step: AnyStep, creates: ReadonlySet<AnyStep>): ReadonlySet<AnyStep> {
+  const firstMade = (one: AnyStep): AnyStep[] => {
+    const needed = Object.values(one.needs as Needs).filter((need) => need.isBillable && creates.has(need));
+    return needed.length === 0 ? [one] : needed.flatMap(firstMade);
+  };
+  return new Set([step, ...firstMade(step)]);
+}
+
+function joined(earlier: Refusal | undefined, refusal: Refusal): Refusal {
+  return earlier && earlier.reason !== refusal.reason ? { ...earlier, reason: `${earlier.reason}; ${refusal.reason}` } : refusal;
+}
+
+/** The plan with these steps blocked, and all that need them. */
+function withRefusals(steps: readonly PlannedStep[], refusals: ReadonlyMap<AnyStep, Refusal>): readonly PlannedStep[] {
+  const blocked = new Set<AnyStep>();
+  return steps.map((entry): PlannedStep => {
+    const { step } = entry;
+    const need = Object.values(step.needs as Needs).find((one) => blocked.has(one));
+    const change: Change | undefined = refusals.get(step) ?? (need && { kind: "blocked", reason: `${need.name} is blocked` });
+    if (!change) return entry;
+    blocked.add(step);
+    return { ...entry, change };
+  });
 }
 
 async function planOne(

@@ -1,3 +1,5 @@
+import type { AnyStep, Observed } from "./step.ts";
+
 export type Outcome = "kept" | "created" | "updated" | "skipped" | "failed";
 
 export interface StepReport {
@@ -17,12 +19,31 @@ export interface Warning {
   readonly hint: string;
 }
 
+/** How one step ended, and what it was observed to be at the end. */
+export interface EndedStep<S extends AnyStep = AnyStep> {
+  readonly step: S;
+  readonly report: StepReport;
+  readonly observed: Observed<S> | undefined;
+}
+
 export interface Report {
+  /** In graph order, to be shown. */
   readonly steps: readonly StepReport[];
+  /** The same with what was observed. */
+  readonly ended: readonly EndedStep[];
   /** As found before anything was changed. */
   readonly warnings?: readonly Warning[];
-  /** What each step was observed to be at the end, by step name. */
-  readonly observed: ReadonlyMap<string, unknown>;
+  /** `undefined` for a step that was no part of the plan. */
+  of<S extends AnyStep>(step: S): EndedStep<S> | undefined;
+}
+
+export function createReport(ended: readonly EndedStep[]): Report {
+  const byStep = new Map(ended.map((one) => [one.step, one]));
+  return {
+    steps: ended.map(({ report }) => report),
+    ended,
+    of: <S extends AnyStep>(step: S) => byStep.get(step) as EndedStep<S> | undefined,
+  };
 }
 
 export function failuresOf(report: Report): readonly StepReport[] {

@@ -1,6 +1,7 @@
 import { createReadStream, existsSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import type { AccessLevel } from "../base/access-level.ts";
 import { KnownError } from "../base/errors.ts";
 
 const projectFileName = "passwordless-pg.json";
@@ -22,11 +23,17 @@ interface ServerPart {
   readonly version?: string;
   readonly sku?: string;
   readonly storageGb?: number;
-  readonly firewall?: "azure-services" | "app-addresses";
+  readonly firewall?: FirewallPolicy;
 }
 
+/** Whom the server lets in: all of Azure's own traffic, or the outbound addresses that the sites may have. */
+export type FirewallPolicy = "azure-services" | "app-addresses";
+
+/** What an app runs on. The schema says which of them a file may name in this version. */
+export type HostKind = "webapp" | "functionapp";
+
 export interface AppPart {
-  readonly host?: "webapp";
+  readonly host?: HostKind;
   readonly name?: string;
   readonly runtime?: string;
   readonly path?: string;
@@ -38,8 +45,6 @@ export interface AppPart {
   readonly settings?: Readonly<Record<string, string>>;
   readonly include?: readonly string[];
 }
-
-export type AccessLevel = "owner" | "write" | "read";
 
 export interface FoundProject {
   /** Absolute path of the project file, whether it exists or not. */

@@ -70,6 +70,32 @@ export function suffixFrom(seed: string): string {
   return [...createHash("sha256").update(seed).digest().subarray(0, 4)].map((byte) => alphabet[byte % alphabet.length]).join("");
 }
 
+/** Names that a project file may leave out, derived from those it has. The suffix is for what all of Azure shares. */
+export function serverNameFrom(project: string, suffix: string): string {
+  return `${project}-db-${suffix}`;
+}
+
+export function siteNameFrom(project: string, appKey: string, suffix: string): string {
+  return `${project}-${appKey}-${suffix}`;
+}
+
+export function resourceGroupNameFrom(project: string, environment: string | undefined): string {
+  return `rg-${project}${environment ? `-${environment}` : ""}`;
+}
+
+export function databaseNameFrom(project: string): string {
+  return project.replaceAll("-", "_");
+}
+
+export function planNameFrom(site: string): string {
+  return `${site}-plan`;
+}
+
+/** The database role is named as the site that signs in as it. */
+export function roleNameFrom(site: string): string {
+  return site;
+}
+
 /** Service Connector takes letters, digits, `.` and `_`, and no hyphen. */
 export function linkerNameFrom(appKey: string): string {
   return `postgres_${appKey.replace(/[^A-Za-z0-9._]/g, "_")}`;

@@ -1,7 +1,7 @@
 import { isSameId, parseResourceId, resourceGroupId, resourceId } from "../base/resource-id.ts";
 import type { WebApp } from "../cloud/app-service/web-apps.ts";
 import type { Cloud } from "../cloud/cloud.ts";
-import type { AppSetup, Setup } from "../project/setup.ts";
+import type { Setup, SiteSetup } from "../project/setup.ts";
 
 /** The user-assigned identity that an app signs in with. Principal and client ID are missing while it does not exist. */
 export interface AppIdentity {
@@ -13,16 +13,20 @@ export interface AppIdentity {
 }
 
 /** Resource ID of the user-assigned identity that the project file names for an app; `undefined`: the app has its system-assigned one. */
-export function identityIdOf(setup: Setup, subscriptionId: string, { identity }: Pick<AppSetup, "identity">): string | undefined {
+export function identityIdOf(
+  { resourceGroup }: Pick<Setup, "resourceGroup">,
+  subscriptionId: string,
+  { identity }: Pick<SiteSetup, "identity">,
+): string | undefined {
   if (identity === undefined || identity.startsWith("/")) return identity;
-  return resourceId(resourceGroupId(subscriptionId, setup.resourceGroup), "Microsoft.ManagedIdentity", "userAssignedIdentities", identity);
+  return resourceId(resourceGroupId(subscriptionId, resourceGroup), "Microsoft.ManagedIdentity", "userAssignedIdentities", identity);
 }
 
 /** The identity as it is now, for those who have no graph; `undefined` for a system-assigned one. */
 export async function readIdentity(
   setup: Setup,
   { managedIdentities, subscriptionId }: Pick<Cloud, "managedIdentities" | "subscriptionId">,
-  app: AppSetup,
+  app: Pick<SiteSetup, "identity">,
 ): Promise<AppIdentity | undefined> {
   const id = identityIdOf(setup, subscriptionId, app);
   return id === undefined ? undefined : toAppIdentity(id, await managedIdentities.get(id));

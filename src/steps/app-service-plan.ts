@@ -1,29 +1,27 @@
 import { parseResourceId } from "../base/resource-id.ts";
+import type { SiteAddress } from "../base/site-address.ts";
 import type { AppServicePlan, WebApps } from "../cloud/app-service/web-apps.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import { defineStep, type Step } from "../engine/step.ts";
+import type { PlanSetup } from "../project/setup.ts";
 
 /** The plan of the app; for a web app that is there the plan it is in, whatever its name, since moving an app is nobody's wish. */
 export const appServicePlan = (
-  desired: {
-    key: string;
-    name: string;
-    /** The web app, for one that is in a plan of another name. */
-    site: string;
-    location: string;
-    sku: string;
-    tier: string;
-    /** The file names no SKU: a plan that is there keeps its own. */
-    isSkuUnspecified: boolean;
-    tags: Record<string, string>;
+  desired: PlanSetup & {
+    readonly label: string;
+    /** The site, which may be in a plan of another name. */
+    readonly site: SiteAddress;
+    readonly location: string;
+    readonly tags: Readonly<Record<string, string>>;
   },
   webApps: WebApps,
   needs: { readonly group: Step<ResourceGroup> },
 ) =>
   defineStep<AppServicePlan, typeof needs>({
-    name: `App Service plan ${desired.key}`,
+    name: `App Service plan ${desired.label}`,
     needs,
-    read: async ({ group }) => (await webApps.getPlan(group.name, desired.name)) ?? planOf(webApps, group.name, desired.site),
+    isBillable: true,
+    read: async ({ group }) => (await webApps.getPlan(group.name, desired.name)) ?? planOf(webApps, desired.site),
     plan: (observed) => {
       if (!observed) return { kind: "create", reason: `${desired.name}: ${desired.sku} in ${desired.location}` };
       if (!observed.isLinux)
@@ -39,7 +37,7 @@ export const appServicePlan = (
     },
   });
 
-async function planOf(webApps: WebApps, group: string, site: string): Promise<AppServicePlan | undefined> {
-  const id = parseResourceId((await webApps.get(group, site))?.planId ?? "");
+async function planOf(webApps: WebApps, { group, app }: SiteAddress): Promise<AppServicePlan | undefined> {
+  const id = parseResourceId((await webApps.get(group, app))?.planId ?? "");
   return id && webApps.getPlan(id.resourceGroup, id.path.at(-1) ?? "");
 }

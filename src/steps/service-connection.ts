@@ -3,12 +3,9 @@ import type { WebApp } from "../cloud/app-service/web-apps.ts";
 import { isInTransition, type Linker, type Linkers } from "../cloud/linkers.ts";
 import type { Database } from "../cloud/postgres-servers.ts";
 import { type AnyStep, type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
+import type { SiteSetup } from "../project/setup.ts";
 
-interface DesiredConnection {
-  readonly key: string;
-  readonly name: string;
-  readonly userName: string;
-  readonly clientType: string;
+interface DesiredConnection extends Pick<SiteSetup, "label" | "linker" | "role" | "clientType"> {
   /** Service Connector must not open the server to all of Azure, which it does by itself. */
   readonly leavesFirewall: boolean;
   /** Of the user-assigned identity, where the app has one. */
@@ -23,18 +20,18 @@ export const serviceConnection = (
   needs: { readonly site: Step<WebApp>; readonly database: Step<Database>; readonly firewall: AnyStep },
 ) =>
   defineStep<Linker, typeof needs>({
-    name: `service connection ${desired.key}`,
+    name: `service connection ${desired.label}`,
     needs,
-    lane: `site ${desired.key}`,
-    read: ({ site }) => linkers.get(site.id, desired.name),
+    lane: `site ${desired.label}`,
+    read: ({ site }) => linkers.get(site.id, desired.linker),
     plan: (observed, needed) => planConnection(desired, observed, needed),
     apply: async (_change, needed) => {
       const { site, database } = needed;
       // Service Connector refuses a write while it is at work for a run that was killed, or for another one.
-      const current = await linkers.settled(site.id, desired.name);
+      const current = await linkers.settled(site.id, desired.linker);
       if (planConnection(desired, current, needed).kind === "keep") return;
-      const { userName, clientType, leavesFirewall, identitySubscriptionId: subscriptionId } = desired;
-      await linkers.put(site.id, desired.name, {
+      const { role: userName, clientType, leavesFirewall, identitySubscriptionId: subscriptionId } = desired;
+      await linkers.put(site.id, desired.linker, {
         targetId: database.id,
         userName,
         clientType,
@@ -54,7 +51,7 @@ function planConnection(
   observed: Linker | undefined,
   { site, database }: { readonly site: WebApp; readonly database: Database },
 ): Change {
-  if (!observed) return { kind: "create", reason: desired.name };
+  if (!observed) return { kind: "create", reason: desired.linker };
   const differences: Difference[] = [];
   const differ = (field: string, is: unknown, wanted: unknown): void =>
     void (is !== wanted && differences.push({ field, observed: is, desired: wanted }));
@@ -62,7 +59,7 @@ function planConnection(
   const hasOwn = desired.identitySubscriptionId !== undefined;
   differ("authType", observed.authType, authTypeOf(hasOwn));
   if (hasOwn) differ("clientId", observed.clientId, site.clientId ?? "(that of the new identity)");
-  differ("userName", observed.userName, desired.userName);
+  differ("userName", observed.userName, desired.role);
   differ("clientType", observed.clientType, desired.clientType);
   // The other way round nothing is amiss: the firewall's own step lets Azure in.
   if (desired.leavesFirewall && observed.opensFirewall) differ("publicNetworkSolution", "enable", "optOut");

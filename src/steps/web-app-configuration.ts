@@ -1,25 +1,40 @@
 import type { AppServicePlan, WebApp, WebAppConfig, WebApps } from "../cloud/app-service/web-apps.ts";
 import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
+import type { SiteSetup } from "../project/setup.ts";
 
 /** `config/web`: runtime, start command, TLS, FTPS off, health check. */
 export const webAppConfiguration = (
-  key: string,
-  desired: Partial<WebAppConfig>,
-  group: string,
+  site: Pick<SiteSetup, "label" | "address" | "runtime" | "startup" | "health">,
   webApps: WebApps,
   needs: { readonly site: Step<WebApp>; readonly plan: Step<AppServicePlan> },
-) =>
-  defineStep<WebAppConfig, typeof needs>({
-    name: `web app configuration ${key}`,
+) => {
+  const desired = desiredConfig(site);
+  const { group, app } = site.address;
+  return defineStep<WebAppConfig, typeof needs>({
+    name: `web app configuration ${site.label}`,
     needs,
-    lane: `site ${key}`,
-    read: ({ site }) => webApps.getConfig(group, site.name),
-    plan: (observed, { plan }) => planConfig(observed, fitting(desired, plan)),
-    apply: async (_change, { site, plan }) => void (await webApps.updateConfig(group, site.name, fitting(desired, plan))),
+    lane: `site ${site.label}`,
+    read: () => webApps.getConfig(group, app),
+    plan: (observed, { plan }) => planConfig(observed, configForPlan(desired, plan)),
+    apply: async (_change, { plan }) => void (await webApps.updateConfig(group, app, configForPlan(desired, plan))),
   });
+};
+
+/** What the project asks of a web app's configuration, on a plan that allows it all. */
+export function desiredConfig({ runtime, startup, health }: Pick<SiteSetup, "runtime" | "startup" | "health">): Partial<WebAppConfig> {
+  return {
+    runtime,
+    startup,
+    alwaysOn: true,
+    ftpsState: "Disabled",
+    minTlsVersion: "1.2",
+    scmMinTlsVersion: "1.2",
+    healthCheckPath: health,
+  };
+}
 
 /** Free and Shared plans refuse Always On; the plan that is there may be another than the file's. */
-export function fitting(config: Partial<WebAppConfig>, plan: AppServicePlan): Partial<WebAppConfig> {
+export function configForPlan(config: Partial<WebAppConfig>, plan: AppServicePlan): Partial<WebAppConfig> {
   return /^(F1|D1)$/i.test(plan.sku) ? { ...config, alwaysOn: false } : config;
 }
 

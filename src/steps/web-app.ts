@@ -1,20 +1,18 @@
 import { isSameId } from "../base/resource-id.ts";
-import type { AppServicePlan, WebApp, WebAppConfig, WebApps } from "../cloud/app-service/web-apps.ts";
+import type { AppServicePlan, WebApp, WebApps } from "../cloud/app-service/web-apps.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
-import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
+import { type Change, type Difference, defineStep, type Refusal, type Step } from "../engine/step.ts";
+import type { SiteSetup } from "../project/setup.ts";
 import { type AppIdentity, identityVerdict, withEffectiveIdentity } from "./app-identity.ts";
-import { fitting } from "./web-app-configuration.ts";
+import { configForPlan, desiredConfig } from "./web-app-configuration.ts";
 
 export interface DesiredWebApp {
-  readonly key: string;
-  readonly name: string;
+  readonly site: Pick<SiteSetup, "label" | "address" | "runtime" | "startup" | "health">;
   readonly location: string;
-  /** Written at creation; kept right afterwards by the step `web app configuration`. */
-  readonly config: Partial<WebAppConfig>;
-  readonly tags: Record<string, string>;
+  readonly tags: Readonly<Record<string, string>>;
 }
 
-/** The web app with the identity its app signs in with (`signedInBy`), HTTPS only. Other identities are left to it. */
+/** The web app with the identity its app signs in with (`withEffectiveIdentity`), HTTPS only. Other identities are left to it. */
 export const webApp = (
   desired: DesiredWebApp,
   webApps: WebApps,
@@ -24,22 +22,26 @@ export const webApp = (
     /** Absent: the system-assigned one. */
     readonly identity?: Step<AppIdentity>;
   },
+  precheck: () => Promise<Refusal | undefined>,
 ) =>
   defineStep<WebApp, typeof needs>({
-    name: `web app ${desired.key}`,
+    name: `web app ${desired.site.label}`,
     needs,
-    lane: `site ${desired.key}`,
-    read: async ({ group, identity }) => {
-      const site = await webApps.get(group.name, desired.name);
+    lane: `site ${desired.site.label}`,
+    isBillable: true,
+    precheck,
+    read: async ({ identity }) => {
+      const site = await webApps.get(desired.site.address.group, desired.site.address.app);
       return site && withEffectiveIdentity(site, identity);
     },
     plan: (observed, { identity }) => planWebApp(observed, desired, identity),
-    apply: async (_change, { group, plan, identity }, observed) => {
+    apply: async (_change, { plan, identity }, observed) => {
+      const { group, app } = desired.site.address;
       if (!observed) {
-        await webApps.create(group.name, desired.name, {
+        await webApps.create(group, app, {
           location: desired.location,
           planId: plan.id,
-          config: fitting(desired.config, plan),
+          config: configForPlan(desiredConfig(desired.site), plan), // kept right afterwards by the step `web app configuration`
           ...(identity && { userIdentity: identity.id }),
           settings: { WEBSITE_START_SCM_ON_SITE_CREATION: "1" },
           tags: desired.tags,
@@ -49,17 +51,17 @@ export const webApp = (
       const hasIdentity = identityVerdict(observed, identity).ok;
       if (!hasIdentity || !observed.httpsOnly) {
         const wanted = identity ? { userIdentity: identity.id } : { systemIdentity: true as const };
-        await webApps.update(group.name, desired.name, {
+        await webApps.update(group, app, {
           ...(hasIdentity ? {} : wanted),
           ...(observed.httpsOnly ? {} : { httpsOnly: true }),
         });
       }
-      if (observed.state === "Stopped") await webApps.start(group.name, desired.name);
+      if (observed.state === "Stopped") await webApps.start(group, app);
     },
   });
 
 function planWebApp(observed: WebApp | undefined, desired: DesiredWebApp, identity: AppIdentity | undefined): Change {
-  if (!observed) return { kind: "create", reason: `${desired.name} (${desired.config.runtime})` };
+  if (!observed) return { kind: "create", reason: `${desired.site.address.app} (${desired.site.runtime})` };
   const differences: Difference[] = [];
   if (!identityVerdict(observed, identity).ok) differences.push(identityDifference(observed, identity));
   if (!observed.httpsOnly) differences.push({ field: "httpsOnly", observed: false, desired: true });

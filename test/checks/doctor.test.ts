@@ -9,7 +9,6 @@ import { probeConnectivity } from "../../src/cloud/connectivity.ts";
 import { apply } from "../../src/engine/apply.ts";
 import { plan } from "../../src/engine/plan.ts";
 import { orphansName } from "../../src/removal/orphans.ts";
-import { stepsNamed } from "../../src/steps/all.ts";
 import { databasesOf } from "../support/databases.ts";
 import { startTestEmulator, type TestEmulator, fileTest as test } from "../support/emulator.ts";
 import { openTestProject, type TestProject } from "../support/project.ts";
@@ -466,7 +465,7 @@ const batches: readonly {
     spoil: async ({ project: { cloud }, group, server }) => {
       await cloud.webApps.updateConfig(group, role, { alwaysOn: false });
       await cloud.webApps.scalePlan(group, `${role}-plan`, { sku: "F1" });
-      await cloud.postgresServers.update(group, server, { sku: "Standard_D2ds_v5", tier: "GeneralPurpose" });
+      await cloud.postgresServers.update(group, server, { sku: "Standard_D2ds_v5" });
     },
     found: ["api: plan keeps the app awake", "server is as the project file says"],
     byHand: ["api: plan keeps the app awake", "server is as the project file says"],
@@ -475,7 +474,7 @@ const batches: readonly {
   {
     what: "server of another size that takes passwords",
     spoil: async ({ arm, server, project: { cloud }, group }) => {
-      await cloud.postgresServers.update(group, server, { sku: "Standard_D2ds_v5", tier: "GeneralPurpose" });
+      await cloud.postgresServers.update(group, server, { sku: "Standard_D2ds_v5" });
       await arm("PATCH", `Microsoft.DBforPostgreSQL/flexibleServers/${server}?api-version=2025-08-01`, {
         properties: { authConfig: { passwordAuth: "Enabled" }, administratorLogin: "boss", administratorLoginPassword: "Tr0ub4dor&3" },
       });
@@ -697,7 +696,7 @@ describe.sequential("doctor finds what is wrong, and --fix repairs what is safe"
     let host: string | undefined;
     try {
       const theirs = await openTestProject(stranger.emulator, file);
-      await apply(await plan(stepsNamed(theirs.steps(), "flexible server")), { clock: systemClock, signal: never });
+      await apply(await plan([theirs.graph().server]), { clock: systemClock, signal: never });
       host = (await theirs.cloud.postgresServers.get(theirs.setup.resourceGroup, theirs.setup.server.name))?.host ?? "";
       expect(await examineAt(host)).toEqual({ names: ["server certificate is trusted"], detail: expect.stringMatching(/certificate/) });
     } finally {

@@ -67,7 +67,6 @@ describe("adapters over local Azure", () => {
       location: "eastus",
       version: "16",
       sku: "Standard_B1ms",
-      tier: "Burstable",
       storageGb: 32,
       tenantId,
       tags: { a: "b" },

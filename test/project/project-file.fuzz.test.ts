@@ -5,8 +5,9 @@ import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { KnownError } from "../../src/base/errors.ts";
 import { findProject, type ProjectFile } from "../../src/project/file.ts";
-import { createSetup, type Setup, withNames } from "../../src/project/setup.ts";
+import { createSetup, type Setup } from "../../src/project/setup.ts";
 import { validateProject } from "../../src/project/validate.ts";
+import { withNames } from "../../src/project/with-names.ts";
 import { deepJson, mutated, runs } from "../support/fuzz.ts";
 import { workedMs } from "../support/patience.ts";
 

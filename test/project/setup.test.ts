@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { KnownError } from "../../src/base/errors.ts";
 import type { ProjectFile } from "../../src/project/file.ts";
-import { createSetup, withNames } from "../../src/project/setup.ts";
+import { createSetup, sitesOf } from "../../src/project/setup.ts";
 import { validateProject } from "../../src/project/validate.ts";
+import { withNames } from "../../src/project/with-names.ts";
 
 const setupOf = (file: unknown, environment?: string) =>
   createSetup(file, {
@@ -116,30 +117,32 @@ describe("createSetup", () => {
         name: "orders-db-7f3a",
         version: "16",
         sku: "Standard_B1ms",
-        tier: "Burstable",
         storageGb: 32,
         firewall: "azure-services",
         unspecified: ["location", "version", "sku", "storageGb"],
       },
       database: "orders",
-      apps: [
-        {
-          key: "api",
-          name: "orders-api-7f3a",
-          runtime: "PYTHON|3.12",
-          folder: "/project",
-          plan: { name: "orders-api-7f3a-plan", sku: "B1", tier: "Basic", isSkuUnspecified: true },
-          access: "owner",
-          startup: "",
-          health: "",
-          role: "orders-api-7f3a",
-          linker: "postgres_api",
-          clientType: "python",
-          settings: {},
-          include: [],
-        },
-      ],
+      plans: [{ name: "orders-api-7f3a-plan", sku: "B1", isSkuUnspecified: true }],
+      apps: [expect.objectContaining({ key: "api", name: "orders-api-7f3a", slots: [] })],
     });
+    expect(sitesOf(setupOf({ name: "orders" }))).toEqual([
+      {
+        label: "api",
+        address: { group: "rg-orders", app: "orders-api-7f3a" },
+        host: "webapp",
+        plan: "orders-api-7f3a-plan",
+        runtime: "PYTHON|3.12",
+        folder: "/project",
+        access: "owner",
+        startup: "",
+        health: "",
+        role: "orders-api-7f3a",
+        linker: "postgres_api",
+        clientType: "python",
+        settings: {},
+        include: [],
+      },
+    ]);
   });
 
   test("the design's example is taken as it is written", () => {
@@ -215,7 +218,7 @@ describe("createSetup", () => {
     };
     const setup = setupOf(file, "staging");
     expect(setup).toMatchObject({ location: "westeurope", resourceGroup: "rg-orders-staging", server: { name: "orders-db-7f3a" } });
-    expect(setup.apps[0]).toMatchObject({ name: "orders-api-7f3a", plan: { sku: "S1" } });
+    expect(setup).toMatchObject({ apps: [{ name: "orders-api-7f3a" }], plans: [{ sku: "S1" }] });
   });
 
   test("names written back are found again and never change", () => {

@@ -4,7 +4,7 @@ import type { WebApp } from "../../src/cloud/app-service/web-apps.ts";
 import { openCloud } from "../../src/cloud/cloud.ts";
 import { azureCodeOf, translate } from "../../src/cloud/errors.ts";
 import { findLeftovers } from "../../src/cloud/firewall-access.ts";
-import { deploy } from "../../src/steps/deployment.ts";
+import { deployPackage } from "../../src/steps/deploy/deploy-package.ts";
 import { contextOf, type Exchange, leapingClock, type ReplayServer, recorded, startReplay } from "../cloud/replay-server.ts";
 
 // Traps of real Azure (`traps.md`) that the client has to get past, played by a server that says what Azure was seen or is known to say.
@@ -41,7 +41,7 @@ function operation(method: string, path: string, ...polls: readonly object[]): E
 }
 
 const administrator = { objectId: "894ef8da-7971-4f68-972c-f561441eb329", name: "ana@example.com", type: "User", tenantId: "t" } as const;
-const newServer = { location: "eastus", version: "16", sku: "Standard_B1ms", tier: "Burstable", storageGb: 32, tenantId: "t", tags: {} };
+const newServer = { location: "eastus", version: "16", sku: "Standard_B1ms", storageGb: 32, tenantId: "t", tags: {} };
 const readyServer = { id: SERVER, name: "db", location: "East US", properties: { state: "Ready", version: "16" } };
 
 describe("flexible server", () => {
@@ -338,14 +338,13 @@ describe("deployment", () => {
     };
     const context = {
       webApps: cloud.webApps,
-      group: "g",
       scmSite: cloud.scmSite,
       site: cloud.site,
       clock: leapingClock(),
       signal: new AbortController().signal,
       onDetail: () => {},
     };
-    return deploy({ key: "api", package: async () => packed, health: "/healthz" }, context, site);
+    return deployPackage({ address: { group: "g", app: site.name }, package: async () => packed, health: "/healthz" }, site, context);
   }
 
   // trap: kudu 2

@@ -288,7 +288,7 @@ describe("plans and removal", () => {
     const { removals, kept } = await planRemoval(setup, cloud, firewallAccess);
     expect(removals.map(({ what }) => what)).toEqual([
       `web app ${app().name}`,
-      `App Service plan ${app().plan.name}`,
+      `App Service plan ${app().production.plan}`,
       `flexible server ${setup.server.name}`,
     ]);
     expect(kept.join("; ")).toMatch(/foreign-plan.*resource group/);

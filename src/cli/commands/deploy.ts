@@ -1,8 +1,9 @@
 import { KnownError } from "../../base/errors.ts";
+import { hosts } from "../../hosts/hosts.ts";
 import type { Package } from "../../package/pack.ts";
 import { chooseApp } from "../../project/choose-app.ts";
 import type { AppSetup } from "../../project/setup.ts";
-import { deployedOn, deploy as deployPackage } from "../../steps/deployment.ts";
+import { deployedOn } from "../../steps/deploy/package-tags.ts";
 import { endStopped } from "../cancellation.ts";
 import { openProject } from "../open-project.ts";
 import { type PackOptions, packApps } from "../pack-apps.ts";
@@ -67,20 +68,21 @@ async function findDeployment({ cloud, setup }: Session, app: AppSetup, packed: 
 
 async function deployOne(
   io: Io,
-  { cloud, setup, clock, signal }: Session,
-  { key, name: app, health }: AppSetup,
+  { cloud, clock, signal }: Session,
+  { production }: AppSetup,
   { site, packed }: Awaited<ReturnType<typeof findDeployment>>,
 ): Promise<Deployed> {
-  const name = `deployment ${key}`;
+  const { host, label, address, health } = production;
+  const name = `deployment ${label}`;
   const startedAt = clock.now();
   const { webApps, scmSite, site: siteClient } = cloud;
   const onDetail = (text: string): void => io.progress.detail(name, text);
-  const context = { webApps, group: setup.resourceGroup, scmSite, site: siteClient, clock, signal, onDetail };
+  const context = { webApps, scmSite, site: siteClient, clock, signal, onDetail };
   const { uploadedBytes, deploymentId } = await io.progress.during(name, "deploying", () =>
-    deployPackage({ key, package: async () => packed, health }, context, site),
+    hosts[host].deploy({ address, package: async () => packed, health }, site, context),
   );
   io.progress.end(name, "updated", clock.now() - startedAt);
-  return { ok: true, app, url: site.url, uploadedBytes, deploymentId, outcome: "deployed" };
+  return { ok: true, app: address.app, url: site.url, uploadedBytes, deploymentId, outcome: "deployed" };
 }
 
 function show(io: Io, results: readonly Deployed[]): void {

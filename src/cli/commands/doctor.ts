@@ -4,7 +4,7 @@ import type { Check } from "../../checks/verify.ts";
 import { apply } from "../../engine/apply.ts";
 import { plan } from "../../engine/plan.ts";
 import { isComplete, type Report, type StepReport } from "../../engine/report.ts";
-import { allSteps } from "../../steps/all.ts";
+import { projectGraph } from "../../graph/project-graph.ts";
 import { endStopped, summarizeRun } from "../cancellation.ts";
 import { openProject } from "../open-project.ts";
 import { checkLine } from "../output/checks.ts";
@@ -36,7 +36,7 @@ export async function doctor(io: Io, options: DoctorOptions, directory: string):
       const areRestarting = repairs.some(({ outcome }) => outcome === "updated");
       return show(io, options, await look(io, session, areRestarting), repairs);
     } catch (error) {
-      const all = { observed: new Map(), ...report, steps: [...beside, ...(report?.steps ?? [])] };
+      const all = [...beside.map((one) => ({ report: one, observed: undefined })), ...(report?.ended ?? [])];
       return endStopped(error, { io, session, command: "doctor --fix", summary: summarizeRun(all) });
     }
   });
@@ -50,7 +50,7 @@ function look(io: Io, session: Session, areRestarting: boolean): Promise<Check[]
 
 /** The safe steps of the same graph as `init`: there is no second way to repair. */
 async function repair(io: Io, session: Session): Promise<Report> {
-  const planned = await plan(allSteps(session.setup, session));
+  const planned = await plan(projectGraph(session.setup, session).steps);
   return apply(safePart(planned, session.setup), { clock: io.clock, signal: io.signal, onProgress: io.progress.onProgress });
 }
 

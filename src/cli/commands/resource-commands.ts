@@ -1,7 +1,9 @@
 import { KnownError } from "../../base/errors.ts";
 import { escapeControls } from "../../base/json.ts";
+import { siteAddressId } from "../../base/site-address.ts";
 import { isComplete, type Report } from "../../engine/report.ts";
-import { allSteps, siteId, stepsNamed } from "../../steps/all.ts";
+import type { AnyStep } from "../../engine/step.ts";
+import { type ProjectGraph, projectGraph } from "../../graph/project-graph.ts";
 import { administratorLogin } from "../../steps/entra-administrator.ts";
 import { exposureOf } from "../../steps/firewall.ts";
 import { openProject } from "../open-project.ts";
@@ -12,8 +14,8 @@ import type { GlobalOptions, Io } from "../terminal/io.ts";
 
 type Command = (io: Io, options: GlobalOptions, directory: string) => Promise<number>;
 
-/** The steps with these names and all they need, out of the same graph that `init` runs. */
-function create(name: string, ...steps: readonly string[]): Command {
+/** These steps and all they need, out of the same graph that `init` runs. */
+function create(name: string, select: (graph: ProjectGraph) => readonly AnyStep[]): Command {
   return async (io, options, directory) => {
     const project = await prepareProject(io, options, directory);
     const body = (report: Report): object => ({
@@ -23,7 +25,8 @@ function create(name: string, ...steps: readonly string[]): Command {
     });
     return runGraph(io, options, project, {
       name,
-      steps: (session) => stepsNamed(allSteps(session.setup, session), ...steps),
+      graph: (session) => projectGraph(session.setup, session),
+      select,
       body,
       finish: async (report) => {
         if (io.isJson) io.document(body(report));
@@ -70,7 +73,7 @@ async function everySite(session: Session, work: (name: string) => Promise<void>
   for (const app of session.setup.apps) await work(app.name);
 }
 
-export const serverCreate = create("server create", "flexible server", "Entra administrator");
+export const serverCreate = create("server create", ({ server, administrator }) => [server, administrator]);
 export const serverShow = show(theServer);
 export const serverStart = act("server start", async ({ cloud, setup }) =>
   cloud.postgresServers.start(setup.resourceGroup, setup.server.name),
@@ -82,7 +85,9 @@ export const serverRestart = act("server restart", async ({ cloud, setup }) =>
   cloud.postgresServers.restart(setup.resourceGroup, setup.server.name),
 );
 
-export const webappCreate = create("webapp create", "web app", "basic publishing credentials", "log settings");
+export const webappCreate = create("webapp create", ({ sites }) =>
+  sites.flatMap(({ site, configuration, publishing, logs }) => [site, configuration, publishing, logs]),
+);
 export const webappShow = show(async ({ cloud, setup }) => {
   const group = setup.resourceGroup;
   return Promise.all(
@@ -103,19 +108,24 @@ export const webappRestart = act("webapp restart", (session) =>
   everySite(session, (name) => session.cloud.webApps.restart(session.setup.resourceGroup, name)),
 );
 
-export const connectionCreate = create("connection create", "service connection", "app settings");
+export const connectionCreate = create("connection create", ({ sites }) =>
+  sites.flatMap(({ connection, settings }) => [connection, settings]),
+);
 export const connectionList = show(async ({ cloud, setup }) => {
-  const linkers = setup.apps.map(async (app) => [app.key, await cloud.linkers.list(siteId(setup, cloud.subscriptionId, app))] as const);
+  const linkers = setup.apps.map(
+    async (app) => [app.key, await cloud.linkers.list(siteAddressId(cloud.subscriptionId, app.production.address))] as const,
+  );
   return Object.fromEntries(await Promise.all(linkers));
 });
 export const connectionValidate = show(async ({ cloud, setup }) => {
   const answers = setup.apps.map(
-    async (app) => [app.key, await cloud.linkers.validate(siteId(setup, cloud.subscriptionId, app), app.linker)] as const,
+    async (app) =>
+      [app.key, await cloud.linkers.validate(siteAddressId(cloud.subscriptionId, app.production.address), app.linker)] as const,
   );
   return Object.fromEntries(await Promise.all(answers));
 });
 
-export const principalAdd = create("principal add", "database principal", "database access");
+export const principalAdd = create("principal add", ({ sites }) => sites.flatMap(({ principal, access }) => [principal, access]));
 export const principalShow = show(async (session) => {
   const { cloud, firewallAccess, setup } = session;
   const server = await theServer(session);
@@ -130,7 +140,7 @@ export const principalShow = show(async (session) => {
   );
 });
 
-export const firewallApply = create("firewall apply", "firewall");
+export const firewallApply = create("firewall apply", ({ firewall }) => [firewall]);
 export const firewallList = show(async (session) => {
   const { cloud, firewallAccess, setup } = session;
   const rules = await cloud.postgresServers.listFirewallRules(setup.resourceGroup, (await theServer(session)).name);

@@ -1,14 +1,18 @@
 import type { Check } from "../../checks/verify.ts";
-import type { WebApp } from "../../cloud/app-service/web-apps.ts";
 import type { Cloud } from "../../cloud/cloud.ts";
-import type { PostgresServer } from "../../cloud/postgres-servers.ts";
 import { failuresOf, isComplete, type Report } from "../../engine/report.ts";
+import type { ProjectGraph } from "../../graph/project-graph.ts";
 import type { Setup } from "../../project/setup.ts";
 import { errorBody } from "./error.ts";
 
 /** What `init` and `up` answer; the fields are a contract with scripts. */
-export function resultBody(setup: Setup, cloud: Cloud, report: Report, checks?: readonly Check[]): object {
-  const server = report.observed.get("flexible server") as PostgresServer | undefined;
+export function resultBody(
+  { setup, cloud }: { readonly setup: Setup; readonly cloud: Cloud },
+  graph: Pick<ProjectGraph, "server" | "sites">,
+  report: Report,
+  checks?: readonly Check[],
+): object {
+  const server = report.of(graph.server)?.observed;
   const failed = failuresOf(report)[0];
   const isOk = isComplete(report) && (checks?.every(({ ok }) => ok) ?? true);
   return {
@@ -18,9 +22,9 @@ export function resultBody(setup: Setup, cloud: Cloud, report: Report, checks?: 
     server: { name: setup.server.name, host: server?.host ?? null, port: server?.port ?? null },
     database: setup.database,
     apps: Object.fromEntries(
-      setup.apps.map((app) => {
-        const site = report.observed.get(`web app ${app.key}`) as WebApp | undefined;
-        return [app.key, { name: app.name, url: site?.url ?? null, role: app.role, principalId: site?.principalId ?? null }];
+      graph.sites.map(({ setup: { label, address, role }, site: step }) => {
+        const site = report.of(step)?.observed;
+        return [label, { name: address.app, url: site?.url ?? null, role, principalId: site?.principalId ?? null }];
       }),
     ),
     steps: report.steps.map(({ name, outcome, ms, reason }) => ({ name, outcome, ms, ...(reason ? { reason } : {}) })),

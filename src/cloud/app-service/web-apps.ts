@@ -65,7 +65,6 @@ export interface WebAppConfig {
 interface NewPlan {
   readonly location: string;
   readonly sku: string;
-  readonly tier?: string;
   readonly capacity?: number;
   readonly tags: Readonly<Record<string, string>>;
 }
@@ -383,13 +382,13 @@ export function webApps(arm: Arm): WebApps {
       const plan = await readPlan(group, name);
       return plan && toPlan(plan);
     },
-    createPlan: (group, name, { location, sku, tier, capacity, tags }) =>
+    createPlan: (group, name, { location, sku, capacity, tags }) =>
       putPlan("create", group, name, {
         location,
         kind: "linux",
         reserved: true,
         tags: { ...tags },
-        sku: { name: sku, tier: tier ?? tierOf(sku), capacity: capacity ?? 1 },
+        sku: { name: sku, tier: tierOf(sku), capacity: capacity ?? 1 },
       }),
     scalePlan: async (group, name, { sku, capacity }) => {
       const plan = await readPlan(group, name);
