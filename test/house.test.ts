@@ -29,6 +29,7 @@ const LONG_FUNCTIONS: readonly string[] = [
   "emulator/services/web/wire.ts planToWire",
   "emulator/services/web/wire.ts siteToWire",
   "removal/removal.ts planRemoval",
+  "steps/all.ts perApp",
 ];
 
 interface Measured {

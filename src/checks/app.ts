@@ -1,10 +1,10 @@
 import { isSameId } from "../base/resource-id.ts";
 import { describeStatus, type SiteResponse } from "../cloud/app-service/site-client.ts";
 import type { WebAppConfig } from "../cloud/app-service/web-apps.ts";
-import type { AppSetup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 import { identityVerdict } from "../steps/app-identity.ts";
 import { settingsOf } from "../steps/app-settings.ts";
-import { deployedOn } from "../steps/deploy/package-tags.ts";
+import { deployedOn } from "../steps/deployment.ts";
 import { missingIdentityHint } from "../steps/managed-identity.ts";
 import { secretSettingNames } from "../steps/secret-settings.ts";
 import { authTypeOf } from "../steps/service-connection.ts";
@@ -20,9 +20,9 @@ type Finding = readonly [ok: boolean, detail: string];
 type Define = (name: string, meaning: string, hint: string, look: () => Promise<Finding | undefined>) => Condition;
 
 /** Web app, plan, configuration, service connection, settings, and the running code of one app. */
-export function appConditions(context: DoctorContext, facts: MoreFacts, app: AppSetup): Condition[] {
+export function appConditions(context: DoctorContext, facts: MoreFacts, app: SiteSetup): Condition[] {
   const define: Define = (name, meaning, hint, look) => ({
-    name: `${app.key}: ${name}`,
+    name: `${app.label}: ${name}`,
     meaning,
     hint,
     look: async () => {
@@ -39,8 +39,8 @@ export function appConditions(context: DoctorContext, facts: MoreFacts, app: App
   ];
 }
 
-function siteConditions({ cloud, setup }: DoctorContext, facts: MoreFacts, app: AppSetup, define: Define): Condition[] {
-  const site = () => facts.site(app.name);
+function siteConditions({ cloud, setup }: DoctorContext, facts: MoreFacts, app: SiteSetup, define: Define): Condition[] {
+  const site = () => facts.site(app.address.app);
   return [
     {
       ...define("web app exists", "there is nothing that could run the app", init, async () => [true, (await site()).url]),
@@ -50,13 +50,13 @@ function siteConditions({ cloud, setup }: DoctorContext, facts: MoreFacts, app: 
       ...define(
         "web app name is free",
         "the web app cannot be created: names of web apps are shared by all of Azure",
-        `choose another "apps.${app.key}.name" in the project file`,
+        `choose another "apps.${app.label}.name" in the project file`,
         async () => undefined,
       ),
       look: async () => {
-        if (await cloud.webApps.get(setup.resourceGroup, app.name)) return undefined;
+        if (await cloud.webApps.get(setup.resourceGroup, app.address.app)) return undefined;
         const taken = await takenBy({ setup, cloud }, webAppName({ setup, cloud }, app));
-        return taken ? { ok: false, detail: taken.detail, hint: taken.hint } : { ok: true, detail: app.name };
+        return taken ? { ok: false, detail: taken.detail, hint: taken.hint } : { ok: true, detail: app.address.app };
       },
     },
     define("web app runs", "every request gets 403 Site Disabled", fix, async () => {
@@ -66,7 +66,7 @@ function siteConditions({ cloud, setup }: DoctorContext, facts: MoreFacts, app: 
     {
       ...define("managed identity is on", "the app gets no token", fix, async () => undefined),
       look: async () => {
-        const identity = await facts.identity(app.name);
+        const identity = await facts.identity(app.address.app);
         // Not for `--fix` or `init` to make; told also before there is a web app.
         if (identity && !identity.principalId && app.identity === identity.id) {
           return { ok: false, detail: `there is no user-assigned identity ${identity.id}`, hint: missingIdentityHint };
@@ -83,7 +83,7 @@ function siteConditions({ cloud, setup }: DoctorContext, facts: MoreFacts, app: 
       "the runtime of the project file does not start",
       "give the app another name, or move it to a Linux plan",
       async () => {
-        const { name, isLinux } = await facts.plan(app.name);
+        const { name, isLinux } = await facts.plan(app.address.app);
         return [isLinux, `${name} is ${isLinux ? "Linux" : "Windows"}`];
       },
     ),
@@ -92,28 +92,28 @@ function siteConditions({ cloud, setup }: DoctorContext, facts: MoreFacts, app: 
       "on Free and Shared plans the app sleeps after 20 minutes and has 60 minutes of processor time a day",
       'set "plan": "B1" or larger in the project file, then run `passwordless-pg init`',
       async () => {
-        const { name, sku, tier } = await facts.plan(app.name);
+        const { name, sku, tier } = await facts.plan(app.address.app);
         return [!/^(F1|D1)$/i.test(sku), `${name} is ${sku} (${tier})`];
       },
     ),
     define("basic publishing credentials of SCM are off", "a user name and password can deploy code", fix, async () => {
-      const { scm } = await facts.policies(app.name);
+      const { scm } = await facts.policies(app.address.app);
       return [!scm, scm ? "Enabled" : "Disabled"];
     }),
     define("basic publishing credentials of FTP are off", "a user name and password can replace code", fix, async () => {
-      const { ftp } = await facts.policies(app.name);
+      const { ftp } = await facts.policies(app.address.app);
       return [!ftp, ftp ? "Enabled" : "Disabled"];
     }),
     define("logs are kept", "`logs tail` shows nothing", fix, async () => {
-      const { isFileSystemLoggingOn } = await facts.logs(app.name);
+      const { isFileSystemLoggingOn } = await facts.logs(app.address.app);
       return [isFileSystemLoggingOn, `file system logging ${isFileSystemLoggingOn ? "on" : "off"}`];
     }),
   ];
 }
 
-function configConditions(facts: MoreFacts, app: AppSetup, define: Define): Condition[] {
+function configConditions(facts: MoreFacts, app: SiteSetup, define: Define): Condition[] {
   const on = (name: string, meaning: string, judge: (config: WebAppConfig) => Finding): Condition =>
-    define(name, meaning, fix, async () => judge(await facts.config(app.name)));
+    define(name, meaning, fix, async () => judge(await facts.config(app.address.app)));
   return [
     on("TLS is 1.2 or newer", "old clients may connect with broken encryption", ({ minTlsVersion, scmMinTlsVersion }) => [
       Number(minTlsVersion) >= 1.2 && Number(scmMinTlsVersion) >= 1.2,
@@ -139,14 +139,14 @@ function configConditions(facts: MoreFacts, app: AppSetup, define: Define): Cond
   ];
 }
 
-function connectionConditions(facts: MoreFacts, app: AppSetup, define: Define): Condition[] {
+function connectionConditions(facts: MoreFacts, app: SiteSetup, define: Define): Condition[] {
   const linker = async () => {
-    const list = await facts.linkers(app.name);
+    const list = await facts.linkers(app.address.app);
     return list.find(({ name }) => name === app.linker) ?? absent(`service connection ${app.linker}`);
   };
   return [
     define("service connection exists", "the portal does not know the link, and its settings are not kept up", fix, async () => {
-      const names = (await facts.linkers(app.name)).map(({ name }) => name);
+      const names = (await facts.linkers(app.address.app)).map(({ name }) => name);
       return [
         names.includes(app.linker),
         names.includes(app.linker) ? app.linker : `${app.linker} is none of ${names.join(", ") || "none"}`,
@@ -161,7 +161,7 @@ function connectionConditions(facts: MoreFacts, app: AppSetup, define: Define): 
       return [userName === app.role, `${userName ?? "(nobody)"}, wanted ${app.role}`];
     }),
     define("service connection uses the identity", "its settings may hold a password", fix, async () => {
-      const [{ authType, clientId }, site] = await Promise.all([linker(), facts.site(app.name)]);
+      const [{ authType, clientId }, site] = await Promise.all([linker(), facts.site(app.address.app)]);
       if (app.identity === undefined) return [authType === authTypeOf(false), authType];
       return [authType === authTypeOf(true) && clientId === site.clientId, clientId ? `${authType}, client ID ${clientId}` : authType];
     }),
@@ -170,7 +170,7 @@ function connectionConditions(facts: MoreFacts, app: AppSetup, define: Define): 
       "the last one written wins: AZURE_POSTGRESQL_* may name another user or database after its next update",
       "remove it in the portal (Service Connector), or with `az webapp connection delete`",
       async () => {
-        const others = (await facts.linkers(app.name)).filter(
+        const others = (await facts.linkers(app.address.app)).filter(
           ({ name, targetId }) => name !== app.linker && /\/flexibleServers\//i.test(targetId),
         );
         return [others.length === 0, others.map(({ name, userName }) => `${name} (${userName ?? "nobody"})`).join(", ") || "none"];
@@ -179,14 +179,14 @@ function connectionConditions(facts: MoreFacts, app: AppSetup, define: Define): 
   ];
 }
 
-function settingConditions(facts: MoreFacts, app: AppSetup, define: Define): Condition[] {
+function settingConditions(facts: MoreFacts, app: SiteSetup, define: Define): Condition[] {
   const wanted = async (): Promise<Record<string, string>> => {
-    const [server, database, { clientId }] = await Promise.all([facts.server(), facts.database(), facts.site(app.name)]);
-    return settingsOf(app, server, database, clientId);
+    const [server, database, { clientId }] = await Promise.all([facts.server(), facts.database(), facts.site(app.address.app)]);
+    return settingsOf({ label: app.label, role: app.role, clientType: app.clientType, own: app.settings }, server, database, clientId);
   };
   const one = (setting: string, meaning: string): Condition =>
     define(`setting ${setting} is right`, meaning, fix, async () => {
-      const [settings, right] = await Promise.all([facts.settings(app.name), wanted()]);
+      const [settings, right] = await Promise.all([facts.settings(app.address.app), wanted()]);
       return [settings[setting] === right[setting], `${settings[setting] ?? "(absent)"}, wanted ${right[setting]}`];
     });
   return [
@@ -195,13 +195,13 @@ function settingConditions(facts: MoreFacts, app: AppSetup, define: Define): Con
     one("DB_NAME", "the app opens another database"),
     one("DB_USER", "the app signs in as a role that is not its own, and is refused"),
     define("settings AZURE_POSTGRESQL_* are current", "libraries that read them connect elsewhere", fix, async () => {
-      const [settings, right] = await Promise.all([facts.settings(app.name), wanted()]);
+      const [settings, right] = await Promise.all([facts.settings(app.address.app), wanted()]);
       const names = Object.keys(right).filter((name) => name.startsWith("AZURE_POSTGRESQL_"));
       const stale = names.filter((name) => settings[name] !== right[name]);
       return [stale.length === 0, stale.length === 0 ? names.join(", ") : `missing or changed: ${stale.join(", ")}`];
     }),
     define("own settings are as the file says", "somebody changed or removed them", fix, async () => {
-      const settings = await facts.settings(app.name);
+      const settings = await facts.settings(app.address.app);
       const wrong = Object.keys(app.settings).filter((name) => settings[name] !== app.settings[name]);
       return [
         wrong.length === 0,
@@ -213,7 +213,7 @@ function settingConditions(facts: MoreFacts, app: AppSetup, define: Define): Con
       "whoever reads the settings has the secret",
       "remove that setting: the app signs in with its identity",
       async () => {
-        const names = secretSettingNames(await facts.settings(app.name));
+        const names = secretSettingNames(await facts.settings(app.address.app));
         return [names.length === 0, names.join(", ") || "none found"];
       },
     ),
@@ -222,7 +222,7 @@ function settingConditions(facts: MoreFacts, app: AppSetup, define: Define): Con
       "DefaultAzureCredential asks for an identity whose tokens the role does not take",
       app.identity === undefined ? "remove the app setting AZURE_CLIENT_ID: the app has its system-assigned identity" : fix,
       async () => {
-        const [settings, { clientId }] = await Promise.all([facts.settings(app.name), facts.site(app.name)]);
+        const [settings, { clientId }] = await Promise.all([facts.settings(app.address.app), facts.site(app.address.app)]);
         const value = settings.AZURE_CLIENT_ID;
         return [value === clientId || (value !== undefined && app.settings.AZURE_CLIENT_ID === value), value ?? "absent"];
       },
@@ -233,10 +233,10 @@ function settingConditions(facts: MoreFacts, app: AppSetup, define: Define): Con
 /** So long a web app may take to start, and its container of before may answer in its place (inferred; Azure says neither). */
 const startingMs = 30_000;
 
-function codeConditions(context: DoctorContext, facts: MoreFacts, app: AppSetup, define: Define): Condition[] {
+function codeConditions(context: DoctorContext, facts: MoreFacts, app: SiteSetup, define: Define): Condition[] {
   const { cloud, clock, packageHash, signal } = context;
   const client = async () => {
-    const site = await facts.site(app.name);
+    const site = await facts.site(app.address.app);
     return site.state === "Running" ? cloud.site(site) : absent("a running web app");
   };
   const isPlaceholder = async (): Promise<boolean> => {
@@ -276,7 +276,7 @@ function codeConditions(context: DoctorContext, facts: MoreFacts, app: AppSetup,
     }),
     define("deployed package is that of the folder", "what runs is older than the code here", "run `passwordless-pg deploy`", async () => {
       if (!packageHash) return undefined;
-      const running = deployedOn(await facts.site(app.name))?.packageHash;
+      const running = deployedOn(await facts.site(app.address.app))?.packageHash;
       const here = await packageHash(app);
       return [
         running === here,

@@ -5,8 +5,8 @@ import type { Cloud } from "../cloud/cloud.ts";
 import { hintIn } from "../cloud/hints.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import { withoutFields } from "../engine/apply.ts";
-import { createPlan, type Plan, type PlannedStep } from "../engine/plan.ts";
-import type { StepReport } from "../engine/report.ts";
+import type { Plan, PlannedStep } from "../engine/plan.ts";
+import type { Attempt } from "../engine/report.ts";
 import type { AnyStep } from "../engine/step.ts";
 import { ownerTag, type Setup } from "../project/setup.ts";
 import { appConditions } from "./app.ts";
@@ -29,7 +29,7 @@ export function conditionsOf(context: DoctorContext): Condition[] {
   const facts = gatherMore(context);
   return [
     ...serverConditions(context, facts),
-    ...context.setup.apps.flatMap((app) => [...appConditions(context, facts, app), ...roleConditions(context, facts, app)]),
+    ...context.setup.sites.flatMap((app) => [...appConditions(context, facts, app), ...roleConditions(context, facts, app)]),
   ];
 }
 
@@ -41,8 +41,8 @@ export async function repairBeside(
   { resourceGroup: group, server, owner }: Setup,
   { subscription, postgresServers }: Cloud,
   clock: Clock,
-): Promise<StepReport[]> {
-  const attempt = async (name: string, work: () => Promise<unknown>): Promise<StepReport> => {
+): Promise<Attempt[]> {
+  const attempt = async (name: string, work: () => Promise<unknown>): Promise<Attempt> => {
     const startedAt = clock.now();
     const took = (): number => Math.round(clock.now() - startedAt);
     try {
@@ -103,7 +103,7 @@ export function safePart({ steps }: Plan, { owner }: Pick<Setup, "owner">): Plan
   for (const entry of steps) {
     const { step, change } = entry;
     const needsLeft = Object.values(step.needs as Record<string, AnyStep>).some((need) => left.has(need));
-    const isNew = change.kind === "create" && step.isBillable && !entry.isUnread;
+    const isNew = change.kind === "create" && step.isBillable === true && !entry.isUnread;
     const server = step.name === "flexible server" ? (entry.observed as PostgresServer | undefined) : undefined;
     const isStrangers = server !== undefined && isForeign(server, owner);
     if (needsLeft || isNew || change.kind === "blocked" || (isStrangers && !server.entraAuth)) {
@@ -113,7 +113,7 @@ export function safePart({ steps }: Plan, { owner }: Pick<Setup, "owner">): Plan
     const leaves = isStrangers ? [...sizes, ...signIn] : sizes;
     kept.push({ ...entry, change: withoutFields(change, leaves), leaves });
   }
-  return createPlan(kept);
+  return { steps: kept };
 }
 
 const isForeign = ({ tags }: PostgresServer, owner: string): boolean => tags[ownerTag] !== owner;

@@ -1,6 +1,6 @@
 import type { Clock } from "../base/clock.ts";
 import { parseResourceId } from "../base/resource-id.ts";
-import type { AppSetup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 import { absent, gather, memoize, memoizeByKey, type VerifyContext } from "./verify.ts";
 
 export interface DoctorContext extends Omit<VerifyContext, "marker"> {
@@ -8,7 +8,7 @@ export interface DoctorContext extends Omit<VerifyContext, "marker"> {
   /** The web apps were changed a moment ago and start anew: one that does not answer well yet is asked again for half a minute. */
   readonly areRestarting?: boolean;
   /** SHA-256 of the package the app's folder makes; without it "package" is not looked at. */
-  packageHash?(app: AppSetup): Promise<string>;
+  packageHash?(app: SiteSetup): Promise<string>;
 }
 
 /** One thing that can be wrong. Its name stays the same over versions: scripts may look for it. */

@@ -1,6 +1,6 @@
 import { describeExtraGrants, extraGrantHint } from "../cloud/database/extra-grants.ts";
 import { accessDifferences } from "../cloud/database/principals.ts";
-import type { AppSetup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 import type { Condition, DoctorContext, MoreFacts } from "./facts.ts";
 import { absent, LENT_POWERS_HINT } from "./verify.ts";
 
@@ -28,11 +28,11 @@ const kinds: readonly (readonly [name: string, meaning: string, pattern: RegExp]
 ];
 
 /** The database role of one app and its rights, as the database itself says them. */
-export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: AppSetup): Condition[] {
+export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: SiteSetup): Condition[] {
   const principal = async () => (await facts.principal(app.role)) ?? absent(`role ${app.role}`);
   type Found = readonly [ok: boolean, detail: string, hint?: string];
   const define = (name: string, meaning: string, hint: string, look: () => Promise<Found | undefined>): Condition => ({
-    name: `${app.key}: ${name}`,
+    name: `${app.label}: ${name}`,
     meaning,
     hint,
     look: async () => {
@@ -63,7 +63,7 @@ export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: 
       return type === "none" ? undefined : [type === "service", `type ${type}`];
     }),
     define("role is labelled with the identity", "the app was made anew under the same name: its tokens are refused", fix, async () => {
-      const [{ objectId, type }, { principalId }] = await Promise.all([principal(), facts.site(app.name)]);
+      const [{ objectId, type }, { principalId }] = await Promise.all([principal(), facts.site(app.address.app)]);
       if (type === "none") return undefined;
       return [objectId.toLowerCase() === principalId?.toLowerCase(), `label ${objectId || "(none)"}, identity ${principalId ?? "(none)"}`];
     }),
@@ -75,7 +75,7 @@ export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: 
         const [{ isAdmin }, administrators, { principalId }] = await Promise.all([
           principal(),
           facts.administrators(),
-          facts.site(app.name),
+          facts.site(app.address.app),
         ]);
         const byId = administrators.find(({ objectId }) => objectId.toLowerCase() === principalId?.toLowerCase());
         return [
@@ -89,9 +89,9 @@ export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: 
       "which role the app gets depends on its DB_USER; tables made under the other belong to that one",
       "hand its tables over (REASSIGN OWNED BY … TO …) and drop it with `passwordless-pg connect`",
       async () => {
-        const { principalId } = await facts.site(app.name);
+        const { principalId } = await facts.site(app.address.app);
         // Apps that share a user-assigned identity have a role each, with the same access (the project file is refused otherwise).
-        const isOfProject = (role: string): boolean => setup.apps.some((one) => one.role === role && one.identity !== undefined);
+        const isOfProject = (role: string): boolean => setup.sites.some((one) => one.role === role && one.identity !== undefined);
         const others = (await facts.roles()).filter(
           ({ objectId, role }) =>
             principalId !== undefined && objectId.toLowerCase() === principalId.toLowerCase() && role !== app.role && !isOfProject(role),
@@ -149,7 +149,7 @@ export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: 
       "sign in as their owner and run ALTER TABLE … OWNER TO, or let that owner run the migrations",
       async () => {
         const { foreignTables } = await facts.access(app.role);
-        const apps = setup.apps.map(({ role }) => `(${role})`);
+        const apps = setup.sites.map(({ role }) => `(${role})`);
         const strange = foreignTables.filter((table) => !apps.some((owner) => table.endsWith(owner)));
         if (app.access !== "owner") return undefined;
         return [strange.length === 0, strange.slice(0, 5).join(", ") || "all of them"];

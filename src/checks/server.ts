@@ -251,7 +251,7 @@ function networkConditions({ setup, firewallAccess }: DoctorContext, facts: More
           const ok = rules.some(({ start, end }) => start === "0.0.0.0" && end === "0.0.0.0");
           return { ok, detail: ok ? "rule for Azure's own traffic" : `no rule 0.0.0.0 among ${rules.length}` };
         }
-        const sites = await Promise.all(setup.apps.map((app) => facts.site(app.name)));
+        const sites = await Promise.all(setup.sites.map((app) => facts.site(app.address.app)));
         const shut = sites
           .flatMap((site) => site.possibleOutboundAddresses)
           .filter((address) => !rules.some((rule) => covers(rule, address)));
@@ -361,7 +361,7 @@ function databaseConditions({ setup }: DoctorContext, facts: MoreFacts): Conditi
       meaning: "every role of the server can put tables and functions in the apps' way (PostgreSQL 14 and older allow it by default)",
       hint: "run `passwordless-pg connect` and then: REVOKE CREATE ON SCHEMA public FROM PUBLIC",
       look: async () => {
-        const role = setup.apps[0]?.role ?? "";
+        const role = setup.sites[0]?.role ?? "";
         const { isSchemaCreatePublic } = await facts.access(role);
         return { ok: !isSchemaCreatePublic, detail: isSchemaCreatePublic ? "PUBLIC has CREATE on schema public" : "PUBLIC has no CREATE" };
       },
@@ -371,7 +371,7 @@ function databaseConditions({ setup }: DoctorContext, facts: MoreFacts): Conditi
       meaning: "the apps find other tables by their unqualified names, may not write, or work as another role",
       hint: "see the evidence",
       look: async () => {
-        const access = await Promise.all(setup.apps.map(async (app) => ({ app, ...(await facts.access(app.role)) })));
+        const access = await Promise.all(setup.sites.map(async (app) => ({ app, ...(await facts.access(app.role)) })));
         const found = access.flatMap(({ app, misleadingSettings }) =>
           misleadingSettings.filter((setting) => setting.scope === "database" && hinders(setting, app.access)),
         );
@@ -393,7 +393,7 @@ function databaseConditions({ setup }: DoctorContext, facts: MoreFacts): Conditi
         const [{ value }, needed] = await Promise.all([
           facts.parameter("max_connections"),
           connectionsOf(
-            setup.apps.map(({ name }) => name),
+            setup.sites.map(({ address: { app: name } }) => name),
             facts,
           ),
         ]);

@@ -6,7 +6,8 @@ import type { Cloud } from "../cloud/cloud.ts";
 import { describeExtraGrants, extraGrantHint } from "../cloud/database/extra-grants.ts";
 import { accessDifferences } from "../cloud/database/principals.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
-import type { AppSetup, Setup } from "../project/setup.ts";
+import type { Setup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 import { identityVerdict, readIdentity, withEffectiveIdentity } from "../steps/app-identity.ts";
 import { settingsOf } from "../steps/app-settings.ts";
 import { administratorOf } from "../steps/entra-administrator.ts";
@@ -52,7 +53,7 @@ interface CheckDefinition {
  */
 export async function verify(context: VerifyContext): Promise<Check[]> {
   const facts = gather(context);
-  const definitions = [...serverChecks(context, facts), ...context.setup.apps.flatMap((app) => appChecks(context, facts, app))];
+  const definitions = [...serverChecks(context, facts), ...context.setup.sites.flatMap((app) => appChecks(context, facts, app))];
   return Promise.all(
     definitions.map(async ({ name, run }) => {
       const check = { name, ...(await run().catch((error: unknown) => cannotLook(error))) };
@@ -87,7 +88,7 @@ export function gather({ setup, cloud, firewallAccess }: VerifyContext) {
   );
   /** The user-assigned identity of the app with this web app; `undefined` for a system-assigned one. */
   const identity = memoizeByKey(async (name) => {
-    const app = setup.apps.find((one) => one.name === name);
+    const app = setup.sites.find((one) => one.address.app === name);
     return app && readIdentity(setup, cloud, app);
   });
   const site = memoizeByKey(async (name) => {
@@ -107,7 +108,7 @@ export function gather({ setup, cloud, firewallAccess }: VerifyContext) {
   const extraGrants = memoizeByKey(async (role) => {
     if (!(await principal(role))) return absent(`role ${role}`);
     const [at, as] = await Promise.all([server(), login()]);
-    const level = setup.apps.find((app) => app.role === role)?.access ?? "read";
+    const level = setup.sites.find((app) => app.role === role)?.access ?? "read";
     return firewallAccess.withAccess(at, () => cloud.principals.extraGrants(at, as, setup.database, role, level));
   });
   return { server, administrators, administrator, login, database, identity, site, settings, principal, access, extraGrants };
@@ -173,7 +174,7 @@ function serverChecks({ setup, cloud, firewallAccess }: VerifyContext, facts: Fa
     {
       name: "caller signs in to PostgreSQL over verified TLS",
       run: async () => {
-        const role = setup.apps[0]?.role ?? "";
+        const role = setup.sites[0]?.role ?? "";
         await facts.principal(role);
         return verdict(true, `as ${await facts.login()} with a token`, repair);
       },
@@ -181,29 +182,29 @@ function serverChecks({ setup, cloud, firewallAccess }: VerifyContext, facts: Fa
   ];
 }
 
-function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDefinition[] {
+function appChecks(context: VerifyContext, facts: Facts, app: SiteSetup): CheckDefinition[] {
   const { setup, cloud } = context;
   const group = setup.resourceGroup;
   const repair = "run `passwordless-pg init`";
-  const site = (): Promise<WebApp> => facts.site(app.name);
-  const named = (name: string, run: () => Promise<Verdict>): CheckDefinition => ({ name: `${app.key}: ${name}`, run });
+  const site = (): Promise<WebApp> => facts.site(app.address.app);
+  const named = (name: string, run: () => Promise<Verdict>): CheckDefinition => ({ name: `${app.label}: ${name}`, run });
   return [
     named("web app runs, HTTPS only", async () => {
       const { state, httpsOnly, url } = await site();
       return verdict(state === "Running" && httpsOnly, `${url} ${state}, httpsOnly ${httpsOnly}`, repair);
     }),
     named("TLS 1.2 or newer, FTPS off", async () => {
-      const config = (await cloud.webApps.getConfig(group, (await site()).name)) ?? absent(`configuration of ${app.name}`);
+      const config = (await cloud.webApps.getConfig(group, (await site()).name)) ?? absent(`configuration of ${app.address.app}`);
       const ok = Number(config.minTlsVersion) >= 1.2 && Number(config.scmMinTlsVersion) >= 1.2 && config.ftpsState === "Disabled";
       return verdict(ok, `minTlsVersion ${config.minTlsVersion}, SCM ${config.scmMinTlsVersion}, ftpsState ${config.ftpsState}`, repair);
     }),
     named("basic publishing credentials are off", async () => {
       const policies =
-        (await cloud.webApps.getPublishingPolicies(group, (await site()).name)) ?? absent(`publishing policies of ${app.name}`);
+        (await cloud.webApps.getPublishingPolicies(group, (await site()).name)) ?? absent(`publishing policies of ${app.address.app}`);
       return verdict(!policies.scm && !policies.ftp, `scm ${onOff(policies.scm)}, ftp ${onOff(policies.ftp)}`, repair);
     }),
     named("managed identity is on", async () => {
-      const { ok, detail } = identityVerdict(await site(), await facts.identity(app.name));
+      const { ok, detail } = identityVerdict(await site(), await facts.identity(app.address.app));
       return verdict(ok, detail, repair);
     }),
     named("service connection names the role", async () => {
@@ -222,12 +223,14 @@ function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
     }),
     named("settings are complete", async () => {
       const [settings, server, database, { clientId }] = await Promise.all([
-        facts.settings(app.name),
+        facts.settings(app.address.app),
         facts.server(),
         facts.database(),
         site(),
       ]);
-      const wanted = Object.entries(settingsOf(app, server, database, clientId));
+      const wanted = Object.entries(
+        settingsOf({ label: app.label, role: app.role, clientType: app.clientType, own: app.settings }, server, database, clientId),
+      );
       const wrong = wanted.filter(([name, value]) => settings[name] !== value).map(([name]) => name);
       return verdict(
         wrong.length === 0,
@@ -236,7 +239,7 @@ function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
       );
     }),
     named("settings hold no secret", async () => {
-      const names = secretSettingNames(await facts.settings(app.name)).join(", ");
+      const names = secretSettingNames(await facts.settings(app.address.app)).join(", ");
       return verdict(
         names === "",
         names ? `looks like a secret: ${names}` : "none found",
@@ -298,13 +301,13 @@ function appChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
 }
 
 /** The last link: the app itself, over its own token. The templates have the routes; other apps are judged by their health path. */
-function rowChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDefinition[] {
-  const site = (): Promise<WebApp> => facts.site(app.name);
+function rowChecks(context: VerifyContext, facts: Facts, app: SiteSetup): CheckDefinition[] {
+  const site = (): Promise<WebApp> => facts.site(app.address.app);
   const { clock, cloud, marker, signal } = context;
   const hint = "`passwordless-pg logs tail` shows what the app says";
   /** Else no container of the app can sign in, the next one neither; what keeps us from looking is told by the checks of identity and role. */
   const canSignIn = async (): Promise<boolean> => {
-    const look = Promise.all([site(), facts.identity(app.name), facts.principal(app.role), facts.access(app.role)]);
+    const look = Promise.all([site(), facts.identity(app.address.app), facts.principal(app.role), facts.access(app.role)]);
     return look.then(
       ([web, identity, principal, access]) =>
         identityVerdict(web, identity).ok &&
@@ -335,7 +338,7 @@ function rowChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
   const notAsked: Verdict = { ok: true, detail: "not asked: the app has no /healthz/database; its health path stands for it" };
   return [
     {
-      name: `${app.key}: app signs in with its token`,
+      name: `${app.label}: app signs in with its token`,
       run: async () => {
         const { response, body, isThere, isFine } = await databaseRoute();
         if (!isThere) return notAsked;
@@ -347,7 +350,7 @@ function rowChecks(context: VerifyContext, facts: Facts, app: AppSetup): CheckDe
       },
     },
     {
-      name: `${app.key}: app writes and reads a row`,
+      name: `${app.label}: app writes and reads a row`,
       run: async () => {
         if (app.access === "read") return { ok: true, detail: 'not asked: access level "read" writes nothing' };
         if (!(await databaseRoute()).isThere) return notAsked;

@@ -31,15 +31,15 @@ export async function warningsOf(
   const firewall = observed.get("firewall") as Firewall | undefined;
   const staying = (firewall?.rules ?? []).filter((rule) => !firewall?.unwanted.includes(rule));
   const exposure = exposureOf(staying, context.setup.server.firewall);
-  const secrets = context.setup.apps.flatMap(({ key, settings }): Warning[] => {
-    const present = observed.get(`app settings ${key}`) as Record<string, string> | undefined;
+  const secrets = context.setup.sites.flatMap(({ label, settings }): Warning[] => {
+    const present = observed.get(`app settings ${label}`) as Record<string, string> | undefined;
     const names = secretSettingNames({ ...present, ...settings });
     if (names.length === 0) return [];
     const hint =
       secretSettingNames(settings).length > 0
         ? "take it out of the project file, which others read: the app signs in with its identity; other secrets belong into a key vault"
         : "remove that setting when the app no longer needs it: it signs in with its identity";
-    return [{ name: `${key}: settings hold no secret`, detail: `settings of ${key} hold secrets: ${names.join(", ")}`, hint }];
+    return [{ name: `${label}: settings hold no secret`, detail: `settings of ${label} hold secrets: ${names.join(", ")}`, hint }];
   });
   const open: Warning[] =
     exposure === undefined
@@ -85,7 +85,7 @@ async function lockedOut(context: WarningContext, server: PostgresServer, sites:
 /** Other web apps of the group whose settings name this server and hold a secret. */
 async function webAppsWithPassword({ setup, cloud }: WarningContext, server: PostgresServer, sites: readonly WebApp[]): Promise<string[]> {
   const { resourceGroup: group } = setup;
-  const others = sites.filter((site) => !setup.apps.some(({ name }) => name === site.name));
+  const others = sites.filter((site) => !setup.sites.some(({ address: { app: name } }) => name === site.name));
   const found = await Promise.all(
     others.map(async ({ name }) => {
       const settings = (await cloud.webApps.getSettings(group, name)) ?? {};

@@ -4,7 +4,7 @@ import { KnownError } from "../base/errors.ts";
 import { whyLeftOut } from "../package/always-left-out.ts";
 import { writeProject } from "../project/file.ts";
 import { isUnownedSchema, refreshSchemaCopy, schemaReference } from "../project/schema-copy.ts";
-import { withNames } from "../project/with-names.ts";
+import { withNames } from "../project/setup.ts";
 import { askForProject, findFrom, type NewProjectOptions, type Project, projectOf } from "./open-project.ts";
 import { causeText } from "./output/error.ts";
 import type { GlobalOptions, Io } from "./terminal/io.ts";

@@ -171,6 +171,12 @@ function toServer(server: Server, domains: readonly string[] | undefined): Postg
   };
 }
 
+/** `Standard_B1ms` is of tier Burstable. */
+function tierOf(sku: string): string {
+  if (sku.startsWith("Standard_B")) return "Burstable";
+  return sku.startsWith("Standard_E") ? "MemoryOptimized" : "GeneralPurpose";
+}
+
 function fromNewServer({ location, version, sku, storageGb, tenantId, tags }: NewPostgresServer): Server {
   return {
     location,
@@ -185,12 +191,6 @@ function fromNewServer({ location, version, sku, storageGb, tenantId, tags }: Ne
     backup: { backupRetentionDays: 7, geoRedundantBackup: "Disabled" },
     highAvailability: { mode: "Disabled" },
   };
-}
-
-/** Tier of a server SKU: Azure wants both, and the SKU's name says it. */
-function tierOf(sku: string): string {
-  if (sku.startsWith("Standard_B")) return "Burstable";
-  return sku.startsWith("Standard_E") ? "MemoryOptimized" : "GeneralPurpose";
 }
 
 function fromChange(change: PostgresServerChange): ServerForPatch {

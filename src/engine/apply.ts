@@ -1,81 +1,85 @@
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import type { Plan, PlannedStep } from "./plan.ts";
-import { createReport, type EndedStep, type Progress, type Report, type StepReport } from "./report.ts";
-import type { AnyStep, Change, Needs, Refusal, Values } from "./step.ts";
+import type { Outcome, Progress, Report, StepReport } from "./report.ts";
+import type { AnyStep, Blocked, Change, Needs, Values } from "./step.ts";
 
-interface ApplyOptions {
+interface Run {
   readonly clock: Clock;
   /** Aborted by Ctrl-C: steps not begun are skipped. The adapters watch the same signal. */
   readonly signal: AbortSignal;
   onProgress?(progress: Progress): void;
 }
 
-/** One run over a plan: what its steps share. */
-interface Run extends ApplyOptions {
-  readonly results: Map<AnyStep, Promise<EndedStep>>;
+/** What the steps of one run share. */
+interface Context {
+  readonly run: Run;
+  readonly reports: ReadonlyMap<AnyStep, Promise<StepReport>>;
   readonly lanes: Map<string, Promise<unknown>>;
 }
+
+/** Tells the end of a step and how long it took. */
+type End = (outcome: Outcome, more?: Partial<Pick<StepReport, "reason" | "error" | "observed">>) => StepReport;
 
 /**
  * Makes a plan true. Independent steps run at the same time; a failure skips only what needs it.
  * After each change the step reads again and must then plan `keep`: what Azure says counts, not what a call returned.
  * Steps whose needs changed since the plan was made are read and planned anew. Never throws for a step's failure.
  */
-export async function apply(planned: Plan, options: ApplyOptions): Promise<Report> {
-  const run: Run = { ...options, results: new Map(), lanes: new Map() };
-  for (const entry of planned.steps) run.results.set(entry.step, applyOne(entry, run));
-  return createReport(await Promise.all(run.results.values()));
+export async function apply(planned: Plan, run: Run): Promise<Report> {
+  const reports = new Map<AnyStep, Promise<StepReport>>();
+  const context: Context = { run, reports, lanes: new Map() };
+  for (const entry of planned.steps) reports.set(entry.step, applyOne(entry, context));
+  return { steps: await Promise.all(reports.values()) };
 }
 
-async function applyOne(entry: PlannedStep, run: Run): Promise<EndedStep> {
+async function applyOne(entry: PlannedStep, { run, reports, lanes }: Context): Promise<StepReport> {
   const { step, change, observed } = entry;
-  const needed = await Promise.all(
-    Object.entries(step.needs as Needs).map(async ([name, need]) => [name, (await run.results.get(need)) as EndedStep] as const),
-  );
-  const missing = needed.find(([, { report }]) => report.outcome === "failed" || report.outcome === "skipped");
-  if (missing) return ended(run, step, { outcome: "skipped", ms: 0, reason: `needs ${missing[1].report.name}` });
-  if (run.signal.aborted) return ended(run, step, { outcome: "skipped", ms: 0, reason: "cancelled" });
+  const needs = Object.entries(step.needs as Needs);
+  const needed = await Promise.all(needs.map(async ([name, need]) => [name, (await reports.get(need)) as StepReport] as const));
+  const missing = needed.find(([, { outcome }]) => outcome === "failed" || outcome === "skipped");
+  const end = endOf(step, run);
+  if (missing) return end("skipped", { reason: `needs ${missing[1].name}` });
+  if (run.signal.aborted) return end("skipped", { reason: "cancelled" });
 
   const values = Object.fromEntries(needed.map(([name, need]) => [name, need.observed])) as Values<Needs>;
-  const hasNewNeeds = entry.isUnread === true || needed.some(([, { report }]) => report.outcome !== "kept");
-  if (change.kind === "keep" && !hasNewNeeds) return ended(run, step, { outcome: "kept", ms: 0 }, observed);
-  return inLane(step.lane, run.lanes, async () => {
-    const startedAt = run.clock.now();
-    const took = (): number => run.clock.now() - startedAt;
+  const hasNewNeeds = entry.refusedBy === undefined && (entry.isUnread === true || needed.some(([, { outcome }]) => outcome !== "kept"));
+  if (change.kind === "keep" && !hasNewNeeds) return end("kept", { observed });
+  return inLane(step.lane, lanes, async () => {
+    const endNow = endOf(step, run);
     try {
-      const current = hasNewNeeds ? await reread(entry, values, run) : { change, observed };
-      const converged = await converge({ ...entry, ...current }, values, run);
-      return ended(run, step, { ms: took(), ...converged.end }, converged.observed);
+      const current = hasNewNeeds ? { ...entry, ...(await reread(step, values, run)) } : entry;
+      return await converge(current, values, run, endNow);
     } catch (error) {
-      return ended(run, step, { outcome: "failed", ms: took(), reason: reasonOf(step, error), error });
+      return endNow("failed", { reason: reasonOf(step, error), error });
     }
   });
 }
 
-async function reread(
-  { step, change: planned, isUnread }: PlannedStep,
-  values: Values<Needs>,
-  run: Run,
-): Promise<Pick<PlannedStep, "change" | "observed">> {
+/** Time counts from now. */
+function endOf(step: AnyStep, { clock, onProgress }: Run): End {
+  const startedAt = clock.now();
+  return (outcome, more) => {
+    const report: StepReport = { step, name: step.name, outcome, ms: Math.round(clock.now() - startedAt), observed: undefined, ...more };
+    onProgress?.({ kind: "ends", report });
+    return report;
+  };
+}
+
+async function reread(step: AnyStep, values: Values<Needs>, run: Run): Promise<{ change: Change; observed: unknown }> {
   run.onProgress?.({ kind: "begins", name: step.name, does: "read" });
   const observed: unknown = await step.read(values);
-  const change = step.plan(observed, values);
-  // One that was planned to be created was asked then.
-  const isNewlyCreated = change.kind === "create" && (planned.kind !== "create" || isUnread);
-  const refusal = isNewlyCreated ? await step.precheck?.() : undefined;
-  return { observed, change: refusal ?? change };
+  return { observed, change: step.plan(observed, values) };
 }
 
-interface Converged {
-  readonly end: { readonly outcome: "kept" | "created" | "updated"; readonly reason?: string };
-  readonly observed: unknown;
-}
-
-async function converge({ step, leaves = [], ...current }: PlannedStep, values: Values<Needs>, run: Run): Promise<Converged> {
-  const { observed } = current;
-  const change = withoutFields(current.change, leaves);
-  if (change.kind === "keep") return { end: { outcome: "kept" }, observed };
+async function converge(
+  { step, observed, leaves = [], ...entry }: PlannedStep,
+  values: Values<Needs>,
+  run: Run,
+  end: End,
+): Promise<StepReport> {
+  const change = withoutFields(entry.change, leaves);
+  if (change.kind === "keep") return end("kept", { observed });
   if (change.kind === "blocked") throw refusal(step.name, change);
   run.onProgress?.({ kind: "begins", name: step.name, does: change.kind });
   await step.apply(change, values, observed);
@@ -86,12 +90,12 @@ async function converge({ step, leaves = [], ...current }: PlannedStep, values: 
       hint: "run the same command again; if it stays so, another tool may be undoing the change",
     });
   }
-  if (change.kind === "create") return { end: { outcome: "created" }, observed: after };
-  return { end: { outcome: "updated", reason: describe(change) }, observed: after };
+  const isNew = change.kind === "create";
+  return end(isNew ? "created" : "updated", { observed: after, ...(isNew ? {} : { reason: describe(change) }) });
 }
 
 /** What a blocked step fails with; its message says the step's name first, as it may be shown alone. */
-export function refusal(step: string, { code = "step/blocked", reason, hint }: Refusal): KnownError {
+export function refusal(step: string, { code = "step/blocked", reason, hint }: Blocked): KnownError {
   return new KnownError(code, `${step}: ${reason}`, { hint });
 }
 
@@ -119,12 +123,6 @@ function show(value: unknown): string {
 function reasonOf(step: AnyStep, error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return message.startsWith(`${step.name}: `) ? message.slice(step.name.length + 2) : message;
-}
-
-function ended(run: Run, step: AnyStep, end: Omit<StepReport, "name">, observed?: unknown): EndedStep {
-  const report: StepReport = { name: step.name, ...end, ms: Math.round(end.ms) };
-  run.onProgress?.({ kind: "ends", report });
-  return { step, report, observed };
 }
 
 /** One at a time within a lane, in the order of asking. */

@@ -1,13 +1,15 @@
 import { KnownError } from "../base/errors.ts";
-import type { AnyStep, Change, Needs, Observed, Refusal, Values } from "./step.ts";
+import type { AnyStep, Blocked, Change, Needs, Values } from "./step.ts";
 
-export interface PlannedStep<S extends AnyStep = AnyStep> {
-  readonly step: S;
+export interface PlannedStep {
+  readonly step: AnyStep;
   readonly change: Change;
   /** What the read found; `undefined` when absent or not readable yet. */
-  readonly observed: Observed<S> | undefined;
+  readonly observed: unknown;
   /** It could not be read before what it needs is put right (a stopped server has no roles to show): it is read then. */
   readonly isUnread?: true;
+  /** The step whose precheck blocked it, itself or one that it would be made for: reading again would not tell. */
+  readonly refusedBy?: AnyStep;
   /** Fields that stay as they are, now and after reading again. */
   readonly leaves?: readonly string[];
 }
@@ -15,13 +17,6 @@ export interface PlannedStep<S extends AnyStep = AnyStep> {
 /** In graph order: what a step needs stands before it. */
 export interface Plan {
   readonly steps: readonly PlannedStep[];
-  /** What is planned for a step; `undefined` for one that is no part of the plan. */
-  of<S extends AnyStep>(step: S): PlannedStep<S> | undefined;
-}
-
-export function createPlan(steps: readonly PlannedStep[]): Plan {
-  const byStep = new Map(steps.map((entry) => [entry.step, entry]));
-  return { steps, of: <S extends AnyStep>(step: S) => byStep.get(step) as PlannedStep<S> | undefined };
 }
 
 /** The number of steps that would change something. */
@@ -36,8 +31,7 @@ export function blockedOf(plan: Plan): number {
 
 /**
  * Reads everything, independent steps at the same time, and says what would change. Changes nothing itself.
- * A step whose need is absent is absent; one whose `precheck` refuses is blocked, and with it whatever would be created for it first.
- * Throws the first error of a read or a precheck, after all reads have ended.
+ * A step whose need is absent is absent. Throws the first error of a read, after all reads have ended.
  */
 export async function plan(steps: readonly AnyStep[], onRead: (step: AnyStep) => void = () => {}): Promise<Plan> {
   const ordered = inGraphOrder(steps);
@@ -49,44 +43,43 @@ export async function plan(steps: readonly AnyStep[], onRead: (step: AnyStep) =>
     if (outcome.status === "rejected") throw outcome.reason;
     results.push(outcome.value);
   }
-  return createPlan(withRefusals(results, await refusalsOf(results)));
+  return { steps: withRefusals(results, await precheck(results)) };
 }
 
-async function refusalsOf(steps: readonly PlannedStep[]): Promise<ReadonlyMap<AnyStep, Refusal>> {
-  const creates = new Set(steps.filter(({ change, isUnread }) => change.kind === "create" && !isUnread).map(({ step }) => step));
-  const refusals = new Map<AnyStep, Refusal>();
-  const asked = [...creates].map(async (step) => [step, await step.precheck?.()] as const);
-  for (const [step, refusal] of await Promise.all(asked)) {
-    if (!refusal) continue;
-    for (const blocked of madeFor(step, creates)) refusals.set(blocked, joined(refusals.get(blocked), refusal));
+/** What cannot be created, as far as that can be known beforehand, in graph order. Throws on Ctrl-C and bugs. */
+async function precheck(planned: readonly PlannedStep[]): Promise<ReadonlyMap<AnyStep, Blocked>> {
+  const created = planned.filter(({ change, isUnread }) => change.kind === "create" && !isUnread).map(({ step }) => step);
+  const answers = await Promise.all(created.map(async (step) => [step, await step.precheck?.()] as const));
+  return new Map(answers.flatMap(([step, refusal]) => (refusal ? [[step, refusal] as const] : [])));
+}
+
+/** The steps with the refused ones blocked, what would be created for them, and all that need one of these. */
+function withRefusals(planned: readonly PlannedStep[], refusals: ReadonlyMap<AnyStep, Blocked>): PlannedStep[] {
+  const isCreated = (step: AnyStep): boolean => planned.some((entry) => entry.step === step && entry.change.kind === "create");
+  const blocked = new Map<AnyStep, { readonly by: AnyStep; readonly change: Blocked }>();
+  for (const [by, refusal] of refusals) {
+    for (const step of [...allNeedsOf(by)].filter(isCreated)) {
+      const earlier = blocked.get(step)?.change;
+      const change = earlier ? { ...refusal, ...earlier, reason: `${earlier.reason}; ${refusal.reason}` } : refusal;
+      blocked.set(step, { by, change });
+    }
   }
-  return refusals;
-}
-
-/** The step itself, and what would be created before all else for it and costs: that is of no use without it. */
-function madeFor(step: AnyStep, creates: ReadonlySet<AnyStep>): ReadonlySet<AnyStep> {
-  const firstMade = (one: AnyStep): AnyStep[] => {
-    const needed = Object.values(one.needs as Needs).filter((need) => need.isBillable && creates.has(need));
-    return needed.length === 0 ? [one] : needed.flatMap(firstMade);
-  };
-  return new Set([step, ...firstMade(step)]);
-}
-
-function joined(earlier: Refusal | undefined, refusal: Refusal): Refusal {
-  return earlier && earlier.reason !== refusal.reason ? { ...earlier, reason: `${earlier.reason}; ${refusal.reason}` } : refusal;
-}
-
-/** The plan with these steps blocked, and all that need them. */
-function withRefusals(steps: readonly PlannedStep[], refusals: ReadonlyMap<AnyStep, Refusal>): readonly PlannedStep[] {
-  const blocked = new Set<AnyStep>();
-  return steps.map((entry): PlannedStep => {
-    const { step } = entry;
-    const need = Object.values(step.needs as Needs).find((one) => blocked.has(one));
-    const change: Change | undefined = refusals.get(step) ?? (need && { kind: "blocked", reason: `${need.name} is blocked` });
-    if (!change) return entry;
-    blocked.add(step);
-    return { ...entry, change };
+  const out = new Set<AnyStep>(blocked.keys());
+  return planned.map((entry): PlannedStep => {
+    const refused = blocked.get(entry.step);
+    if (refused) return { ...entry, change: refused.change, refusedBy: refused.by };
+    const need = Object.values(entry.step.needs as Needs).find((one) => out.has(one));
+    if (!need) return entry;
+    out.add(entry.step);
+    return { ...entry, change: { kind: "blocked", reason: `${need.name} is blocked` } };
   });
+}
+
+/** A step with all it needs, directly or not. */
+function allNeedsOf(step: AnyStep): Set<AnyStep> {
+  const found = new Set([step]);
+  for (const one of found) for (const need of Object.values(one.needs as Needs)) found.add(need);
+  return found;
 }
 
 async function planOne(

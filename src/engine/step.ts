@@ -12,19 +12,23 @@ export type Change =
   | { readonly kind: "keep" }
   | { readonly kind: "create"; readonly reason?: string }
   | { readonly kind: "update"; readonly differences: readonly Difference[]; readonly reason?: string }
-  /** `code`: of the failure that it ends in, "step/blocked" when left out. */
-  | { readonly kind: "blocked"; readonly reason: string; readonly hint?: string; readonly code?: ErrorCode };
+  | Blocked;
 
-/** Why a step cannot be made true, and what the person can do about it. */
-export type Refusal = Extract<Change, { readonly kind: "blocked" }>;
+/** It cannot be made true. `code`: of the failure that it ends in, "step/blocked" when left out. */
+export interface Blocked {
+  readonly kind: "blocked";
+  readonly reason: string;
+  readonly hint?: string;
+  readonly code?: ErrorCode;
+}
 
 // biome-ignore lint/suspicious/noExplicitAny: the one place where a step of any value is meant; `Values` gives the type back.
 export type AnyStep = Step<any, any>;
 export type Needs = { readonly [name: string]: AnyStep };
-/** What a step is observed to be when it is there. */
+/** What a step observes when it is there. */
 export type Observed<S extends AnyStep> = S extends Step<infer O, infer _> ? O : never;
 /** What the needed steps were observed to be. A need that may be left out is `undefined` in its values. */
-export type Values<N extends Needs> = { readonly [K in keyof N]: Observed<NonNullable<N[K]>> };
+export type Values<N extends Needs> = { readonly [K in keyof N]: NonNullable<N[K]> extends Step<infer O, infer _> ? O : never };
 
 /** One thing to make true. `O` is what is observed when it is there. */
 export interface Step<O, N extends Needs = Needs> {
@@ -33,17 +37,17 @@ export interface Step<O, N extends Needs = Needs> {
   readonly needs: N;
   /** Steps of one lane never write at the same time (all writes to one web app recycle its SCM site). */
   readonly lane?: string;
-  /** A new one begins to cost, or is the place for what does: made only for a person who has seen the plan. */
+  /** To create it costs money: a person's to start, never done unasked. */
   readonly isBillable?: true;
   /** What is there; `undefined` when nothing is. Called only when everything needed is there. */
   read(values: Values<N>): Promise<O | undefined>;
+  /**
+   * Asked when it is to be created: can it be at all? A refusal blocks it, and what would be made for it alone, before anything is made.
+   * `undefined` also when that cannot be known: then it is left to `apply`.
+   */
+  precheck?(): Promise<Blocked | undefined>;
   /** Pure. */
   plan(observed: O | undefined, values: Values<N>): Change;
-  /**
-   * Why it could not be created although nothing is there (a name that somebody else has). Asked only when the plan says `create`, before
-   * anything is made, and also while what it needs is absent. What cannot be found out is no refusal: the create itself will tell.
-   */
-  precheck?(): Promise<Refusal | undefined>;
   /** Makes it so, from whatever start. Afterwards the engine reads again and the plan must be `keep`. */
   apply(change: Change, values: Values<N>, observed: O | undefined): Promise<void>;
 }

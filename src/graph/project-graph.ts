@@ -1,26 +1,36 @@
 import { parseResourceId } from "../base/resource-id.ts";
-import type { AppServicePlan } from "../cloud/app-service/web-apps.ts";
-import type { Cloud } from "../cloud/cloud.ts";
+import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { Administrator, Database, FirewallRule, PostgresServer } from "../cloud/postgres-servers.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import type { AnyStep, Step } from "../engine/step.ts";
-import type { SiteContext, SiteSteps } from "../hosts/app-host.ts";
+import type { ConnectedSite, HostContext, PlacedSite } from "../hosts/app-host.ts";
 import { hosts } from "../hosts/hosts.ts";
-import { ownerTag, type Setup, type SiteSetup, sitesOf } from "../project/setup.ts";
+import { ownerTag, type Setup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 import { adoptionOf, mayClose } from "../steps/adoption.ts";
 import { type AppIdentity, identityIdOf } from "../steps/app-identity.ts";
-import { appServicePlan } from "../steps/app-service-plan.ts";
 import { database } from "../steps/database.ts";
+import { databaseAccess } from "../steps/database-access.ts";
+import { databasePrincipal } from "../steps/database-principal.ts";
 import { administratorOf, entraAdministrator } from "../steps/entra-administrator.ts";
-import { type Firewall, firewall } from "../steps/firewall.ts";
+import { type Firewall, firewallForAddresses, firewallForAzureServices } from "../steps/firewall.ts";
 import { managedIdentity } from "../steps/managed-identity.ts";
 import { postgresServer } from "../steps/postgres-server.ts";
 import { resourceGroup } from "../steps/resource-group.ts";
-import { refuseTaken, serverName } from "../steps/taken-names.ts";
+import { refuseTakenName, serverName } from "../steps/taken-names.ts";
 
-export type GraphContext = Omit<SiteContext, "setup" | "site" | "identityId">;
+export interface GraphContext extends Omit<HostContext, "setup"> {
+  readonly firewallAccess: FirewallAccess;
+}
 
-/** The steps of a project by what they are. */
+/** The steps of one site, by what they are. */
+export interface SiteSteps extends PlacedSite, ConnectedSite {
+  readonly setup: SiteSetup;
+  readonly principal: AnyStep;
+  readonly access: AnyStep;
+}
+
+/** Everything a project asks for, as steps by what they are: a step is had by its member, never found again by its name. */
 export interface ProjectGraph {
   readonly group: Step<ResourceGroup>;
   readonly server: Step<PostgresServer>;
@@ -28,112 +38,97 @@ export interface ProjectGraph {
   readonly firewall: Step<Firewall>;
   readonly database: Step<Database>;
   readonly identities: readonly Step<AppIdentity>[];
-  readonly plans: readonly Step<AppServicePlan>[];
   readonly sites: readonly SiteSteps[];
-  /** All of them, in the order they are shown. */
+  /** All of them. */
   readonly steps: readonly AnyStep[];
 }
 
-/** Everything a project asks for, as steps: the product's table of contents. */
-export function projectGraph(setup: Setup, context: GraphContext): ProjectGraph {
-  const group = resourceGroup({ name: setup.resourceGroup, ...placeOf(setup) }, context.cloud.resourceGroups);
-  const { server, administrator } = serverSteps(setup, context, group);
-  const databaseStep = database({ name: setup.database, group: setup.resourceGroup }, context.cloud.postgresServers, { server });
-  const identities = identitySteps(setup, context.cloud, group);
-  const plans = planSteps(setup, context.cloud, group);
-  const begun = sitesOf(setup).map((site) => beginSite({ ...context, setup, site }, { group, identities, plans }));
-  const firewallStep = firewall(
-    firewallContext(setup, context),
+type Shared = Pick<ProjectGraph, "group" | "server" | "administrator" | "firewall" | "database">;
+type Context = GraphContext & { readonly setup: Setup };
+
+/** The product's table of contents. */
+export function projectGraph(setup: Setup, given: GraphContext): ProjectGraph {
+  const context = { ...given, setup };
+  const tags = { [ownerTag]: setup.owner };
+  const group = resourceGroup({ name: setup.resourceGroup, location: setup.location, tags }, given.cloud.resourceGroups);
+  const { server, administrator } = serverSteps(context, group);
+  const databaseStep = database(setup.database, setup.resourceGroup, given.cloud.postgresServers, { server });
+  const identities = identitySteps(context, group);
+  const placed = setup.sites.map((site) => {
+    const identity = identities.get(identityIdOf(setup, given.cloud.subscriptionId, site)?.toLowerCase() ?? "");
+    return { site, placed: hosts[site.host].place(site, context, { group, ...(identity && { identity }) }) };
+  });
+  const firewall = firewallStep(
+    context,
     server,
-    begun.map(({ site }) => site),
+    placed.map(({ site, placed: { site: step } }) => [site.label, step]),
   );
-  const shared = { server, administrator, firewall: firewallStep, database: databaseStep };
-  const sites = begun.map(({ context: own, plan, site }) => hosts[own.site.host].steps(own, { ...shared, plan, site }));
-  const steps = [group, server, administrator, firewallStep, databaseStep, ...identities.values(), ...sites.flatMap(stepsOf)];
-  return { group, ...shared, identities: [...identities.values()], plans: [...plans.values()], sites, steps };
+  const shared = { group, server, administrator, firewall, database: databaseStep };
+  const sites = placed.map((one) => siteSteps(one.site, one.placed, context, shared));
+  const steps = [group, server, administrator, firewall, databaseStep, ...identities.values(), ...sites.flatMap(stepsOf)];
+  return { ...shared, identities: [...identities.values()], sites, steps };
 }
 
-/** The steps of one site, its App Service plan first. */
-export function stepsOf({ setup: _setup, ...steps }: SiteSteps): AnyStep[] {
-  return Object.values(steps);
-}
-
-function placeOf({ location, owner }: Setup): { readonly location: string; readonly tags: Record<string, string> } {
-  return { location, tags: { [ownerTag]: owner } };
-}
-
-function serverSteps(setup: Setup, context: GraphContext, group: Step<ResourceGroup>) {
-  const { cloud, firewallAccess } = context;
+function serverSteps(context: Context, group: Step<ResourceGroup>) {
+  const { setup, cloud, firewallAccess } = context;
   const { caller, postgresServers } = cloud;
   const canSignIn = (at: PostgresServer, login: string) => firewallAccess.withAccess(at, () => cloud.principals.canSignIn(at, login));
   const adoption = adoptionOf(setup, caller.objectId, async (at, administrators) => {
     return (await administratorOf(caller, administrators, (login) => canSignIn(at, login))) !== undefined;
   });
-  const desired = { ...setup.server, ...placeOf(setup), tenantId: caller.tenantId, adoption };
-  const name = serverName({ setup, cloud });
-  const server = postgresServer(desired, postgresServers, { group }, () => refuseTaken({ setup, cloud }, name));
-  const administrator = entraAdministrator(caller, setup.resourceGroup, postgresServers, canSignIn, { server });
-  return { server, administrator };
+  const desired = {
+    ...setup.server,
+    ...{ location: setup.location, tenantId: caller.tenantId, tags: { [ownerTag]: setup.owner }, adoption },
+    precheck: refuseTakenName(context, serverName(context)),
+  };
+  const server = postgresServer(desired, postgresServers, { group });
+  return { server, administrator: entraAdministrator(caller, setup.resourceGroup, postgresServers, canSignIn, { server }) };
 }
 
-function firewallContext(setup: Setup, { cloud, firewallAccess }: GraphContext): Parameters<typeof firewall>[0] {
-  return {
-    policy: setup.server.firewall,
+/** The user-assigned identities of the sites by resource ID in lower case, one step each however many sites share it. */
+function identitySteps({ setup, cloud }: Context, group: Step<ResourceGroup>): Map<string, Step<AppIdentity>> {
+  const steps = new Map<string, Step<AppIdentity>>();
+  // A name before a resource ID: one that the project makes is made, also when another site names it in full.
+  const sites = [...setup.sites].sort((left, right) => Number(left.identity?.startsWith("/")) - Number(right.identity?.startsWith("/")));
+  for (const site of sites) {
+    const id = identityIdOf(setup, cloud.subscriptionId, site);
+    if (id === undefined || steps.has(id.toLowerCase())) continue;
+    const isForeign = site.identity === id;
+    const parsed = parseResourceId(id);
+    const label = isForeign ? `${parsed?.resourceGroup}/${parsed?.path.at(-1)}` : (site.identity ?? "");
+    const desired = { id, label, isForeign, location: setup.location, tags: { [ownerTag]: setup.owner } };
+    steps.set(id.toLowerCase(), managedIdentity(desired, cloud.managedIdentities, isForeign ? {} : { group }));
+  }
+  return steps;
+}
+
+function firewallStep(
+  { setup, cloud, firewallAccess }: Context,
+  server: Step<PostgresServer>,
+  sites: readonly (readonly [label: string, site: PlacedSite["site"]])[],
+): Step<Firewall> {
+  const context = {
     group: setup.resourceGroup,
     servers: cloud.postgresServers,
     owner: setup.owner,
     findLeftovers: firewallAccess.leftoversAmong,
     mayClose: (at: PostgresServer, rule: FirewallRule) => mayClose(setup, at, rule),
   };
+  if (setup.server.firewall === "azure-services") return firewallForAzureServices(context, { server });
+  return firewallForAddresses(context, { server, ...Object.fromEntries(sites.map(([label, site]) => [`site ${label}`, site])) });
 }
 
-/** The App Service plans by name; each knows one of its sites, which may be in a plan of another name. */
-function planSteps(setup: Setup, { webApps }: Cloud, group: Step<ResourceGroup>): ReadonlyMap<string, Step<AppServicePlan>> {
-  const sites = sitesOf(setup);
-  return new Map(
-    setup.plans.flatMap((plan) => {
-      const site = sites.find((one) => one.plan === plan.name);
-      if (!site) return [];
-      const desired = { ...plan, ...placeOf(setup), label: site.label, site: site.address };
-      return [[plan.name, appServicePlan(desired, webApps, { group })] as const];
-    }),
-  );
+function siteSteps(site: SiteSetup, placed: PlacedSite, context: Context, shared: Shared): SiteSteps {
+  const { cloud, firewallAccess } = context;
+  const { server, administrator, database: databaseStep } = shared;
+  const { label, role, access: level } = site;
+  const needs = { server, administrator, database: databaseStep };
+  const principal = databasePrincipal({ label, role }, cloud.principals, firewallAccess, { ...needs, site: placed.site });
+  const access = databaseAccess({ label, role, level }, cloud.principals, firewallAccess, { ...needs, principal });
+  const connected = hosts[site.host].connect(site, context, { ...shared, ...placed });
+  return { setup: site, ...placed, ...connected, principal, access };
 }
 
-interface SitePlaces {
-  readonly group: Step<ResourceGroup>;
-  readonly identities: ReadonlyMap<string, Step<AppIdentity>>;
-  readonly plans: ReadonlyMap<string, Step<AppServicePlan>>;
-}
-
-function beginSite(given: Omit<SiteContext, "identityId">, { group, identities, plans }: SitePlaces) {
-  const identityId = identityIdOf(given.setup, given.cloud.subscriptionId, given.site);
-  const context: SiteContext = { ...given, identityId };
-  const plan = plans.get(given.site.plan);
-  if (!plan) throw new Error(`site ${given.site.label} is in plan ${given.site.plan}, which is not in the setup`);
-  const identity = identityId === undefined ? undefined : identities.get(identityId.toLowerCase());
-  const site = hosts[given.site.host].site(context, { group, plan, ...(identity && { identity }) });
-  return { context, plan, site };
-}
-
-/** The user-assigned identities of the sites by resource ID in lower case, one step each however many share it. */
-function identitySteps(setup: Setup, { subscriptionId, managedIdentities }: Cloud, group: Step<ResourceGroup>) {
-  const steps = new Map<string, Step<AppIdentity>>();
-  for (const { identity } of byNameFirst(sitesOf(setup))) {
-    const id = identityIdOf(setup, subscriptionId, identity === undefined ? {} : { identity });
-    if (id === undefined || steps.has(id.toLowerCase())) continue;
-    const isForeign = identity === id;
-    const parsed = parseResourceId(id);
-    const label = isForeign ? `${parsed?.resourceGroup}/${parsed?.path.at(-1)}` : (identity ?? "");
-    steps.set(
-      id.toLowerCase(),
-      managedIdentity({ id, label, isForeign, ...placeOf(setup) }, managedIdentities, isForeign ? {} : { group }),
-    );
-  }
-  return steps;
-}
-
-/** A name before a resource ID: one that the project makes is made, also when another site names it in full. */
-function byNameFirst(sites: readonly SiteSetup[]): SiteSetup[] {
-  return [...sites].sort((left, right) => Number(left.identity?.startsWith("/")) - Number(right.identity?.startsWith("/")));
+function stepsOf({ plan, site, hardening, connection, settings, principal, access, deployment }: SiteSteps): AnyStep[] {
+  return [plan, site, ...hardening, connection, settings, principal, access, ...(deployment ? [deployment] : [])];
 }

@@ -1,16 +1,13 @@
 import { KnownError } from "../base/errors.ts";
 import type { AppHost } from "./app-host.ts";
 
-/** Function apps: known, and not in this version. The project file refuses them before anything gets here. */
+/** The row that function apps will fill: the schema of the project file names no such host yet, so nobody gets here. */
 export const functionapp: AppHost = {
-  label: "function app",
-  azCommand: "functionapp",
-  proof: { database: "/api/healthz/database", rows: "/api/items" },
-  site: notInThisVersion,
-  steps: notInThisVersion,
-  deploy: async () => notInThisVersion(),
+  noun: "function app",
+  place: notYet,
+  connect: notYet,
 };
 
-function notInThisVersion(): never {
-  throw new KnownError("project/invalid", "function apps are not in this version", { hint: 'set "host": "webapp" in the project file' });
+function notYet(): never {
+  throw new KnownError("project/invalid", 'the host "functionapp" is not in this version', { hint: 'use "host": "webapp"' });
 }

@@ -3,5 +3,5 @@ import type { AppHost } from "./app-host.ts";
 import { functionapp } from "./functionapp.ts";
 import { webapp } from "./webapp.ts";
 
-/** What an app can run on: a row a kind. */
-export const hosts = { webapp, functionapp } satisfies Record<HostKind, AppHost>;
+/** One row a kind; a kind without its row does not compile. */
+export const hosts = { webapp, functionapp } satisfies Readonly<Record<HostKind, AppHost>>;

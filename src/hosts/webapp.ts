@@ -1,77 +1,92 @@
 import { parseResourceId } from "../base/resource-id.ts";
-import type { Cloud } from "../cloud/cloud.ts";
+import type { SiteConfig } from "../cloud/app-service/site-config.ts";
 import { environments } from "../cloud/environment.ts";
 import { ownerTag } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
+import { identityIdOf } from "../steps/app-identity.ts";
+import { appServicePlan } from "../steps/app-service-plan.ts";
 import { appSettings } from "../steps/app-settings.ts";
 import { basicPublishing } from "../steps/basic-publishing.ts";
-import { databaseAccess } from "../steps/database-access.ts";
-import { databasePrincipal } from "../steps/database-principal.ts";
-import { deployPackage } from "../steps/deploy/deploy-package.ts";
-import { deployment } from "../steps/deployment.ts";
-import { isOpenToAzure } from "../steps/firewall.ts";
+import { type DeploymentNeeds, deployment } from "../steps/deployment.ts";
 import { logSettings } from "../steps/log-settings.ts";
 import { serviceConnection } from "../steps/service-connection.ts";
-import { refuseTaken, webAppName } from "../steps/taken-names.ts";
+import { refuseTakenName, webAppName } from "../steps/taken-names.ts";
 import { webApp } from "../steps/web-app.ts";
 import { webAppConfiguration } from "../steps/web-app-configuration.ts";
-import type { AppHost, SharedSteps, SiteContext, SiteNeeds, SiteSteps } from "./app-host.ts";
+import type { AppHost, HostContext } from "./app-host.ts";
 
-/** App Service on Linux: the platform builds the package and keeps the app running. */
+/** App Service, code on Linux. */
 export const webapp: AppHost = {
-  label: "web app",
-  azCommand: "webapp",
-  proof: { database: "/healthz/database", rows: "/items" },
-  site,
-  steps,
-  deploy: deployPackage,
+  noun: "web app",
+  place: (site, context, needs) => {
+    const { cloud, setup } = context;
+    const { label, address } = site;
+    const common = { label, location: setup.location, tags: { [ownerTag]: setup.owner } };
+    const plan = appServicePlan({ ...common, ...planOf(site, context), site: address }, cloud, { group: needs.group });
+    const desired = { ...common, name: address.app, config: configOf(site), precheck: refuseTakenName(context, webAppName(context, site)) };
+    return { plan, site: webApp(desired, cloud.sites.at(address), { ...needs, plan }) };
+  },
+  connect: (site, context, needs) => {
+    const { cloud } = context;
+    const { label } = site;
+    const adapter = cloud.sites.at(site.address);
+    const { plan, site: siteStep, server, database, firewall } = needs;
+    const on = { site: siteStep };
+    const configuration = webAppConfiguration(label, configOf(site), adapter, { ...on, plan });
+    const publishing = basicPublishing(label, adapter, on);
+    const logs = logSettings(label, adapter, on);
+    const connection = serviceConnection(linkerOf(site, context), cloud.linkers, { ...on, database, firewall });
+    const settings = appSettings(settingsFor(site, context), adapter, { ...on, server, database, connection });
+    const deployed = deploymentOf(site, context, { ...on, configuration, publishing, logs, settings });
+    return { hardening: [configuration, publishing, logs], connection, settings, ...(deployed && { deployment: deployed }) };
+  },
 };
 
-function site(context: SiteContext, needs: SiteNeeds) {
-  const { setup, site, cloud } = context;
-  const desired = { site, location: setup.location, tags: { [ownerTag]: setup.owner } };
-  const name = webAppName(context, { key: site.label, name: site.address.app });
-  return webApp(desired, cloud.webApps, needs, () => refuseTaken(context, name));
+function planOf({ plan: name }: SiteSetup, { setup }: HostContext) {
+  const plan = setup.plans.find((one) => one.name === name);
+  if (!plan) throw new Error(`there is no plan ${name} in the setup`);
+  return plan;
 }
 
-function steps(context: SiteContext, shared: SharedSteps): SiteSteps {
-  const { site: setup, cloud } = context;
-  const { plan, site, database } = shared;
-  const configuration = webAppConfiguration(setup, cloud.webApps, { site, plan });
-  const publishing = basicPublishing(setup, cloud.webApps, { site });
-  const logs = logSettings(setup, cloud.webApps, { site });
-  const connection = connectionOf(context, shared);
-  const settings = appSettings({ ...setup, ...tokenScopeOf(cloud) }, cloud.webApps, { site, server: shared.server, database, connection });
-  const { principal, access } = roleSteps(context, shared);
-  const last = deploymentOf(context, { site, configuration, publishing, logs, settings });
-  const own = { setup, plan, site, configuration, publishing, logs, connection, settings, principal, access };
-  return { ...own, ...(last && { deployment: last }) };
-}
-
-/** Apps ask for tokens of the public cloud by themselves. */
-function tokenScopeOf({ environment: { scopes } }: Cloud): { readonly tokenScope?: string } {
-  return scopes.postgres === environments.public.scopes.postgres ? {} : { tokenScope: scopes.postgres };
-}
-
-function connectionOf({ setup, site: own, identityId, cloud }: SiteContext, { site, database, firewall }: SharedSteps) {
-  const subscriptionId = parseResourceId(identityId ?? "")?.subscriptionId;
-  const desired = {
-    ...own,
-    leavesFirewall: !isOpenToAzure(setup.server.firewall),
-    ...(subscriptionId && { identitySubscriptionId: subscriptionId }),
+function configOf({ runtime, startup, health }: SiteSetup): Partial<SiteConfig> {
+  return {
+    runtime,
+    startup,
+    alwaysOn: true,
+    ftpsState: "Disabled",
+    minTlsVersion: "1.2",
+    scmMinTlsVersion: "1.2",
+    healthCheckPath: health,
   };
-  return serviceConnection(desired, cloud.linkers, { site, database, firewall });
 }
 
-function roleSteps({ site: own, cloud, firewallAccess }: SiteContext, { server, administrator, site, database }: SharedSteps) {
-  const { label: key, role, access: level } = own;
-  const principal = databasePrincipal({ key, role }, cloud.principals, firewallAccess, { server, administrator, site, database });
-  const access = databaseAccess({ key, role, level }, cloud.principals, firewallAccess, { server, administrator, database, principal });
-  return { principal, access };
+function linkerOf(site: SiteSetup, { cloud, setup }: HostContext) {
+  const identity = parseResourceId(identityIdOf(setup, cloud.subscriptionId, site) ?? "");
+  return {
+    label: site.label,
+    name: site.linker,
+    userName: site.role,
+    clientType: site.clientType,
+    leavesFirewall: setup.server.firewall === "app-addresses",
+    ...(identity && { identitySubscriptionId: identity.subscriptionId }),
+  };
 }
 
-function deploymentOf({ site, cloud, clock, signal, deployments }: SiteContext, needs: Parameters<typeof deployment>[2]) {
+function settingsFor({ label, role, clientType, settings: own }: SiteSetup, { cloud }: HostContext) {
+  const tokenScope = cloud.environment.scopes.postgres;
+  return { label, role, clientType, own, ...(tokenScope === environments.public.scopes.postgres ? {} : { tokenScope }) };
+}
+
+function deploymentOf(site: SiteSetup, { cloud, clock, signal, deployments }: HostContext, needs: DeploymentNeeds) {
   if (!deployments) return undefined;
-  const onDetail = (text: string): void => deployments.onDetail(`deployment ${site.label}`, text);
-  const context = { webApps: cloud.webApps, scmSite: cloud.scmSite, site: cloud.site, clock, signal, onDetail };
-  return deployment({ ...site, package: () => deployments.package(site) }, context, needs);
+  const { label, address, health } = site;
+  const context = {
+    adapter: cloud.sites.at(address),
+    scmSite: cloud.scmSite,
+    site: cloud.site,
+    clock,
+    signal,
+    onDetail: (text: string) => deployments.onDetail(`deployment ${label}`, text),
+  };
+  return deployment({ label, package: () => deployments.package(site), health }, context, needs);
 }

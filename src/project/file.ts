@@ -1,7 +1,6 @@
 import { createReadStream, existsSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import type { AccessLevel } from "../base/access-level.ts";
 import { KnownError } from "../base/errors.ts";
 
 const projectFileName = "passwordless-pg.json";
@@ -18,6 +17,9 @@ export interface ProjectFile {
   readonly environments?: Readonly<Record<string, Omit<ProjectFile, "$schema" | "name" | "environments">>>;
 }
 
+/** Whom the server lets in: all of Azure, or the outbound addresses of the project's sites only. */
+export type FirewallPolicy = "azure-services" | "app-addresses";
+
 interface ServerPart {
   readonly name?: string;
   readonly version?: string;
@@ -25,12 +27,6 @@ interface ServerPart {
   readonly storageGb?: number;
   readonly firewall?: FirewallPolicy;
 }
-
-/** Whom the server lets in: all of Azure's own traffic, or the outbound addresses that the sites may have. */
-export type FirewallPolicy = "azure-services" | "app-addresses";
-
-/** What an app runs on. The schema says which of them a file may name in this version. */
-export type HostKind = "webapp" | "functionapp";
 
 export interface AppPart {
   readonly host?: HostKind;
@@ -45,6 +41,12 @@ export interface AppPart {
   readonly settings?: Readonly<Record<string, string>>;
   readonly include?: readonly string[];
 }
+
+/** What runs an app. The schema allows those that this version has. */
+export type HostKind = "webapp" | "functionapp";
+
+/** Owner may create tables in schema public; write changes rows; read reads them. */
+export type AccessLevel = "owner" | "write" | "read";
 
 export interface FoundProject {
   /** Absolute path of the project file, whether it exists or not. */

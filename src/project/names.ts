@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { parseResourceId } from "../base/resource-id.ts";
+import type { SiteAddress } from "../base/site-address.ts";
 
 /**
  * Azure's name rules. Each answers with what is wrong, or `undefined` when the name may be used.
@@ -70,30 +71,23 @@ export function suffixFrom(seed: string): string {
   return [...createHash("sha256").update(seed).digest().subarray(0, 4)].map((byte) => alphabet[byte % alphabet.length]).join("");
 }
 
-/** Names that a project file may leave out, derived from those it has. The suffix is for what all of Azure shares. */
-export function serverNameFrom(project: string, suffix: string): string {
-  return `${project}-db-${suffix}`;
+/** Names that the project file need not say. Those of a slot are its app's with the slot's behind (`SiteAddress.slot`). */
+export function siteNameFrom(project: string, app: string, suffix: string): string {
+  return `${project}-${app}-${suffix}`;
 }
 
-export function siteNameFrom(project: string, appKey: string, suffix: string): string {
-  return `${project}-${appKey}-${suffix}`;
+export function planNameFrom({ app }: SiteAddress): string {
+  return `${app}-plan`;
 }
 
-export function resourceGroupNameFrom(project: string, environment: string | undefined): string {
-  return `rg-${project}${environment ? `-${environment}` : ""}`;
+/** The database role of a site, from which its identity is seen in the server. */
+export function roleNameFrom({ app, slot }: SiteAddress): string {
+  return slot === undefined ? app : `${app}-${slot}`;
 }
 
-export function databaseNameFrom(project: string): string {
-  return project.replaceAll("-", "_");
-}
-
-export function planNameFrom(site: string): string {
-  return `${site}-plan`;
-}
-
-/** The database role is named as the site that signs in as it. */
-export function roleNameFrom(site: string): string {
-  return site;
+/** `api`, `api/staging`: short name of a site in steps, checks and output. */
+export function siteLabel(appKey: string, { slot }: SiteAddress): string {
+  return slot === undefined ? appKey : `${appKey}/${slot}`;
 }
 
 /** Service Connector takes letters, digits, `.` and `_`, and no hyphen. */

@@ -1,19 +1,20 @@
 import type { ErrorObject } from "ajv";
 import { KnownError } from "../base/errors.ts";
 
-/** One thing that is wrong with a project file: `text` begins with where. */
+/** One thing that is wrong in a project file. */
 export interface Problem {
-  readonly code: "schema" | "environment-unknown" | "runtime-unknown" | "name-invalid" | "setting-refused" | "apps-clash";
+  /** Where and what: `apps.api.name "x": 2-60 letters, …` */
   readonly text: string;
+  /** What to do, where it is something else than to correct the file. */
+  readonly hint?: string;
 }
 
 /** What is shown of all problems, and of one. */
 const SHOWN_PROBLEMS = 50;
 const SHOWN_LENGTH = 300;
 
-/** A departure from the JSON Schema, by the place and the rule. */
 export function schemaProblem(error: ErrorObject): Problem {
-  return { code: "schema", text: describeSchemaError(error) };
+  return { text: describeSchemaError(error) };
 }
 
 function describeSchemaError(error: ErrorObject): string {
@@ -27,7 +28,7 @@ function describeSchemaError(error: ErrorObject): string {
   return `${where}: ${error.message ?? "is not as the schema says"}`;
 }
 
-/** One `KnownError` "project/invalid" that lists all problems. */
+/** All of them in one error, "project/invalid". */
 export function invalidProject(problems: readonly Problem[]): KnownError {
   const shown = problems
     .slice(0, SHOWN_PROBLEMS)
@@ -35,8 +36,6 @@ export function invalidProject(problems: readonly Problem[]): KnownError {
   const more = problems.length > SHOWN_PROBLEMS ? [`and ${problems.length - SHOWN_PROBLEMS} more`] : [];
   const list = [...shown, ...more].map((problem) => `  - ${problem}`).join("\n");
   return new KnownError("project/invalid", `the project file has ${problems.length} problem${problems.length === 1 ? "" : "s"}:\n${list}`, {
-    hint: problems.some(({ code }) => code === "runtime-unknown")
-      ? "name the folder of your app, or begin with one of ours: `passwordless-pg init --template fastapi`"
-      : "correct passwordless-pg.json; its $schema tells an editor what each part may be",
+    hint: problems.find(({ hint }) => hint)?.hint ?? "correct passwordless-pg.json; its $schema tells an editor what each part may be",
   });
 }

@@ -1,27 +1,10 @@
-import { resolve } from "node:path";
 import type { ErrorObject } from "ajv";
-import type { AccessLevel } from "../base/access-level.ts";
-import type { SiteAddress } from "../base/site-address.ts";
+import { parseResourceId } from "../base/resource-id.ts";
 import { checkDatabaseSecret } from "./database-secret.ts";
-import { member, withEnvironment } from "./environments.ts";
-import type { AppPart, FirewallPolicy, HostKind, ProjectFile } from "./file.ts";
-import {
-  checkDatabaseName,
-  checkIdentity,
-  checkResourceGroupName,
-  checkServerName,
-  checkSettingName,
-  checkSiteName,
-  databaseNameFrom,
-  linkerNameFrom,
-  planNameFrom,
-  resourceGroupNameFrom,
-  roleNameFrom,
-  serverNameFrom,
-  siteNameFrom,
-} from "./names.ts";
+import type { FirewallPolicy, ProjectFile } from "./file.ts";
+import { checkDatabaseName, checkIdentity, checkResourceGroupName, checkServerName, checkSettingName, checkSiteName } from "./names.ts";
 import { invalidProject, type Problem, schemaProblem } from "./problems.ts";
-import { unequalSharers } from "./unequal-sharers.ts";
+import { type DetectedApp, type PlanSetup, type SiteSetup, siteSetup } from "./site-setup.ts";
 
 /** Everything wanted, as plain data: defaults taken, names derived and checked. */
 export interface Setup {
@@ -31,84 +14,35 @@ export interface Setup {
   /** Short name: `eastus`. */
   readonly location: string;
   readonly resourceGroup: string;
-  readonly server: ServerSetup;
+  readonly server: {
+    readonly name: string;
+    readonly version: string;
+    readonly sku: string;
+    readonly storageGb: number;
+    readonly firewall: FirewallPolicy;
+    /** What the file leaves open: the default counts for a new server only, one that is there is taken as it is. */
+    readonly unspecified: readonly ("location" | "version" | "sku" | "storageGb")[];
+  };
   readonly database: string;
   readonly plans: readonly PlanSetup[];
-  readonly apps: readonly AppSetup[];
+  readonly sites: readonly SiteSetup[];
 }
 
-export interface ServerSetup {
-  readonly name: string;
-  readonly version: string;
-  readonly sku: string;
-  readonly storageGb: number;
-  readonly firewall: FirewallPolicy;
-  /** What the file leaves open: the default counts for a new server only, one that is there is taken as it is. */
-  readonly unspecified: readonly ("location" | "version" | "sku" | "storageGb")[];
-}
-
-/** An App Service plan of the project's resource group. */
-export interface PlanSetup {
-  readonly name: string;
-  readonly sku: string;
-  /** The file names no SKU, so a plan that is there keeps its own. */
-  readonly isSkuUnspecified: boolean;
-}
-
-/** One app of the project file: its production site, and the deployment slots beside it. */
-export interface AppSetup extends Omit<SiteSetup, "label" | "address" | "host" | "plan"> {
+/** An app of the project file: its production site, and its slots. */
+interface AppSetup {
   readonly key: string;
   readonly production: SiteSetup;
   readonly slots: readonly SiteSetup[];
-  /** Azure's name of the production site, which is asked for more by `production.address`. */
-  readonly name: string;
 }
 
-/** What runs somewhere under a name of its own: an app's production site or one of its slots. */
-export interface SiteSetup {
-  /** Names its steps and checks: the app's key. */
-  readonly label: string;
-  readonly address: SiteAddress;
-  readonly host: HostKind;
-  /** Name of the App Service plan it is put into. */
-  readonly plan: string;
-  /** `linuxFxVersion` as Azure writes it: `PYTHON|3.12`. */
-  readonly runtime: string;
-  /** Absolute. */
-  readonly folder: string;
-  readonly access: AccessLevel;
-  /** Empty: the platform's own detection decides. */
-  readonly startup: string;
-  /** Empty: no health check is configured. */
-  readonly health: string;
-  /**
-   * The user-assigned identity: its resource ID (somebody else's, taken as it is) or a name in the project's resource group (made where it is
-   * absent). Without it the app has its system-assigned one.
-   */
-  readonly identity?: string;
-  /** The database role it signs in as. */
-  readonly role: string;
-  readonly linker: string;
-  readonly clientType: "python" | "nodejs";
-  readonly settings: Readonly<Record<string, string>>;
-  /** Files that are packed although they look like keys; paths in `folder`. */
-  readonly include: readonly string[];
+export function appsOf({ sites }: Pick<Setup, "sites">): AppSetup[] {
+  const production = sites.filter(({ address }) => address.slot === undefined);
+  return production.map((site) => ({
+    key: site.app,
+    production: site,
+    slots: sites.filter(({ app, address }) => app === site.app && address.slot !== undefined),
+  }));
 }
-
-/** All sites of a project: of each app the production site, then its slots. */
-export function sitesOf({ apps }: Pick<Setup, "apps">): SiteSetup[] {
-  return apps.flatMap(({ production, slots }) => [production, ...slots]);
-}
-
-/** What is found out about an app's folder, to fill in what the file leaves open. */
-export interface DetectedApp {
-  readonly runtime?: string;
-  readonly startup?: string;
-  readonly health?: string;
-}
-
-/** What an environment says to take back an identity that the file gives its app. */
-const systemAssigned = "system";
 
 /** Name of the tag on everything this project creates; its value is `Setup.owner`. */
 export const ownerTag = "passwordless-pg";
@@ -116,123 +50,148 @@ export const ownerTag = "passwordless-pg";
 /** Begins the tag with which a project says on somebody else's server that it works there; the project's name follows. */
 export const adoptionTagPrefix = `${ownerTag}-`;
 
-interface SetupContext {
-  readonly folder: string;
-  /** Replaces the parts of `environments.<name>`. */
-  readonly environment?: string | undefined;
-  /** Four characters for names that must be globally unique and are not in the file yet. */
-  readonly suffix: string;
-  readonly detected: Readonly<Record<string, DetectedApp>>;
-  readonly validate: (file: unknown) => readonly ErrorObject[];
-}
-
 /**
  * Checks the file against the schema and Azure's name rules and fills in every default. Pure.
  * Throws one `KnownError` "project/invalid" that lists all problems.
  */
-export function createSetup(file: unknown, context: SetupContext): Setup {
+export function createSetup(
+  file: unknown,
+  context: {
+    readonly folder: string;
+    /** Replaces the parts of `environments.<name>`. */
+    readonly environment?: string | undefined;
+    /** Four characters for names that must be globally unique and are not in the file yet. */
+    readonly suffix: string;
+    readonly detected: Readonly<Record<string, DetectedApp>>;
+    readonly validate: (file: unknown) => readonly ErrorObject[];
+  },
+): Setup {
   const problems = context.validate(file).map(schemaProblem);
   if (problems.length > 0) throw invalidProject(problems);
   const merged = withEnvironment(file as ProjectFile, context.environment, problems);
-  const { name, database = databaseNameFrom(name) } = merged;
-  const server = serverSetup(merged, context.suffix);
-  const resourceGroup = merged.resourceGroup ?? resourceGroupNameFrom(name, context.environment);
-  const parts = Object.entries(merged.apps ?? { api: {} });
-  const apps = parts.map(([key, part]) => appSetup(key, siteSetup(key, part, { ...context, project: name, resourceGroup }, problems)));
-  const setup: Setup = {
-    name,
-    owner: `${name}/${server.name}`,
-    location: (merged.location ?? "eastus").replace(/\s+/g, "").toLowerCase(),
-    resourceGroup,
-    server,
-    database,
-    plans: apps.map(({ key, production }) => planSetup(production.plan, member(merged.apps, key))),
-    apps,
+  const location = (merged.location ?? "eastus").replace(/\s+/g, "").toLowerCase();
+  const server = {
+    name: merged.server?.name ?? `${merged.name}-db-${context.suffix}`,
+    version: merged.server?.version ?? "16",
+    sku: merged.server?.sku ?? "Standard_B1ms",
+    storageGb: merged.server?.storageGb ?? 32,
+    firewall: merged.server?.firewall ?? ("azure-services" as const),
+    unspecified: unspecifiedFields(merged),
   };
-  problems.push(...nameProblems(setup), ...sitesOf(setup).flatMap(siteProblems), ...clashes(setup));
+  const environmentPart = context.environment ? `-${context.environment}` : "";
+  const resourceGroup = merged.resourceGroup ?? `rg-${merged.name}${environmentPart}`;
+  const database = merged.database ?? merged.name.replaceAll("-", "_");
+  const made = Object.entries(merged.apps ?? { api: {} }).map(([key, part]) => {
+    const { folder, suffix } = context;
+    return siteSetup(key, part, {
+      project: merged.name,
+      group: resourceGroup,
+      folder,
+      suffix,
+      detected: member(context.detected, key) ?? {},
+    });
+  });
+  const sites = made.map(({ site }) => site);
+  problems.push(...made.flatMap((one) => one.problems));
+  const setup = {
+    ...{ name: merged.name, owner: `${merged.name}/${server.name}`, location, resourceGroup, server, database },
+    ...{ plans: made.map(({ plan }) => plan), sites },
+  };
+  problems.push(...wrongNames(setup), ...unequalSharers(sites, resourceGroup), ...doubledNames(sites));
   if (problems.length > 0) throw invalidProject(problems);
   return setup;
 }
 
-function serverSetup({ name, location, server = {} }: ProjectFile, suffix: string): ServerSetup {
-  const { version = "16", sku = "Standard_B1ms", storageGb = 32, firewall = "azure-services" } = server;
-  const given = { location, version: server.version, sku: server.sku, storageGb: server.storageGb };
-  const unspecified = (["location", "version", "sku", "storageGb"] as const).filter((field) => given[field] === undefined);
-  return { name: server.name ?? serverNameFrom(name, suffix), version, sku, storageGb, firewall, unspecified };
-}
-
-function planSetup(name: string, part: AppPart | undefined): PlanSetup {
-  return { name, sku: part?.plan ?? "B1", isSkuUnspecified: part?.plan === undefined };
-}
-
-function appSetup(key: string, production: SiteSetup): AppSetup {
-  const { label: _label, address, host: _host, plan: _plan, ...rest } = production;
-  return { key, production, slots: [], name: address.app, ...rest };
-}
-
-function siteSetup(
-  key: string,
-  part: AppPart,
-  context: SetupContext & { readonly project: string; readonly resourceGroup: string },
-  problems: Problem[],
-): SiteSetup {
-  const detected = member(context.detected, key) ?? {};
-  const runtime = part.runtime ?? detected.runtime;
-  if (!runtime) {
-    const text = `apps.${key}.runtime: nothing in ${part.path ?? "."} says what kind of app it is; set it, for example "python|3.12" or "node|22-lts"`;
-    problems.push({ code: "runtime-unknown", text });
+/** Azure's name rules, and settings that are not the file's to say. */
+function wrongNames({ resourceGroup, server, database, sites }: Setup): Problem[] {
+  const problems: Problem[] = [];
+  const check = (where: string, wrong: string | undefined): void => void (wrong && problems.push({ text: `${where}: ${wrong}` }));
+  check(`resourceGroup "${resourceGroup}"`, checkResourceGroupName(resourceGroup));
+  check(`server.name "${server.name}"`, checkServerName(server.name));
+  check(`database "${database}"`, checkDatabaseName(database));
+  for (const { app, address, identity, settings } of sites) {
+    check(`apps.${app}.name "${address.app}"`, checkSiteName(address.app));
+    if (identity !== undefined) check(`apps.${app}.identity "${identity}"`, checkIdentity(identity));
+    for (const [name, value] of Object.entries(settings)) {
+      check(`apps.${app}.settings.${name}`, checkSettingName(name) ?? checkDatabaseSecret(name, value));
+    }
   }
-  const address = { group: context.resourceGroup, app: part.name ?? siteNameFrom(context.project, key, context.suffix) };
+  return problems;
+}
+
+function doubledNames(sites: readonly SiteSetup[]): Problem[] {
+  const names = sites.filter(({ address }) => address.slot === undefined).map(({ address }) => address.app.toLowerCase());
+  return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))].map((name) => ({
+    text: `apps: two apps are named "${name}"`,
+  }));
+}
+
+/** The file with the names that must be globally unique written in, so that they never change again. */
+export function withNames(file: ProjectFile, setup: Setup, environment?: string): ProjectFile {
+  const server = { ...file.server, name: setup.server.name };
+  const named = (apps: ProjectFile["apps"]) =>
+    Object.fromEntries(appsOf(setup).map(({ key, production }) => [key, { ...apps?.[key], name: production.address.app }]));
+  if (!environment) return { ...file, server, apps: named(file.apps) };
+  const own = file.environments?.[environment];
   return {
-    label: key,
-    address,
-    host: part.host ?? "webapp",
-    plan: planNameFrom(address.app),
-    runtime: (runtime ?? "").replace(/^(python|node)\|/, (kind) => kind.toUpperCase()),
-    folder: resolve(context.folder, part.path ?? "."),
-    access: part.access ?? "owner",
-    startup: part.startup ?? detected.startup ?? "",
-    health: part.health ?? detected.health ?? "",
-    ...identityOf(part),
-    role: roleNameFrom(address.app),
-    linker: linkerNameFrom(key),
-    clientType: runtime?.startsWith("node") ? "nodejs" : "python",
-    settings: part.settings ?? {},
-    include: part.include ?? [],
+    ...file,
+    environments: {
+      ...file.environments,
+      [environment]: {
+        ...own,
+        server: { ...own?.server, name: setup.server.name },
+        apps: named(own?.apps),
+      },
+    },
   };
 }
 
-function identityOf({ identity }: AppPart): Pick<SiteSetup, "identity"> {
-  return identity === undefined || identity.toLowerCase() === systemAssigned ? {} : { identity: identity.replace(/\/+$/, "") };
+function withEnvironment(file: ProjectFile, environment: string | undefined, problems: Problem[]): ProjectFile {
+  if (!environment) return file;
+  const own = member(file.environments, environment);
+  if (!own) {
+    const known = Object.keys(file.environments ?? {}).join(", ") || "none";
+    problems.push({ text: `environments.${environment}: is not in the file (there are: ${known})` });
+    return file;
+  }
+  // An environment shares nothing that is globally unique with the others: their names count for themselves only.
+  const appKeys = new Set([...Object.keys(file.apps ?? { api: {} }), ...Object.keys(own.apps ?? {})]);
+  const apps = [...appKeys].map((key) => [key, { ...without(member(file.apps, key) ?? {}, "name"), ...member(own.apps, key) }] as const);
+  const { resourceGroup: _shared, ...rest } = file;
+  return { ...rest, ...own, server: { ...without(file.server ?? {}, "name"), ...own.server }, apps: Object.fromEntries(apps) };
 }
 
-function nameProblems({ resourceGroup, server, database }: Setup): Problem[] {
-  return [
-    ...wrong("name-invalid", `resourceGroup "${resourceGroup}"`, checkResourceGroupName(resourceGroup)),
-    ...wrong("name-invalid", `server.name "${server.name}"`, checkServerName(server.name)),
-    ...wrong("name-invalid", `database "${database}"`, checkDatabaseName(database)),
-  ];
+/** Only what the object itself holds: `constructor` may be a name, too. */
+function member<T>(all: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
+  return all && Object.hasOwn(all, name) ? all[name] : undefined;
 }
 
-function siteProblems({ label, address, identity, settings }: SiteSetup): Problem[] {
-  return [
-    ...wrong("name-invalid", `apps.${label}.name "${address.app}"`, checkSiteName(address.app)),
-    ...(identity === undefined ? [] : wrong("name-invalid", `apps.${label}.identity "${identity}"`, checkIdentity(identity))),
-    ...Object.entries(settings).flatMap(([name, value]) =>
-      wrong("setting-refused", `apps.${label}.settings.${name}`, checkSettingName(name) ?? checkDatabaseSecret(name, value)),
-    ),
-  ];
+function without<T extends object, K extends keyof T>(value: T, key: K): Omit<T, K> {
+  const { [key]: _left, ...rest } = value;
+  return rest;
 }
 
-function wrong(code: Problem["code"], where: string, text: string | undefined): Problem[] {
-  return text === undefined ? [] : [{ code, text: `${where}: ${text}` }];
+/** Whoever has an identity may sign in as any of its roles: apps that share one must be allowed the same. */
+function unequalSharers(sites: readonly SiteSetup[], resourceGroup: string): Problem[] {
+  const named = sites.flatMap(({ label, access, identity }) =>
+    identity ? [{ label, access, identity: plainly(identity, resourceGroup) }] : [],
+  );
+  return named.flatMap(({ label, access, identity }, index) => {
+    const other = named.slice(0, index).find((one) => one.identity === identity && one.access !== access);
+    if (!other) return [];
+    const both = `${other.label} ("${other.access}") and ${label} ("${access}")`;
+    const text = `apps: ${both} share an identity, and each could sign in as the other; give them the same access, or each its own identity`;
+    return [{ text }];
+  });
 }
 
-function clashes(setup: Setup): Problem[] {
-  const names = setup.apps.map(({ production }) => production.address.app.toLowerCase());
-  const doubled = new Set(names.filter((name, index) => names.indexOf(name) !== index));
-  return [
-    ...unequalSharers(sitesOf(setup), setup.resourceGroup),
-    ...[...doubled].map((name): Problem => ({ code: "apps-clash", text: `apps: two apps are named "${name}"` })),
-  ];
+/** `group/name` of an identity, to compare. */
+function plainly(identity: string, resourceGroup: string): string {
+  const parsed = parseResourceId(identity);
+  return (parsed ? `${parsed.resourceGroup}/${parsed.path.at(-1)}` : `${resourceGroup}/${identity}`).toLowerCase();
+}
+
+function unspecifiedFields({ location, server }: ProjectFile): Setup["server"]["unspecified"] {
+  const given = { location, version: server?.version, sku: server?.sku, storageGb: server?.storageGb };
+  return (["location", "version", "sku", "storageGb"] as const).filter((field) => given[field] === undefined);
 }

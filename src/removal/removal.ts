@@ -65,7 +65,7 @@ export async function planRemoval(
     resources.filter((entry) => entry.type.toLowerCase() === type && isOurs(entry.tags)).map((entry) => entry.name);
   const removals: Removal[] = [];
   // Those of the file first, then those it no longer names: the tag says that they are ours. A role has the name of its web app.
-  const inFile = setup.apps.filter((app) => has("Microsoft.Web/sites", app.name)).map((app) => app.name);
+  const inFile = setup.sites.filter((app) => has("Microsoft.Web/sites", app.address.app)).map((app) => app.address.app);
   const left = ours(siteType).filter((site) => !inFile.some((one) => one.toLowerCase() === site.toLowerCase()));
   for (const site of [...inFile, ...left]) {
     // Before the web app: its tag is what says that the role is ours, also to a second run.
@@ -106,7 +106,7 @@ export async function planRemoval(
     });
   }
   if (server && !isServerOurs && server.tags[tag] !== undefined) {
-    const before = setup.apps.filter(({ name: app }) => !has("Microsoft.Web/sites", app)).map(({ role }) => role);
+    const before = setup.sites.filter(({ address: { app } }) => !has("Microsoft.Web/sites", app)).map(({ role }) => role);
     if (before.length > 0) kept.push(`database role ${before.join(", ")} (this project did not create the web app)`);
     const found = await adoptionRemovals({ setup, cloud, firewallAccess, tag, isAlone: others.length === 0, left }, server.tags[tag]);
     removals.push(...found.removals);
@@ -209,7 +209,7 @@ async function strangersIn(
   try {
     const login = await administratorLogin({ cloud, firewallAccess, group: setup.resourceGroup }, server);
     const owners = await firewallAccess.withAccess(server, () => cloud.principals.owners(server, login, database));
-    const roles = [...setup.apps.map(({ role }) => role), ...left];
+    const roles = [...setup.sites.map(({ role }) => role), ...left];
     const ours = new Set([login, ...roles, ...roles.map(placeholderOf)]);
     const others = owners.filter((owner) => !ours.has(owner));
     return others.length === 0 ? "" : `${others.join(", ")} has tables in it`;
@@ -222,7 +222,7 @@ async function strangersIn(
 /** The placeholders of the project's roles go with what they kept. */
 async function sweepPlaceholders({ setup, cloud, firewallAccess, left }: AdoptionContext, server: PostgresServer): Promise<void> {
   const login = await administratorLogin({ cloud, firewallAccess, group: setup.resourceGroup }, server);
-  await firewallAccess.withAccess(server, () => cloud.principals.sweep(server, login, [...setup.apps.map(({ role }) => role), ...left]));
+  await firewallAccess.withAccess(server, () => cloud.principals.sweep(server, login, [...setup.sites.map(({ role }) => role), ...left]));
 }
 
 /** The role of an app on somebody else's server: what it owns in databases that stay goes to its placeholder. */

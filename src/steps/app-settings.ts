@@ -1,34 +1,35 @@
-import type { WebApp, WebApps } from "../cloud/app-service/web-apps.ts";
+import type { Site, SiteAdapter } from "../cloud/app-service/sites.ts";
 import type { Linker } from "../cloud/linkers.ts";
 import type { Database, PostgresServer } from "../cloud/postgres-servers.ts";
 import { defineStep, type Step } from "../engine/step.ts";
-import type { SiteSetup } from "../project/setup.ts";
 import { isSecretSetting } from "./secret-settings.ts";
 
-/** What the settings of a site say of it. */
-export interface DesiredSettings extends Pick<SiteSetup, "role" | "clientType" | "settings"> {
+export interface DesiredSettings {
+  readonly label: string;
+  readonly role: string;
+  readonly clientType: "python" | "nodejs";
   /** Only where it is not the public cloud's: apps know that one. */
   readonly tokenScope?: string;
+  readonly own: Readonly<Record<string, string>>;
 }
 
 /** All app settings of this project in one write, merged with what others have set. */
 export const appSettings = (
-  desired: DesiredSettings & Pick<SiteSetup, "label" | "address">,
-  webApps: WebApps,
+  desired: DesiredSettings,
+  adapter: SiteAdapter,
   needs: {
-    readonly site: Step<WebApp>;
+    readonly site: Step<Site>;
     readonly server: Step<PostgresServer>;
     readonly database: Step<Database>;
     /** Writes settings too: its write has to be over before ours merges. */
     readonly connection: Step<Linker>;
   },
-) => {
-  const { group, app } = desired.address;
-  return defineStep<Record<string, string>, typeof needs>({
+) =>
+  defineStep<Record<string, string>, typeof needs>({
     name: `app settings ${desired.label}`,
     needs,
     lane: `site ${desired.label}`,
-    read: () => webApps.getSettings(group, app),
+    read: () => adapter.getSettings(),
     plan: (observed, { site, server, database }) => {
       const missing = Object.entries(settingsOf(desired, server, database, site.clientId))
         .filter(([name, value]) => observed?.[name] !== value)
@@ -43,13 +44,12 @@ export const appSettings = (
     },
     apply: async (_change, { site, server, database }) => {
       // Read again right before the write: PUT replaces everything, and Service Connector may have written meanwhile.
-      const current = (await webApps.getSettings(group, app)) ?? {};
+      const current = (await adapter.getSettings()) ?? {};
       const leftover = leftoversOf(current, desired, site.clientId);
       const kept = Object.fromEntries(Object.entries(current).filter(([name]) => !leftover.includes(name)));
-      await webApps.putSettings(group, app, { ...kept, ...settingsOf(desired, server, database, site.clientId) });
+      await adapter.putSettings({ ...kept, ...settingsOf(desired, server, database, site.clientId) });
     },
   });
-};
 
 /** What stood there before may be a connection string with a password: plans and reports go into logs. */
 function shown(name: string, value: string | undefined): string | undefined {
@@ -68,7 +68,7 @@ function identitySettings(clientId: string): Record<string, string> {
 function leftoversOf(settings: Readonly<Record<string, string>>, desired: DesiredSettings, clientId: string | undefined): string[] {
   const former = settings.DB_CLIENT_ID;
   if (clientId !== undefined || former === undefined) return [];
-  return Object.keys(identitySettings(former)).filter((name) => settings[name] === former && desired.settings[name] === undefined);
+  return Object.keys(identitySettings(former)).filter((name) => settings[name] === former && desired.own[name] === undefined);
 }
 
 /**
@@ -103,6 +103,6 @@ export function settingsOf(
     ...(clientId ? identitySettings(clientId) : {}),
     ...(desired.tokenScope ? { DB_TOKEN_SCOPE: desired.tokenScope } : {}),
     ...connector,
-    ...desired.settings,
+    ...desired.own,
   };
 }

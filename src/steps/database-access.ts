@@ -11,7 +11,7 @@ import { defineStep, type Step } from "../engine/step.ts";
 
 /** The role's rights in the app's database: exactly the level, proved by what the database itself says. */
 export const databaseAccess = (
-  desired: { key: string; role: string; level: AccessLevel },
+  desired: { label: string; role: string; level: AccessLevel },
   principals: Principals,
   firewallAccess: FirewallAccess,
   needs: {
@@ -22,7 +22,7 @@ export const databaseAccess = (
   },
 ) =>
   defineStep<DatabaseAccess, typeof needs>({
-    name: `database access ${desired.key}`,
+    name: `database access ${desired.label}`,
     needs,
     lane: "database roles",
     read: ({ server, administrator, database }) =>

@@ -1,11 +1,7 @@
 import type { Database, PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
 import { defineStep, type Step } from "../engine/step.ts";
 
-export const database = (
-  { name, group }: { readonly name: string; readonly group: string },
-  servers: PostgresServers,
-  needs: { readonly server: Step<PostgresServer> },
-) =>
+export const database = (name: string, group: string, servers: PostgresServers, needs: { readonly server: Step<PostgresServer> }) =>
   defineStep<Database, typeof needs>({
     name: "database",
     needs,

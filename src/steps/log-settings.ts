@@ -1,18 +1,13 @@
-import type { WebApp, WebApps } from "../cloud/app-service/web-apps.ts";
+import type { Site, SiteAdapter } from "../cloud/app-service/sites.ts";
 import { decide, defineStep, type Step } from "../engine/step.ts";
-import type { SiteSetup } from "../project/setup.ts";
 
 /** File-system logging: without it the log stream carries nothing. */
-export const logSettings = (
-  { label, address: { group, app } }: Pick<SiteSetup, "label" | "address">,
-  webApps: WebApps,
-  needs: { readonly site: Step<WebApp> },
-) =>
+export const logSettings = (label: string, adapter: SiteAdapter, needs: { readonly site: Step<Site> }) =>
   defineStep<{ readonly isFileSystemLoggingOn: boolean }, typeof needs>({
     name: `log settings ${label}`,
     needs,
     lane: `site ${label}`,
-    read: () => webApps.getLogs(group, app),
+    read: () => adapter.getLogs(),
     plan: (observed) => decide(observed, { isFileSystemLoggingOn: true }),
-    apply: () => webApps.enableFileSystemLogging(group, app),
+    apply: () => adapter.enableFileSystemLogging(),
   });

@@ -1,7 +1,7 @@
 import { isInTransition, type PostgresServer, type PostgresServerChange, type PostgresServers } from "../cloud/postgres-servers.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import { refusal } from "../engine/apply.ts";
-import { type Change, type Difference, defineStep, type Refusal, type Step } from "../engine/step.ts";
+import { type Blocked, type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
 import { type Adoption, adoptionTagValue, isUnadopted } from "./adoption.ts";
 
 export interface DesiredServer {
@@ -14,22 +14,19 @@ export interface DesiredServer {
   /** Fields the file leaves open: their values count for a new server, one that is there keeps its own. */
   readonly unspecified: readonly ("location" | "version" | "sku" | "storageGb")[];
   readonly tags: Record<string, string>;
+  /** Is its name free? Asked before it is created. */
+  readonly precheck?: () => Promise<Blocked | undefined>;
   /** What this project notes on a server that is somebody else's. */
   readonly adoption: Adoption;
 }
 
 /** The flexible server: Entra authentication on, password authentication off. Version, region and shrinking storage are never forced. */
-export const postgresServer = (
-  desired: DesiredServer,
-  servers: PostgresServers,
-  needs: { readonly group: Step<ResourceGroup> },
-  precheck: () => Promise<Refusal | undefined>,
-) =>
+export const postgresServer = (desired: DesiredServer, servers: PostgresServers, needs: { readonly group: Step<ResourceGroup> }) =>
   defineStep({
     name: "flexible server",
     needs,
     isBillable: true,
-    precheck,
+    ...(desired.precheck && { precheck: desired.precheck }),
     // One in the making has no host yet: to what needs it, it is not there. `apply` waits for it.
     read: async ({ group }) => {
       const server = await servers.get(group.name, desired.name);

@@ -1,11 +1,14 @@
 import { isSameId } from "../base/resource-id.ts";
-import type { WebApp } from "../cloud/app-service/web-apps.ts";
+import type { Site } from "../cloud/app-service/sites.ts";
 import { isInTransition, type Linker, type Linkers } from "../cloud/linkers.ts";
 import type { Database } from "../cloud/postgres-servers.ts";
 import { type AnyStep, type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
-import type { SiteSetup } from "../project/setup.ts";
 
-interface DesiredConnection extends Pick<SiteSetup, "label" | "linker" | "role" | "clientType"> {
+interface DesiredConnection {
+  readonly label: string;
+  readonly name: string;
+  readonly userName: string;
+  readonly clientType: string;
   /** Service Connector must not open the server to all of Azure, which it does by itself. */
   readonly leavesFirewall: boolean;
   /** Of the user-assigned identity, where the app has one. */
@@ -17,21 +20,21 @@ export const serviceConnection = (
   desired: DesiredConnection,
   linkers: Linkers,
   /** The firewall first: Service Connector opens a server that does not let Azure in by a rule of its own. */
-  needs: { readonly site: Step<WebApp>; readonly database: Step<Database>; readonly firewall: AnyStep },
+  needs: { readonly site: Step<Site>; readonly database: Step<Database>; readonly firewall: AnyStep },
 ) =>
   defineStep<Linker, typeof needs>({
     name: `service connection ${desired.label}`,
     needs,
     lane: `site ${desired.label}`,
-    read: ({ site }) => linkers.get(site.id, desired.linker),
+    read: ({ site }) => linkers.get(site.id, desired.name),
     plan: (observed, needed) => planConnection(desired, observed, needed),
     apply: async (_change, needed) => {
       const { site, database } = needed;
       // Service Connector refuses a write while it is at work for a run that was killed, or for another one.
-      const current = await linkers.settled(site.id, desired.linker);
+      const current = await linkers.settled(site.id, desired.name);
       if (planConnection(desired, current, needed).kind === "keep") return;
-      const { role: userName, clientType, leavesFirewall, identitySubscriptionId: subscriptionId } = desired;
-      await linkers.put(site.id, desired.linker, {
+      const { userName, clientType, leavesFirewall, identitySubscriptionId: subscriptionId } = desired;
+      await linkers.put(site.id, desired.name, {
         targetId: database.id,
         userName,
         clientType,
@@ -49,9 +52,9 @@ export function authTypeOf(isUserAssigned: boolean): string {
 function planConnection(
   desired: DesiredConnection,
   observed: Linker | undefined,
-  { site, database }: { readonly site: WebApp; readonly database: Database },
+  { site, database }: { readonly site: Site; readonly database: Database },
 ): Change {
-  if (!observed) return { kind: "create", reason: desired.linker };
+  if (!observed) return { kind: "create", reason: desired.name };
   const differences: Difference[] = [];
   const differ = (field: string, is: unknown, wanted: unknown): void =>
     void (is !== wanted && differences.push({ field, observed: is, desired: wanted }));
@@ -59,7 +62,7 @@ function planConnection(
   const hasOwn = desired.identitySubscriptionId !== undefined;
   differ("authType", observed.authType, authTypeOf(hasOwn));
   if (hasOwn) differ("clientId", observed.clientId, site.clientId ?? "(that of the new identity)");
-  differ("userName", observed.userName, desired.role);
+  differ("userName", observed.userName, desired.userName);
   differ("clientType", observed.clientType, desired.clientType);
   // The other way round nothing is amiss: the firewall's own step lets Azure in.
   if (desired.leavesFirewall && observed.opensFirewall) differ("publicNetworkSolution", "enable", "optOut");

@@ -2,13 +2,11 @@ import { KnownError } from "../base/errors.ts";
 import { parseResourceId } from "../base/resource-id.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { NameAvailability } from "../cloud/postgres-servers.ts";
-import type { Refusal } from "../engine/step.ts";
+import type { Blocked } from "../engine/step.ts";
 import type { Setup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 
-interface Context {
-  readonly setup: Setup;
-  readonly cloud: Cloud;
-}
+type Context = { readonly setup: Setup; readonly cloud: Cloud };
 
 /** A name that all of Azure shares, as the project file has it. */
 interface SharedName {
@@ -40,14 +38,14 @@ export function serverName({ setup, cloud }: Context): SharedName {
   };
 }
 
-export function webAppName({ setup, cloud }: Context, { key, name }: { readonly key: string; readonly name: string }): SharedName {
+export function webAppName({ cloud }: Pick<Context, "cloud">, { app, address }: SiteSetup): SharedName {
   return {
     what: "web app",
     type: "Microsoft.Web/sites",
-    name,
-    field: `"apps.${key}.name"`,
-    check: () => cloud.webApps.checkName(name),
-    isHere: async () => (await cloud.webApps.get(setup.resourceGroup, name)) !== undefined,
+    name: address.app,
+    field: `"apps.${app}.name"`,
+    check: () => cloud.sites.checkName(address.app),
+    isHere: async () => (await cloud.sites.at(address).get()) !== undefined,
   };
 }
 
@@ -73,14 +71,15 @@ export async function takenBy({ setup, cloud }: Context, shared: SharedName): Pr
   return { detail: `${what} ${name}: ${answer.message ?? answer.reason ?? "taken"}`, hint: `choose another ${field} in the project file` };
 }
 
-/**
- * Refuses to create a server or site whose name is taken. Only what Azure says counts: what cannot be asked is left to the create.
- * Throws on Ctrl-C and bugs.
- */
-export async function refuseTaken(context: Context, shared: SharedName): Promise<Refusal | undefined> {
-  const taken = await takenBy(context, shared).catch((error: unknown) => {
-    if (!(error instanceof KnownError) || error.code === "cancelled") throw error;
-    return undefined;
-  });
-  return taken && { kind: "blocked", code: "azure/name-taken", reason: taken.detail, hint: taken.hint };
+/** The precheck of a step that makes such a thing: a taken name blocks it, before anything is made. Throws on Ctrl-C and bugs. */
+export function refuseTakenName(context: Context, shared: SharedName): () => Promise<Blocked | undefined> {
+  return async () => {
+    try {
+      const taken = await takenBy(context, shared);
+      return taken && { kind: "blocked", code: "azure/name-taken", reason: taken.detail, hint: taken.hint };
+    } catch (error) {
+      if (!(error instanceof KnownError) || error.code === "cancelled") throw error;
+      return undefined;
+    }
+  };
 }

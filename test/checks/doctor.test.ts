@@ -194,7 +194,7 @@ const batches: readonly {
     spoil: async ({ project: { cloud, setup }, group, server }) => {
       const web = await cloud.webApps.get(group, role);
       const database = await cloud.postgresServers.createDatabase(group, server, "second");
-      for (const name of [setup.apps[0]?.linker ?? "", "made_by_az"]) {
+      for (const name of [setup.sites[0]?.linker ?? "", "made_by_az"]) {
         await cloud.linkers.put(web?.id ?? "", name, { targetId: database.id, userName: "aad_made_by_az", clientType: "python" });
       }
     },
@@ -210,7 +210,7 @@ const batches: readonly {
   {
     what: "service connection with a password",
     spoil: async ({ project: { cloud, setup }, emulator, group, server }) => {
-      const id = `${(await cloud.webApps.get(group, role))?.id}/providers/Microsoft.ServiceLinker/linkers/${setup.apps[0]?.linker}`;
+      const id = `${(await cloud.webApps.get(group, role))?.id}/providers/Microsoft.ServiceLinker/linkers/${setup.sites[0]?.linker}`;
       const database = await cloud.postgresServers.getDatabase(group, server, "shop");
       const answer = await emulator.arm("PUT", `${id}?api-version=2024-04-01`, {
         properties: {
@@ -234,7 +234,7 @@ const batches: readonly {
   {
     what: "service connection removed, firewall shut, openings left behind",
     spoil: async ({ project: { cloud, setup }, group, server }) => {
-      await cloud.linkers.delete((await cloud.webApps.get(group, role))?.id ?? "", setup.apps[0]?.linker ?? "");
+      await cloud.linkers.delete((await cloud.webApps.get(group, role))?.id ?? "", setup.sites[0]?.linker ?? "");
       await cloud.postgresServers.deleteFirewallRule(group, server, "azure-services");
       const rule = (name: string, start: string, end: string) => cloud.postgresServers.putFirewallRule(group, server, { name, start, end });
       await rule("passwordless-pg-00000000-1", "203.0.113.7", "203.0.113.7");

@@ -31,7 +31,7 @@ describe.sequential("the way through a closed firewall", () => {
     const at = await cloud.postgresServers.get(group, server.name);
     if (!at) throw new Error("the server is gone");
     expect(
-      await firewallAccess.withAccess(at, () => cloud.principals.find(at, administrators[0]?.name ?? "", setup.apps[0]?.role ?? "")),
+      await firewallAccess.withAccess(at, () => cloud.principals.find(at, administrators[0]?.name ?? "", setup.sites[0]?.role ?? "")),
     ).toBeDefined();
     await firewallAccess.revoke();
     expect(await rules()).toEqual([]);
@@ -47,7 +47,7 @@ describe.sequential("the way through a closed firewall", () => {
     await cloud.postgresServers.deleteFirewallRule(group, server.name, "azure-services");
     const at = await cloud.postgresServers.get(group, server.name);
     if (!at) throw new Error("the server is gone");
-    await others.firewallAccess.withAccess(at, () => others.cloud.principals.find(at, cloud.caller.name, setup.apps[0]?.role ?? ""));
+    await others.firewallAccess.withAccess(at, () => others.cloud.principals.find(at, cloud.caller.name, setup.sites[0]?.role ?? ""));
     const [opening] = others.firewallAccess.temporaryRules;
     const rules = async () => (await cloud.postgresServers.listFirewallRules(group, server.name)).map(({ name }) => name);
     expect(await rules()).toEqual([opening]);

@@ -31,7 +31,7 @@ beforeAll(async () => {
   release = started.release;
   cloud = await openTestCloud(started.emulator);
   await cloud.resourceGroups.put(GROUP, { location: "eastus", tags: {} });
-  const plan = await cloud.webApps.createPlan(GROUP, "tail-plan", { location: "eastus", sku: "B1", capacity: 1, tags: {} });
+  const plan = await cloud.webApps.createPlan(GROUP, "tail-plan", { location: "eastus", sku: "B1", tier: "Basic", capacity: 1, tags: {} });
   const config = { runtime: "NODE|20-lts", startup: "node server.js" };
   site = await cloud.webApps.create(GROUP, APP, { location: "eastus", planId: plan.id, config, settings: {}, tags: {} });
   await cloud.webApps.enableFileSystemLogging(GROUP, APP);

@@ -193,7 +193,7 @@ describe("web app", () => {
       sku: "S1",
       tags: {},
     });
-    expect(plan).toMatchObject({ sku: "S1", tier: "Standard", capacity: 1, isLinux: true, location: "eastus" });
+    expect(plan).toMatchObject({ sku: "S1", capacity: 1, isLinux: true, location: "eastus" });
     expect(JSON.parse(server.requests[0]?.body ?? "")).toMatchObject({
       kind: "linux",
       sku: { name: "S1", tier: "Standard", capacity: 1 },

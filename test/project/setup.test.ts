@@ -1,9 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { KnownError } from "../../src/base/errors.ts";
 import type { ProjectFile } from "../../src/project/file.ts";
-import { createSetup, sitesOf } from "../../src/project/setup.ts";
+import { createSetup, withNames } from "../../src/project/setup.ts";
 import { validateProject } from "../../src/project/validate.ts";
-import { withNames } from "../../src/project/with-names.ts";
 
 const setupOf = (file: unknown, environment?: string) =>
   createSetup(file, {
@@ -32,8 +31,8 @@ describe("createSetup", () => {
       apps: { api: { identity: `${id}/` }, worker: { identity: "worker-id", runtime: "node|22-lts" } },
       environments: { dev: { apps: { api: { identity: "System" } } } },
     };
-    expect(setupOf(file).apps.map(({ identity }) => identity)).toEqual([id, "worker-id"]);
-    const [api, worker] = setupOf(file, "dev").apps;
+    expect(setupOf(file).sites.map(({ identity }) => identity)).toEqual([id, "worker-id"]);
+    const [api, worker] = setupOf(file, "dev").sites;
     expect([api && "identity" in api, worker?.identity]).toEqual([false, "worker-id"]);
     expect(problemsOf({ name: "shop", apps: { api: { identity: "/subscriptions/s/shop-id" } } })).toMatch(
       /apps\.api\.identity "\/subscriptions\/s\/shop-id": is not the resource ID/,
@@ -123,26 +122,26 @@ describe("createSetup", () => {
       },
       database: "orders",
       plans: [{ name: "orders-api-7f3a-plan", sku: "B1", isSkuUnspecified: true }],
-      apps: [expect.objectContaining({ key: "api", name: "orders-api-7f3a", slots: [] })],
+      sites: [
+        {
+          app: "api",
+          label: "api",
+          address: { group: "rg-orders", app: "orders-api-7f3a" },
+          host: "webapp",
+          runtime: "PYTHON|3.12",
+          folder: "/project",
+          plan: "orders-api-7f3a-plan",
+          access: "owner",
+          startup: "",
+          health: "",
+          role: "orders-api-7f3a",
+          linker: "postgres_api",
+          clientType: "python",
+          settings: {},
+          include: [],
+        },
+      ],
     });
-    expect(sitesOf(setupOf({ name: "orders" }))).toEqual([
-      {
-        label: "api",
-        address: { group: "rg-orders", app: "orders-api-7f3a" },
-        host: "webapp",
-        plan: "orders-api-7f3a-plan",
-        runtime: "PYTHON|3.12",
-        folder: "/project",
-        access: "owner",
-        startup: "",
-        health: "",
-        role: "orders-api-7f3a",
-        linker: "postgres_api",
-        clientType: "python",
-        settings: {},
-        include: [],
-      },
-    ]);
   });
 
   test("the design's example is taken as it is written", () => {
@@ -166,7 +165,7 @@ describe("createSetup", () => {
       },
     });
     expect(setup.location).toBe("eastus");
-    expect(setup.apps[0]).toMatchObject({ startup: "python -m uvicorn main:app", health: "/healthz" });
+    expect(setup.sites[0]).toMatchObject({ startup: "python -m uvicorn main:app", health: "/healthz" });
   });
 
   test("all problems are reported together", () => {
@@ -218,7 +217,8 @@ describe("createSetup", () => {
     };
     const setup = setupOf(file, "staging");
     expect(setup).toMatchObject({ location: "westeurope", resourceGroup: "rg-orders-staging", server: { name: "orders-db-7f3a" } });
-    expect(setup).toMatchObject({ apps: [{ name: "orders-api-7f3a" }], plans: [{ sku: "S1" }] });
+    expect(setup.sites[0]).toMatchObject({ address: { app: "orders-api-7f3a" } });
+    expect(setup.plans[0]).toMatchObject({ sku: "S1" });
   });
 
   test("names written back are found again and never change", () => {
@@ -232,7 +232,7 @@ describe("createSetup", () => {
       validate: validateProject,
     });
     expect(again.server.name).toBe("orders-db-7f3a");
-    expect(again.apps[0]?.name).toBe("orders-api-7f3a");
+    expect(again.sites[0]?.address.app).toBe("orders-api-7f3a");
     expect(withNames(written, again)).toEqual(written);
   });
 });

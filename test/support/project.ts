@@ -5,6 +5,7 @@ import { createFirewallAccess, type FirewallAccess } from "../../src/cloud/firew
 import { apply } from "../../src/engine/apply.ts";
 import { type Plan, plan } from "../../src/engine/plan.ts";
 import type { Report } from "../../src/engine/report.ts";
+import type { AnyStep } from "../../src/engine/step.ts";
 import { type ProjectGraph, projectGraph } from "../../src/graph/project-graph.ts";
 import { createSetup, type Setup } from "../../src/project/setup.ts";
 import { validateProject } from "../../src/project/validate.ts";
@@ -17,6 +18,7 @@ export interface TestProject {
   readonly cloud: Cloud;
   readonly firewallAccess: FirewallAccess;
   graph(): ProjectGraph;
+  steps(): readonly AnyStep[];
   plan(): Promise<Plan>;
   init(): Promise<Report>;
   /** ARM writes that the emulator saw since the last call: `PUT /subscriptions/…`. */
@@ -67,6 +69,7 @@ export async function openTestProject(
     cloud,
     firewallAccess,
     graph,
+    steps: () => graph().steps,
     plan: () => plan(graph().steps),
     init: async () => {
       const report = await apply(await plan(graph().steps), { clock: systemClock, signal });

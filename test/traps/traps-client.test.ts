@@ -4,7 +4,7 @@ import type { WebApp } from "../../src/cloud/app-service/web-apps.ts";
 import { openCloud } from "../../src/cloud/cloud.ts";
 import { azureCodeOf, translate } from "../../src/cloud/errors.ts";
 import { findLeftovers } from "../../src/cloud/firewall-access.ts";
-import { deployPackage } from "../../src/steps/deploy/deploy-package.ts";
+import { deploy } from "../../src/steps/deployment.ts";
 import { contextOf, type Exchange, leapingClock, type ReplayServer, recorded, startReplay } from "../cloud/replay-server.ts";
 
 // Traps of real Azure (`traps.md`) that the client has to get past, played by a server that says what Azure was seen or is known to say.
@@ -337,14 +337,14 @@ describe("deployment", () => {
       stream: () => Readable.from([Buffer.from("PK zip")]),
     };
     const context = {
-      webApps: cloud.webApps,
+      adapter: cloud.sites.at({ group: "g", app: site.name }),
       scmSite: cloud.scmSite,
       site: cloud.site,
       clock: leapingClock(),
       signal: new AbortController().signal,
       onDetail: () => {},
     };
-    return deployPackage({ address: { group: "g", app: site.name }, package: async () => packed, health: "/healthz" }, site, context);
+    return deploy({ label: "api", package: async () => packed, health: "/healthz" }, context, site);
   }
 
   // trap: kudu 2

@@ -3,11 +3,12 @@ import { doctor as examine, repairBeside, safePart } from "../../checks/doctor.t
 import type { Check } from "../../checks/verify.ts";
 import { apply } from "../../engine/apply.ts";
 import { plan } from "../../engine/plan.ts";
-import { isComplete, type Report, type StepReport } from "../../engine/report.ts";
+import { type Attempt, isComplete, type Report } from "../../engine/report.ts";
 import { projectGraph } from "../../graph/project-graph.ts";
 import { endStopped, summarizeRun } from "../cancellation.ts";
 import { openProject } from "../open-project.ts";
 import { checkLine } from "../output/checks.ts";
+import { attemptBodies } from "../output/result.ts";
 import { packApp } from "../pack-apps.ts";
 import { type Session, withChangingSession, withSession } from "../session.ts";
 import type { GlobalOptions, Io } from "../terminal/io.ts";
@@ -26,7 +27,7 @@ export async function doctor(io: Io, options: DoctorOptions, directory: string):
   return withChangingSession(io, options, project, "doctor --fix", async (session) => {
     const checks = await look(io, session, false);
     if (checks.every(({ ok }) => ok)) return show(io, options, checks);
-    let beside: readonly StepReport[] = [];
+    let beside: readonly Attempt[] = [];
     let report: Report | undefined;
     try {
       beside = await repairBeside(session.setup, session.cloud, session.clock);
@@ -36,8 +37,8 @@ export async function doctor(io: Io, options: DoctorOptions, directory: string):
       const areRestarting = repairs.some(({ outcome }) => outcome === "updated");
       return show(io, options, await look(io, session, areRestarting), repairs);
     } catch (error) {
-      const all = [...beside.map((one) => ({ report: one, observed: undefined })), ...(report?.ended ?? [])];
-      return endStopped(error, { io, session, command: "doctor --fix", summary: summarizeRun(all) });
+      const done = [...beside, ...(report?.steps ?? [])];
+      return endStopped(error, { io, session, command: "doctor --fix", summary: summarizeRun(done) });
     }
   });
 }
@@ -54,12 +55,12 @@ async function repair(io: Io, session: Session): Promise<Report> {
   return apply(safePart(planned, session.setup), { clock: io.clock, signal: io.signal, onProgress: io.progress.onProgress });
 }
 
-function show(io: Io, { fix, verbose }: DoctorOptions, checks: readonly Check[], repairs: readonly StepReport[] = []): number {
+function show(io: Io, { fix, verbose }: DoctorOptions, checks: readonly Check[], repairs: readonly Attempt[] = []): number {
   const wrong = checks.filter(({ ok }) => !ok);
   const isWell = wrong.length === 0;
   const code = isWell ? 0 : exitCodeOf["verify/failed"];
   if (io.isJson) {
-    io.document({ ok: isWell, checks, ...(fix ? { repairs: repairs.map(({ error: _error, ...step }) => step) } : {}) });
+    io.document({ ok: isWell, checks, ...(fix ? { repairs: attemptBodies(repairs) } : {}) });
     return code;
   }
   const colors = paint(io.hasColor);

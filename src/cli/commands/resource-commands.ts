@@ -1,35 +1,36 @@
 import { KnownError } from "../../base/errors.ts";
 import { escapeControls } from "../../base/json.ts";
 import { siteAddressId } from "../../base/site-address.ts";
-import { isComplete, type Report } from "../../engine/report.ts";
+import type { SiteAdapter } from "../../cloud/app-service/sites.ts";
+import { isComplete } from "../../engine/report.ts";
 import type { AnyStep } from "../../engine/step.ts";
-import { type ProjectGraph, projectGraph } from "../../graph/project-graph.ts";
+import type { ProjectGraph } from "../../graph/project-graph.ts";
 import { administratorLogin } from "../../steps/entra-administrator.ts";
 import { exposureOf } from "../../steps/firewall.ts";
 import { openProject } from "../open-project.ts";
+import { attemptBodies } from "../output/result.ts";
 import { prepareProject } from "../prepare-project.ts";
-import { runGraph } from "../run-graph.ts";
+import { type GraphRun, runGraph } from "../run-graph.ts";
 import { type Session, withChangingSession, withSession } from "../session.ts";
 import type { GlobalOptions, Io } from "../terminal/io.ts";
 
 type Command = (io: Io, options: GlobalOptions, directory: string) => Promise<number>;
 
-/** These steps and all they need, out of the same graph that `init` runs. */
-function create(name: string, select: (graph: ProjectGraph) => readonly AnyStep[]): Command {
+/** Some steps and all they need, out of the same graph that `init` runs. */
+function create(name: string, steps: (graph: ProjectGraph) => readonly AnyStep[]): Command {
   return async (io, options, directory) => {
     const project = await prepareProject(io, options, directory);
-    const body = (report: Report): object => ({
+    const body = ({ report }: GraphRun): object => ({
       ok: isComplete(report),
-      steps: report.steps.map(({ error: _error, ...step }) => step),
+      steps: attemptBodies(report.steps),
       warnings: report.warnings ?? [],
     });
     return runGraph(io, options, project, {
       name,
-      graph: (session) => projectGraph(session.setup, session),
-      select,
+      steps,
       body,
-      finish: async (report) => {
-        if (io.isJson) io.document(body(report));
+      finish: async (run) => {
+        if (io.isJson) io.document(body(run));
         else io.result("done");
         return 0;
       },
@@ -69,9 +70,10 @@ async function theServer({ cloud, setup }: Session) {
   return server;
 }
 
-async function everySite(session: Session, work: (name: string) => Promise<void>): Promise<void> {
-  for (const app of session.setup.apps) await work(app.name);
-}
+const onEverySite = (name: string, work: (site: SiteAdapter) => Promise<void>): Command =>
+  act(name, async ({ cloud, setup }) => {
+    for (const { address } of setup.sites) await work(cloud.sites.at(address));
+  });
 
 export const serverCreate = create("server create", ({ server, administrator }) => [server, administrator]);
 export const serverShow = show(theServer);
@@ -85,42 +87,32 @@ export const serverRestart = act("server restart", async ({ cloud, setup }) =>
   cloud.postgresServers.restart(setup.resourceGroup, setup.server.name),
 );
 
-export const webappCreate = create("webapp create", ({ sites }) =>
-  sites.flatMap(({ site, configuration, publishing, logs }) => [site, configuration, publishing, logs]),
+export const webappCreate = create("webapp create", ({ sites }) => sites.flatMap(({ site, hardening }) => [site, ...hardening]));
+export const webappShow = show(async ({ cloud, setup }) =>
+  Promise.all(
+    setup.sites.map(async ({ label, address }) => {
+      const site = cloud.sites.at(address);
+      return { key: label, site: (await site.get()) ?? null, config: (await site.getConfig()) ?? null };
+    }),
+  ),
 );
-export const webappShow = show(async ({ cloud, setup }) => {
-  const group = setup.resourceGroup;
-  return Promise.all(
-    setup.apps.map(async (app) => ({
-      key: app.key,
-      site: (await cloud.webApps.get(group, app.name)) ?? null,
-      config: (await cloud.webApps.getConfig(group, app.name)) ?? null,
-    })),
-  );
-});
-export const webappStart = act("webapp start", (session) =>
-  everySite(session, (name) => session.cloud.webApps.start(session.setup.resourceGroup, name)),
-);
-export const webappStop = act("webapp stop", (session) =>
-  everySite(session, (name) => session.cloud.webApps.stop(session.setup.resourceGroup, name)),
-);
-export const webappRestart = act("webapp restart", (session) =>
-  everySite(session, (name) => session.cloud.webApps.restart(session.setup.resourceGroup, name)),
-);
+export const webappStart = onEverySite("webapp start", (site) => site.start());
+export const webappStop = onEverySite("webapp stop", (site) => site.stop());
+export const webappRestart = onEverySite("webapp restart", (site) => site.restart());
 
 export const connectionCreate = create("connection create", ({ sites }) =>
   sites.flatMap(({ connection, settings }) => [connection, settings]),
 );
 export const connectionList = show(async ({ cloud, setup }) => {
-  const linkers = setup.apps.map(
-    async (app) => [app.key, await cloud.linkers.list(siteAddressId(cloud.subscriptionId, app.production.address))] as const,
+  const linkers = setup.sites.map(
+    async ({ label, address }) => [label, await cloud.linkers.list(siteAddressId(cloud.subscriptionId, address))] as const,
   );
   return Object.fromEntries(await Promise.all(linkers));
 });
 export const connectionValidate = show(async ({ cloud, setup }) => {
-  const answers = setup.apps.map(
-    async (app) =>
-      [app.key, await cloud.linkers.validate(siteAddressId(cloud.subscriptionId, app.production.address), app.linker)] as const,
+  const answers = setup.sites.map(
+    async ({ label, address, linker }) =>
+      [label, await cloud.linkers.validate(siteAddressId(cloud.subscriptionId, address), linker)] as const,
   );
   return Object.fromEntries(await Promise.all(answers));
 });
@@ -131,11 +123,11 @@ export const principalShow = show(async (session) => {
   const server = await theServer(session);
   const login = await administratorLogin({ cloud, firewallAccess, group: setup.resourceGroup }, server);
   return Promise.all(
-    setup.apps.map(async (app) => {
+    setup.sites.map(async (app) => {
       const principal = await firewallAccess.withAccess(server, () => cloud.principals.find(server, login, app.role));
       const access =
         principal && (await firewallAccess.withAccess(server, () => cloud.principals.access(server, login, setup.database, app.role)));
-      return { key: app.key, role: app.role, principal: principal ?? null, access: access ?? null };
+      return { key: app.label, role: app.role, principal: principal ?? null, access: access ?? null };
     }),
   );
 });

@@ -1,18 +1,13 @@
 import type { Check } from "../../checks/verify.ts";
-import type { Cloud } from "../../cloud/cloud.ts";
-import { failuresOf, isComplete, type Report } from "../../engine/report.ts";
-import type { ProjectGraph } from "../../graph/project-graph.ts";
-import type { Setup } from "../../project/setup.ts";
+import { observedIn } from "../../engine/observed.ts";
+import { type Attempt, failuresOf, isComplete } from "../../engine/report.ts";
+import { appsOf } from "../../project/setup.ts";
+import type { GraphRun } from "../run-graph.ts";
 import { errorBody } from "./error.ts";
 
 /** What `init` and `up` answer; the fields are a contract with scripts. */
-export function resultBody(
-  { setup, cloud }: { readonly setup: Setup; readonly cloud: Cloud },
-  graph: Pick<ProjectGraph, "server" | "sites">,
-  report: Report,
-  checks?: readonly Check[],
-): object {
-  const server = report.of(graph.server)?.observed;
+export function resultBody({ report, graph, session: { setup, cloud } }: GraphRun, checks?: readonly Check[]): object {
+  const server = observedIn(report, graph.server);
   const failed = failuresOf(report)[0];
   const isOk = isComplete(report) && (checks?.every(({ ok }) => ok) ?? true);
   return {
@@ -22,12 +17,16 @@ export function resultBody(
     server: { name: setup.server.name, host: server?.host ?? null, port: server?.port ?? null },
     database: setup.database,
     apps: Object.fromEntries(
-      graph.sites.map(({ setup: { label, address, role }, site: step }) => {
-        const site = report.of(step)?.observed;
-        return [label, { name: address.app, url: site?.url ?? null, role, principalId: site?.principalId ?? null }];
+      appsOf(setup).map(({ key, production }) => {
+        const step = graph.sites.find((one) => one.setup === production)?.site;
+        const site = step && observedIn(report, step);
+        return [
+          key,
+          { name: production.address.app, url: site?.url ?? null, role: production.role, principalId: site?.principalId ?? null },
+        ];
       }),
     ),
-    steps: report.steps.map(({ name, outcome, ms, reason }) => ({ name, outcome, ms, ...(reason ? { reason } : {}) })),
+    steps: attemptBodies(report.steps),
     warnings: report.warnings ?? [],
     ...(checks ? { checks } : {}),
     ...(failed
@@ -44,4 +43,9 @@ export function resultBody(
             }
         : { error: { code: "cancelled", message: "stopped before the end", hint: "run the same command again to go on" } }),
   };
+}
+
+/** Steps and repairs for scripts, without what Azure answered. */
+export function attemptBodies(attempts: readonly Attempt[]): object[] {
+  return attempts.map(({ name, outcome, ms, reason }) => ({ name, outcome, ms, ...(reason ? { reason } : {}) }));
 }
