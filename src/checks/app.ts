@@ -55,7 +55,7 @@ function siteConditions({ cloud, setup }: DoctorContext, facts: MoreFacts, app: 
       ),
       look: async () => {
         if (await cloud.webApps.get(setup.resourceGroup, app.address.app)) return undefined;
-        const taken = await takenBy({ setup, cloud }, webAppName({ setup, cloud }, app));
+        const taken = await takenBy({ setup, cloud }, webAppName({ cloud }, app));
         return taken ? { ok: false, detail: taken.detail, hint: taken.hint } : { ok: true, detail: app.address.app };
       },
     },

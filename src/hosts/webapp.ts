@@ -8,6 +8,7 @@ import { appServicePlan } from "../steps/app-service-plan.ts";
 import { appSettings } from "../steps/app-settings.ts";
 import { basicPublishing } from "../steps/basic-publishing.ts";
 import { type DeploymentNeeds, deployment } from "../steps/deployment.ts";
+import { isOpenToAzure } from "../steps/firewall.ts";
 import { logSettings } from "../steps/log-settings.ts";
 import { serviceConnection } from "../steps/service-connection.ts";
 import { refuseTakenName, webAppName } from "../steps/taken-names.ts";
@@ -67,7 +68,7 @@ function linkerOf(site: SiteSetup, { cloud, setup }: HostContext) {
     name: site.linker,
     userName: site.role,
     clientType: site.clientType,
-    leavesFirewall: setup.server.firewall === "app-addresses",
+    leavesFirewall: !isOpenToAzure(setup.server.firewall),
     ...(identity && { identitySubscriptionId: identity.subscriptionId }),
   };
 }
