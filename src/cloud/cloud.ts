@@ -1,4 +1,7 @@
+import type { SiteAddress } from "../base/site-address.ts";
+import { type Plans, plans } from "./app-service/plans.ts";
 import { type SiteClient, siteClient } from "./app-service/site-client.ts";
+import { type Sites, sites } from "./app-service/sites.ts";
 import { type WebApp, type WebApps, webApps } from "./app-service/web-apps.ts";
 import { openArm } from "./arm.ts";
 import type { CloudContext } from "./connection.ts";
@@ -24,6 +27,9 @@ export interface Cloud {
   readonly subscription: Subscription;
   readonly resourceGroups: ResourceGroups;
   readonly postgresServers: PostgresServers;
+  readonly plans: Plans;
+  readonly sites: Sites;
+  /** The old words for `plans` and `sites`. */
   readonly webApps: WebApps;
   readonly managedIdentities: ManagedIdentities;
   readonly linkers: Linkers;
@@ -49,6 +55,8 @@ function adaptersOf(context: CloudContext, caller: Caller): Cloud {
   const { credential, environment, signal, subscriptionId } = context;
   const arm = openArm(context);
   const worded = <T extends object>(adapter: T): T => wordedAdapter(environment, adapter);
+  const allSites = sites(arm);
+  const app = { plans: worded(plans(arm)), sites: worded({ ...allSites, at: (address: SiteAddress) => worded(allSites.at(address)) }) };
   return {
     environment,
     caller,
@@ -57,7 +65,8 @@ function adaptersOf(context: CloudContext, caller: Caller): Cloud {
     subscription: worded(subscription(arm)),
     resourceGroups: worded(resourceGroups(arm)),
     postgresServers: worded(postgresServers(arm)),
-    webApps: worded(webApps(arm)),
+    ...app,
+    webApps: webApps(app.plans, app.sites),
     managedIdentities: worded(managedIdentities(arm)),
     linkers: worded(linkers(arm)),
     principals: worded(principals(context)),

@@ -3,8 +3,9 @@ import { parseResourceId, resourceGroupId, resourceId } from "../base/resource-i
 import type { WebAppConfig } from "../cloud/app-service/web-apps.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
-import type { FirewallRule, PostgresServer } from "../cloud/postgres-servers.ts";
+import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
+import type { FirewallRule } from "../cloud/server-children.ts";
 import type { AnyStep, Step } from "../engine/step.ts";
 import type { Package } from "../package/pack.ts";
 import { type AppSetup, ownerTag, type Setup } from "../project/setup.ts";

@@ -6,7 +6,8 @@ import {
   type Principals,
 } from "../cloud/database/principals.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
-import type { Administrator, Database, PostgresServer } from "../cloud/postgres-servers.ts";
+import type { PostgresServer } from "../cloud/postgres-servers.ts";
+import type { Administrator, Database } from "../cloud/server-children.ts";
 import { defineStep, type Step } from "../engine/step.ts";
 
 /** The role's rights in the app's database: exactly the level, proved by what the database itself says. */

@@ -1,7 +1,8 @@
 import type { WebApp } from "../cloud/app-service/web-apps.ts";
 import type { DatabasePrincipal, Principals } from "../cloud/database/principals.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
-import type { Administrator, Database, PostgresServer } from "../cloud/postgres-servers.ts";
+import type { PostgresServer } from "../cloud/postgres-servers.ts";
+import type { Administrator, Database } from "../cloud/server-children.ts";
 import { type Change, defineStep, type Step } from "../engine/step.ts";
 
 /** The PostgreSQL role the web app signs in as, labelled with the object ID of its managed identity. */

@@ -2,7 +2,8 @@ import { KnownError } from "../base/errors.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { Caller } from "../cloud/credential.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
-import type { Administrator, PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
+import type { PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
+import type { Administrator } from "../cloud/server-children.ts";
 import { defineStep, type Step } from "../engine/step.ts";
 
 /** The administrator the caller signs in as: itself or a group. Added only when no administrator lets the caller in. */

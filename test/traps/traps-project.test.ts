@@ -7,7 +7,7 @@ import { verify } from "../../src/checks/verify.ts";
 import { principals } from "../../src/cloud/database/principals.ts";
 import { connectSql } from "../../src/cloud/database/sql.ts";
 import { audiences } from "../../src/emulator/platform.ts";
-import { planRemoval } from "../../src/removal/removal.ts";
+import { planRemoval } from "../../src/removal/plan-removal.ts";
 import { leapingClock } from "../cloud/replay-server.ts";
 import { databasesOf } from "../support/databases.ts";
 import { startTestEmulator, type TestEmulator } from "../support/emulator.ts";
