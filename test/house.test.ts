@@ -13,23 +13,9 @@ const P90_LINES = 30;
 const FUNCTION_LINES = 60;
 
 /** Over the limit today. The lists only get shorter: an entry that is not needed any more fails as well. */
-const LONG_FILES: readonly string[] = [
-  "checks/server.ts",
-  "checks/verify.ts",
-  "cloud/app-service/web-apps.ts",
-  "cloud/database/principals.ts",
-  "cloud/postgres-servers.ts",
-  "cloud/scm/scm-site.ts",
-  "emulator/machines/app-host.ts",
-];
 const LONG_FUNCTIONS: readonly string[] = [
   "cli/program.ts createProgram", // stays: the whole command line on one page
   "cloud/database/extra-grants.ts extraGrants",
-  "emulator/emulator.ts startEmulator",
-  "emulator/services/web/wire.ts planToWire",
-  "emulator/services/web/wire.ts siteToWire",
-  "removal/removal.ts planRemoval",
-  "steps/all.ts perApp",
 ];
 
 interface Measured {
@@ -91,7 +77,7 @@ const longest = (measured: readonly Measured[]): string =>
 
 test(`no file is longer than ${FILE_LINES} lines`, () => {
   const long = sizes.filter(({ lines }) => lines > FILE_LINES);
-  expect(long.map(({ name }) => name).sort(), longest(sizes)).toEqual([...LONG_FILES].sort());
+  expect(long.map(({ name }) => name).sort(), longest(sizes)).toEqual([]);
 });
 
 test(`no function is longer than ${FUNCTION_LINES} lines`, () => {

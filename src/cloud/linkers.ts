@@ -1,7 +1,10 @@
 import { KnownError } from "../base/errors.ts";
+import { poll } from "../base/poll.ts";
+import { retry } from "../base/retry.ts";
 import type { Arm, PlainAnswer } from "./arm.ts";
 import { accessToken } from "./credential.ts";
-import { lookInterval, type Poller, pause } from "./operations.ts";
+import { type LinkerValidation, toValidation, type WireValidation } from "./linker-validation.ts";
+import { lookInterval, type Poller } from "./operations.ts";
 
 /** A Service Connector connection of a web app to a database. */
 export interface Linker {
@@ -32,12 +35,6 @@ interface DesiredLinker {
   readonly leavesFirewall?: boolean;
   /** The user-assigned identity to use instead of the system-assigned one. */
   readonly identity?: { readonly clientId: string; readonly subscriptionId: string };
-}
-
-interface LinkerValidation {
-  readonly isAvailable: boolean;
-  readonly items: readonly { readonly name: string; readonly isOk: boolean; readonly detail?: string }[];
-  readonly message?: string;
 }
 
 /** Microsoft.ServiceLinker, api-version 2024-04-01: the SDK drops `userName`, so the JSON is ours. */
@@ -89,31 +86,6 @@ interface StatusDocument {
   readonly properties?: WireValidation | null;
 }
 
-interface WireValidation {
-  readonly isConnectionAvailable?: boolean;
-  readonly validationDetail?: readonly WireItem[] | null;
-  readonly message?: string | null;
-  /** Spelled with a capital in 2023. */
-  readonly Message?: string | null;
-}
-
-interface WireItem {
-  readonly name?: string;
-  readonly description?: string | null;
-  readonly result?: string | number;
-  readonly errorMessage?: string | null;
-}
-
-/** The JSON text that older answers carry inside a message. */
-interface PascalReport {
-  readonly IsConnectionAvailable?: boolean;
-  readonly ValidationDetail?: readonly {
-    readonly Name?: string;
-    readonly Description?: string | null;
-    readonly Result?: string | number;
-  }[];
-}
-
 /** Service Connector may not see a database that ARM shows already: its making is not quite over (met after killed runs). */
 const NEW_TARGET_MS = 60_000;
 
@@ -124,47 +96,9 @@ export function isInTransition({ provisioningState }: Linker): boolean {
   return !SETTLED.has(provisioningState);
 }
 
-/** 0 and `success` are recorded for success, `warning` is in the specification; other numbers were never seen. */
-const isGood = (result: string | number | undefined): boolean =>
-  result === 0 || (typeof result === "string" && ["success", "warning"].includes(result.toLowerCase()));
-
-function toItem({ name, description, result, errorMessage }: WireItem): LinkerValidation["items"][number] {
-  const detail = errorMessage ?? description;
-  return { name: name ?? description ?? "", isOk: isGood(result), ...(detail && { detail }) };
-}
-
-function parseReport(words: string): PascalReport | undefined {
-  try {
-    const report: unknown = JSON.parse(words);
-    return typeof report === "object" && report !== null ? (report as PascalReport) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The verdict in any of the three recorded forms: structured (2023), JSON inside `message` (2022), words (2021). */
-function toValidation(properties: WireValidation | null | undefined): LinkerValidation {
-  const words = properties?.Message ?? properties?.message ?? "";
-  if (properties?.isConnectionAvailable !== undefined) {
-    return { isAvailable: properties.isConnectionAvailable, items: (properties.validationDetail ?? []).map(toItem) };
-  }
-  const report = parseReport(words);
-  if (report) {
-    const items = (report.ValidationDetail ?? []).map(({ Name, Description, Result }) =>
-      toItem({
-        ...(Name !== undefined && { name: Name }),
-        ...(Description && { description: Description }),
-        ...(Result !== undefined && { result: Result }),
-      }),
-    );
-    return { isAvailable: report.IsConnectionAvailable ?? false, items };
-  }
-  return { isAvailable: /IsConnectionAvailable: True/i.test(words), items: [], ...(words !== "" && { message: words }) };
-}
-
 /** `{scope}/providers/Microsoft.ServiceLinker/linkers`, written by hand: see `Linkers`. */
 export function linkers(arm: Arm): Linkers {
-  const { credential, environment, signal } = arm.context;
+  const { clock, credential, environment, onProgress, signal } = arm.context;
   const path = (siteId: string, name?: string, action?: string): string => {
     const linker = [name, action].filter((part) => part !== undefined).map((part) => `/${encodeURIComponent(part)}`);
     return `/${siteId.replace(/^\/+/, "")}/providers/Microsoft.ServiceLinker/linkers${linker.join("")}?${API_VERSION}`;
@@ -200,20 +134,22 @@ export function linkers(arm: Arm): Linkers {
 
   return {
     get: read,
-    settled: async (siteId, name) => {
-      const began = arm.context.clock.now();
-      const until = began + DEADLINE_MS;
-      for (;;) {
-        const linker = await read(siteId, name);
-        if (!linker || SETTLED.has(linker.provisioningState)) return linker;
-        if (arm.context.clock.now() > until) {
-          throw new KnownError("azure/timeout", `the connection ${name} is still ${linker.provisioningState.toLowerCase()}`, {
-            hint: "run the command again in some minutes",
-          });
-        }
-        await pause(arm.context.clock, signal, lookInterval(arm.context.clock.now() - began));
-      }
-    },
+    settled: (siteId, name) =>
+      poll(
+        () => read(siteId, name),
+        (linker) => !linker || !isInTransition(linker),
+        {
+          clock,
+          signal,
+          deadlineMs: DEADLINE_MS,
+          intervalMs: lookInterval,
+          onWait: (linker) => onProgress?.(`waiting for the connection ${name}, which is ${linker?.provisioningState.toLowerCase()}`),
+          late: (linker) =>
+            new KnownError("azure/timeout", `the connection ${name} is still ${linker?.provisioningState.toLowerCase()}`, {
+              hint: "run the command again in some minutes",
+            }),
+        },
+      ),
     list: (siteId) =>
       arm.call("list the connections of the web app", async () => {
         const found: Linker[] = [];
@@ -241,17 +177,12 @@ export function linkers(arm: Arm): Linkers {
         },
       };
       const begin = () => operation(async () => arm.request("PUT", path(siteId, name), body, await userToken()));
-      const until = arm.context.clock.now() + NEW_TARGET_MS;
-      for (let isWritten = false; !isWritten; ) {
-        try {
-          await arm.operate(`write the connection ${name}`, begin, { deadlineMs: DEADLINE_MS });
-          isWritten = true;
-        } catch (error) {
-          const isLate = error instanceof KnownError && error.code === "azure/not-found" && arm.context.clock.now() < until;
-          if (!isLate) throw error;
-          await pause(arm.context.clock, signal, 2_000);
-        }
-      }
+      await retry(() => arm.operate(`write the connection ${name}`, begin, { deadlineMs: DEADLINE_MS }), {
+        clock,
+        signal,
+        pauseMs: ({ error, elapsedMs }) =>
+          error instanceof KnownError && error.code === "azure/not-found" && elapsedMs < NEW_TARGET_MS ? 2_000 : undefined,
+      });
       const linker = await read(siteId, name);
       if (!linker) throw new KnownError("azure/failed", `the connection ${name} was written but Azure does not show it`);
       return linker;

@@ -1,7 +1,8 @@
 import { parseResourceId } from "../base/resource-id.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
-import type { Administrator, Database, FirewallRule, PostgresServer } from "../cloud/postgres-servers.ts";
+import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
+import type { Administrator, Database, FirewallRule } from "../cloud/server-children.ts";
 import type { AnyStep, Step } from "../engine/step.ts";
 import type { ConnectedSite, HostContext, PlacedSite } from "../hosts/app-host.ts";
 import { hosts } from "../hosts/hosts.ts";
@@ -12,7 +13,7 @@ import { type AppIdentity, identityIdOf } from "../steps/app-identity.ts";
 import { database } from "../steps/database.ts";
 import { databaseAccess } from "../steps/database-access.ts";
 import { databasePrincipal } from "../steps/database-principal.ts";
-import { administratorOf, entraAdministrator } from "../steps/entra-administrator.ts";
+import { entraAdministrator } from "../steps/entra-administrator.ts";
 import { type Firewall, firewall } from "../steps/firewall.ts";
 import { managedIdentity } from "../steps/managed-identity.ts";
 import { postgresServer } from "../steps/postgres-server.ts";
@@ -69,9 +70,9 @@ export function projectGraph(setup: Setup, given: GraphContext): ProjectGraph {
 function serverSteps(context: Context, group: Step<ResourceGroup>) {
   const { setup, cloud, firewallAccess } = context;
   const { caller, postgresServers } = cloud;
-  const canSignIn = (at: PostgresServer, login: string) => firewallAccess.withAccess(at, () => cloud.principals.canSignIn(at, login));
+  const databases = cloud.databases(firewallAccess);
   const adoption = adoptionOf(setup, caller.objectId, async (at, administrators) => {
-    return (await administratorOf(caller, administrators, (login) => canSignIn(at, login))) !== undefined;
+    return (await databases.ownAdministrator(at, administrators)) !== undefined;
   });
   const desired = {
     ...setup.server,
@@ -79,7 +80,7 @@ function serverSteps(context: Context, group: Step<ResourceGroup>) {
     precheck: refuseTakenName(context, serverName(context)),
   };
   const server = postgresServer(desired, postgresServers, { group });
-  return { server, administrator: entraAdministrator(caller, setup.resourceGroup, postgresServers, canSignIn, { server }) };
+  return { server, administrator: entraAdministrator(caller, setup.resourceGroup, postgresServers, databases, { server }) };
 }
 
 /** The user-assigned identities of the sites by resource ID in lower case, one step each however many sites share it. */
@@ -114,9 +115,10 @@ function siteSteps(site: SiteSetup, placed: PlacedSite, context: Context, shared
   const { cloud, firewallAccess } = context;
   const { server, administrator, database: databaseStep } = shared;
   const { label, role, access: level } = site;
+  const databases = cloud.databases(firewallAccess);
   const needs = { server, administrator, database: databaseStep };
-  const principal = databasePrincipal({ label, role }, cloud.principals, firewallAccess, { ...needs, site: placed.site });
-  const access = databaseAccess({ label, role, level }, cloud.principals, firewallAccess, { ...needs, principal });
+  const principal = databasePrincipal({ label, role }, databases, { ...needs, site: placed.site });
+  const access = databaseAccess({ label, role, level }, databases, { ...needs, principal });
   const connected = hosts[site.host].connect(site, context, { ...shared, ...placed });
   return { setup: site, ...placed, ...connected, principal, access };
 }

@@ -2,13 +2,15 @@ import type { Clock } from "../base/clock.ts";
 import type { AppServicePlan } from "../cloud/app-service/plans.ts";
 import type { Site } from "../cloud/app-service/sites.ts";
 import type { Cloud } from "../cloud/cloud.ts";
-import type { Database, PostgresServer } from "../cloud/postgres-servers.ts";
+import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
+import type { Database } from "../cloud/server-children.ts";
 import type { AnyStep, Step } from "../engine/step.ts";
 import type { Package } from "../package/pack.ts";
 import type { Setup } from "../project/setup.ts";
 import type { SiteSetup } from "../project/site-setup.ts";
 import type { AppIdentity } from "../steps/app-identity.ts";
+import type { deployPackage } from "../steps/deploy/deploy-package.ts";
 import type { DeploymentState } from "../steps/deployment.ts";
 
 /** What the steps of all sites share. */
@@ -35,7 +37,7 @@ export interface ConnectedSite {
   /** What no credentials and no logs pass by. */
   readonly hardening: readonly AnyStep[];
   readonly connection: AnyStep;
-  readonly settings: AnyStep;
+  readonly settings: Step<Record<string, string>>;
   readonly deployment?: Step<DeploymentState>;
 }
 
@@ -55,4 +57,6 @@ export interface AppHost {
     context: HostContext,
     needs: PlacedSite & { readonly server: Step<PostgresServer>; readonly database: Step<Database>; readonly firewall: AnyStep },
   ): ConnectedSite;
+  /** Brings a package onto a site that is there, without a graph. Throws `deploy/…`. */
+  readonly deploy: typeof deployPackage;
 }

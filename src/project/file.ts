@@ -1,6 +1,7 @@
 import { createReadStream, existsSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import type { AccessLevel } from "../base/access-level.ts";
 import { KnownError } from "../base/errors.ts";
 
 const projectFileName = "passwordless-pg.json";
@@ -44,9 +45,6 @@ export interface AppPart {
 
 /** What runs an app. The schema allows those that this version has. */
 export type HostKind = "webapp" | "functionapp";
-
-/** Owner may create tables in schema public; write changes rows; read reads them. */
-export type AccessLevel = "owner" | "write" | "read";
 
 export interface FoundProject {
   /** Absolute path of the project file, whether it exists or not. */

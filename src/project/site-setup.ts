@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
+import type { AccessLevel } from "../base/access-level.ts";
 import type { SiteAddress } from "../base/site-address.ts";
-import type { AccessLevel, AppPart, HostKind } from "./file.ts";
+import type { AppPart, HostKind } from "./file.ts";
 import { linkerNameFrom, planNameFrom, roleNameFrom, siteLabel, siteNameFrom } from "./names.ts";
 import type { Problem } from "./problems.ts";
 

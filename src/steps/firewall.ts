@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Site } from "../cloud/app-service/sites.ts";
-import type { FirewallRule, PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
+import type { PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
+import type { FirewallRule } from "../cloud/server-children.ts";
 import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
 import type { FirewallPolicy } from "../project/file.ts";
 import type { Setup } from "../project/setup.ts";

@@ -5,7 +5,7 @@ import { expect } from "vitest";
 import { prepareProject } from "../../src/cli/prepare-project.ts";
 import { listFiles } from "../../src/package/list-files.ts";
 import { test, write } from "../package/temporary-folder.ts";
-import { ioOf } from "../support/io.ts";
+import { createFakeIo } from "../support/io.ts";
 
 const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../../package.json"), "utf8")) as { version: string };
 const app = { "package.json": '{"name":"shop","scripts":{"start":"node a.js"}}', "a.js": "" };
@@ -13,10 +13,10 @@ const json = (path: string): Record<string, unknown> => JSON.parse(readFileSync(
 
 /** What `init` and `up` do to the folder, with the yes to the plan between; answers with what was printed. */
 async function prepare(folder: string, more: { readonly config?: string } = {}): Promise<string> {
-  const { io, said } = ioOf(folder, { yes: true });
+  const io = createFakeIo({ directory: folder });
   const { save } = await prepareProject(io, { yes: true, name: "shop", ...more }, ".");
   await save?.();
-  return said();
+  return io.messages.join("\n");
 }
 
 test("a new project file names a schema that lies beside it, an editor can read it, and it is not deployed", async ({ folder }) => {

@@ -1,11 +1,11 @@
 import type { TokenCredential } from "@azure/core-auth";
 import { type Clock, systemClock } from "../../src/base/clock.ts";
 import type { Cloud } from "../../src/cloud/cloud.ts";
+import type { Databases } from "../../src/cloud/database/databases.ts";
 import { createFirewallAccess, type FirewallAccess } from "../../src/cloud/firewall-access.ts";
 import { apply } from "../../src/engine/apply.ts";
 import { type Plan, plan } from "../../src/engine/plan.ts";
 import type { Report } from "../../src/engine/report.ts";
-import type { AnyStep } from "../../src/engine/step.ts";
 import { type ProjectGraph, projectGraph } from "../../src/graph/project-graph.ts";
 import { createSetup, type Setup } from "../../src/project/setup.ts";
 import { validateProject } from "../../src/project/validate.ts";
@@ -17,8 +17,8 @@ export interface TestProject {
   readonly setup: Setup;
   readonly cloud: Cloud;
   readonly firewallAccess: FirewallAccess;
-  graph(): ProjectGraph;
-  steps(): readonly AnyStep[];
+  readonly databases: Databases;
+  readonly graph: ProjectGraph;
   plan(): Promise<Plan>;
   init(): Promise<Report>;
   /** ARM writes that the emulator saw since the last call: `PUT /subscriptions/…`. */
@@ -62,17 +62,17 @@ export async function openTestProject(
     notes: { add: () => {}, remove: () => {}, abandoned: () => [], held: () => [] },
     onNote: () => {},
   });
-  const graph = () => projectGraph(setup, { cloud, firewallAccess, clock: systemClock, signal });
+  const graph = projectGraph(setup, { cloud, firewallAccess, clock: systemClock, signal });
   let seen = 0;
   return {
     setup,
     cloud,
     firewallAccess,
+    databases: cloud.databases(firewallAccess),
     graph,
-    steps: () => graph().steps,
-    plan: () => plan(graph().steps),
+    plan: () => plan(graph.steps),
     init: async () => {
-      const report = await apply(await plan(graph().steps), { clock: systemClock, signal });
+      const report = await apply(await plan(graph.steps), { clock: systemClock, signal });
       await firewallAccess.revoke();
       return report;
     },

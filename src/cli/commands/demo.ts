@@ -1,10 +1,11 @@
 import { rm } from "node:fs/promises";
+import { isLocalRunning } from "../local/ensure-local.ts";
 import { makeTemporaryFolder } from "../temporary-folder.ts";
 import type { GlobalOptions, Io } from "../terminal/io.ts";
 import { createProgressView } from "../terminal/progress-view.ts";
 import { paint } from "../terminal/style.ts";
 import { down } from "./down.ts";
-import { isLocalRunning, stop as stopLocal } from "./local.ts";
+import { stop as stopLocal } from "./local.ts";
 import { up } from "./up.ts";
 
 /** The main job in a temporary folder on local Azure; leaves nothing running unless --keep. */

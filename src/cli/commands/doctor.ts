@@ -1,6 +1,7 @@
 import { exitCodeOf } from "../../base/errors.ts";
-import { doctor as examine, repairBeside, safePart } from "../../checks/doctor.ts";
-import type { Check } from "../../checks/verify.ts";
+import type { CheckResult } from "../../checks/check.ts";
+import { doctor as examine } from "../../checks/doctor.ts";
+import { repairBeside, safePart } from "../../checks/repair.ts";
 import { apply } from "../../engine/apply.ts";
 import { plan } from "../../engine/plan.ts";
 import { type Attempt, isComplete, type Report } from "../../engine/report.ts";
@@ -43,7 +44,7 @@ export async function doctor(io: Io, options: DoctorOptions, directory: string):
   });
 }
 
-function look(io: Io, session: Session, areRestarting: boolean): Promise<Check[]> {
+function look(io: Io, session: Session, areRestarting: boolean): Promise<CheckResult[]> {
   return io.progress.during("doctor", "looking at every link of the chain", () =>
     examine({ ...session, areRestarting, packageHash: async (app) => (await packApp(app)).sha256 }),
   );
@@ -51,11 +52,12 @@ function look(io: Io, session: Session, areRestarting: boolean): Promise<Check[]
 
 /** The safe steps of the same graph as `init`: there is no second way to repair. */
 async function repair(io: Io, session: Session): Promise<Report> {
-  const planned = await plan(projectGraph(session.setup, session).steps);
-  return apply(safePart(planned, session.setup), { clock: io.clock, signal: io.signal, onProgress: io.progress.onProgress });
+  const graph = projectGraph(session.setup, session);
+  const planned = await plan(graph.steps);
+  return apply(safePart(planned, { ...session, graph }), { clock: io.clock, signal: io.signal, onProgress: io.progress.onProgress });
 }
 
-function show(io: Io, { fix, verbose }: DoctorOptions, checks: readonly Check[], repairs: readonly Attempt[] = []): number {
+function show(io: Io, { fix, verbose }: DoctorOptions, checks: readonly CheckResult[], repairs: readonly Attempt[] = []): number {
   const wrong = checks.filter(({ ok }) => !ok);
   const isWell = wrong.length === 0;
   const code = isWell ? 0 : exitCodeOf["verify/failed"];

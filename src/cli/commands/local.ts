@@ -13,10 +13,6 @@ interface StartFlags {
   readonly postgres?: string;
 }
 
-export async function isLocalRunning(io: Io): Promise<boolean> {
-  return (await localStatus(localHome(io))).running;
-}
-
 export async function start(io: Io, flags: StartFlags & GlobalOptions): Promise<number> {
   const options = startOptions(io, flags);
   for (const version of versionsOf(flags.postgres)) {
@@ -87,13 +83,13 @@ function startOptions(io: Io, flags: StartFlags): StartOptions {
     daemonFile: daemonFile(io),
     signal: io.signal,
     onNote: io.note,
-    ...(clock === undefined ? {} : { pace: paceOf(clock) }),
+    ...(clock === undefined ? {} : { clockMode: clockModeOf(clock) }),
     ...(tokenLifetime === undefined ? {} : { tokenLifetimeSeconds: wholeNumber("--token-lifetime", tokenLifetime, 1, 86_400) }),
     ...(port === undefined ? {} : { port: wholeNumber("--port", port, 1, 65_535) }),
   };
 }
 
-function paceOf(clock: string): { kind: "fast" } | { kind: "recorded"; scale: number } {
+function clockModeOf(clock: string): { kind: "fast" } | { kind: "recorded"; scale: number } {
   if (clock === "fast") return { kind: "fast" };
   const scale = Number(/^recorded(?::([0-9.]+))?$/.exec(clock)?.[1] ?? (clock === "recorded" ? 1 : Number.NaN));
   if (Number.isFinite(scale) && scale > 0) return { kind: "recorded", scale };

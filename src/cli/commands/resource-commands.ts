@@ -5,7 +5,6 @@ import type { SiteAdapter } from "../../cloud/app-service/sites.ts";
 import { isComplete } from "../../engine/report.ts";
 import type { AnyStep } from "../../engine/step.ts";
 import type { ProjectGraph } from "../../graph/project-graph.ts";
-import { administratorLogin } from "../../steps/entra-administrator.ts";
 import { exposureOf } from "../../steps/firewall.ts";
 import { openProject } from "../open-project.ts";
 import { attemptBodies } from "../output/result.ts";
@@ -120,14 +119,12 @@ export const connectionValidate = show(async ({ cloud, setup }) => {
 export const principalAdd = create("principal add", ({ sites }) => sites.flatMap(({ principal, access }) => [principal, access]));
 export const principalShow = show(async (session) => {
   const { cloud, firewallAccess, setup } = session;
-  const server = await theServer(session);
-  const login = await administratorLogin({ cloud, firewallAccess, group: setup.resourceGroup }, server);
+  const administrator = await cloud.databases(firewallAccess).asAdministrator(await theServer(session));
   return Promise.all(
-    setup.sites.map(async (app) => {
-      const principal = await firewallAccess.withAccess(server, () => cloud.principals.find(server, login, app.role));
-      const access =
-        principal && (await firewallAccess.withAccess(server, () => cloud.principals.access(server, login, setup.database, app.role)));
-      return { key: app.label, role: app.role, principal: principal ?? null, access: access ?? null };
+    setup.sites.map(async ({ label, role }) => {
+      const principal = await administrator.find(role);
+      const access = principal && (await administrator.in(setup.database).access(role));
+      return { key: label, role, principal: principal ?? null, access: access ?? null };
     }),
   );
 });

@@ -1,6 +1,6 @@
-import { strayWarnings } from "../../checks/warnings.ts";
+import { orphanWarnings } from "../../checks/warnings.ts";
 import { readIdentity, withEffectiveIdentity } from "../../steps/app-identity.ts";
-import { deployedOn } from "../../steps/deployment.ts";
+import { deployedOn } from "../../steps/deploy/package-tags.ts";
 import { openProject } from "../open-project.ts";
 import { warningLines } from "../output/plan.ts";
 import { withSession } from "../session.ts";
@@ -14,7 +14,7 @@ export async function status(io: Io, options: GlobalOptions, directory: string):
     const group = setup.resourceGroup;
     const [server, left, sites] = await Promise.all([
       cloud.postgresServers.get(group, setup.server.name),
-      strayWarnings({ cloud, setup }),
+      orphanWarnings({ cloud, setup }),
       Promise.all(
         setup.sites.map(async (app) => {
           const [site, identity] = await Promise.all([cloud.sites.at(app.address).get(), readIdentity(setup, cloud, app)]);

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { exitCodeOf } from "../../base/errors.ts";
-import { type Check, verify } from "../../checks/verify.ts";
+import type { CheckResult } from "../../checks/check.ts";
+import { verify } from "../../checks/verify.ts";
 import { observedIn } from "../../engine/observed.ts";
 import type { Package } from "../../package/pack.ts";
 import type { SiteSetup } from "../../project/site-setup.ts";
@@ -30,7 +31,7 @@ export async function up(io: Io, options: NewProjectFlags & PackOptions & Global
   });
 }
 
-function show(io: Io, run: GraphRun, checks: readonly Check[]): void {
+function show(io: Io, run: GraphRun, checks: readonly CheckResult[]): void {
   const colors = paint(io.hasColor);
   for (const check of checks) io.note(checkLine(check, colors));
   if (io.isJson) {

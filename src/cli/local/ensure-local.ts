@@ -41,3 +41,7 @@ export async function ensureLocal(
     subscriptionId: status.subscriptionId,
   };
 }
+
+export async function isLocalRunning(io: Io): Promise<boolean> {
+  return (await localStatus(localHome(io))).running;
+}

@@ -1,4 +1,4 @@
-import type { Check } from "../../checks/verify.ts";
+import type { CheckResult } from "../../checks/check.ts";
 import { observedIn } from "../../engine/observed.ts";
 import { type Attempt, failuresOf, isComplete } from "../../engine/report.ts";
 import { appsOf } from "../../project/setup.ts";
@@ -6,7 +6,7 @@ import type { GraphRun } from "../run-graph.ts";
 import { errorBody } from "./error.ts";
 
 /** What `init` and `up` answer; the fields are a contract with scripts. */
-export function resultBody({ report, graph, session: { setup, cloud } }: GraphRun, checks?: readonly Check[]): object {
+export function resultBody({ report, graph, session: { setup, cloud } }: GraphRun, checks?: readonly CheckResult[]): object {
   const server = observedIn(report, graph.server);
   const failed = failuresOf(report)[0];
   const isOk = isComplete(report) && (checks?.every(({ ok }) => ok) ?? true);

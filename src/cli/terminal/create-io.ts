@@ -1,13 +1,14 @@
-import { createInterface } from "node:readline/promises";
 import type { Readable } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
 import { KnownError } from "../../base/errors.ts";
 import { escapeControls } from "../../base/json.ts";
 import { redact, redactJson } from "../../base/secrets.ts";
+import { askLine } from "./ask-line.ts";
 import { carryGlobalOptions } from "./command-hints.ts";
 import type { GlobalOptions, Io } from "./io.ts";
 import { createProgressView } from "./progress-view.ts";
-import type { Spinner } from "./spinner.ts";
+import { runForeground } from "./run-foreground.ts";
+import { createScreen, type OutputStreams } from "./screen.ts";
 import { safeWords } from "./style.ts";
 
 /** What the parts of one run share: the process's way to its end. */
@@ -28,124 +29,70 @@ export interface RunContext {
   readonly written: { hasResult: boolean; isClosed: boolean };
 }
 
-interface Streams {
+interface Streams extends OutputStreams {
   readonly stdin: Readable & { readonly isTTY?: boolean };
-  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean };
-  readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
 }
 
 export function createIo(streams: Streams, options: GlobalOptions, context: RunContext): Io {
-  const { environment, signal, borrowed, written } = context;
+  const { environment, directory, packageRoot, clock, signal, interrupts } = context;
   const isCi = Boolean(environment.CI) && environment.CI !== "false";
   const isTerminal = Boolean(streams.stderr.isTTY) && environment.TERM !== "dumb";
   const isInteractive = Boolean(streams.stdin.isTTY) && isTerminal && !isCi && options.input !== false;
   const isJson = options.json === true;
-  const isQuiet = options.quiet === true;
   const hasColor = options.color !== false && !environment.NO_COLOR && isTerminal;
-  let spinner: Spinner | undefined;
-  let isAsking = false;
-  const draw = (): void => {
-    if (!isAsking) spinner?.draw();
-  };
-  /** Everything that is written goes through here: the lines that are drawn over and over would else take the words away with them. */
-  const above = (write: () => void): void => {
-    spinner?.clear();
-    write();
-    draw();
-  };
-  const animate = (lines: (columns: number) => string): (() => void) => {
-    let isOver = false;
-    // Loaded when there is something to draw: most runs of scripts have nothing.
-    void import("./spinner.ts").then(({ createSpinner }) => {
-      if (isOver) return;
-      spinner = createSpinner(streams.stderr, hasColor, () => lines(streams.stderr.columns ?? 80));
-      draw();
-    });
-    const timer = setInterval(draw, 120).unref();
-    return () => {
-      isOver = true;
-      clearInterval(timer);
-      spinner?.clear();
-      spinner = undefined;
-    };
-  };
-  const question = async (text: string): Promise<string> => {
-    signal.throwIfAborted();
-    spinner?.clear();
-    isAsking = true;
-    const lines = createInterface({ input: streams.stdin, output: streams.stderr });
-    const ended = new Promise<undefined>((done) => lines.once("close", () => done(undefined)));
-    lines.on("SIGINT", context.onInterrupt);
-    try {
-      // Newer versions of Node reject the question when the input ends.
-      const asked = lines.question(safeWords(text, hasColor), { signal }).catch(() => undefined);
-      const answer = await Promise.race([asked, ended]);
-      if (answer !== undefined) return answer;
-      context.stop(new KnownError("cancelled", "stopped at a question", { hint: "run the same command again to go on" }));
-      // The next word begins on a line of its own.
-      streams.stderr.write("\n");
-      throw signal.reason;
-    } finally {
-      lines.close();
-      isAsking = false;
-    }
-  };
-  const printable = (text: string): string => (isJson ? escapeControls(text) : text);
+  const screen = createScreen(streams, hasColor);
   const words = (text: string): string => carryGlobalOptions(redact(text), options);
   /** Names and messages of servers are in it: none may steer the terminal. */
   const shown = (text: string): string => safeWords(words(text), hasColor);
-  // Log lines come by the hundred: a system call for each was a fifth of the tail's time.
-  let gathered = "";
-  const writeGathered = (): void => {
-    const text = gathered;
-    gathered = "";
-    above(() => streams.stdout.write(text));
-  };
+  const question = (text: string): Promise<string> =>
+    screen.lend(() => askLine(safeWords(text, hasColor), { ...context, input: streams.stdin, output: streams.stderr }));
   const result = (text: string): void => {
-    if (written.isClosed) return;
-    written.hasResult = true;
-    above(() => streams.stdout.write(`${isJson ? printable(redactJson(text, words)) : shown(text)}\n`));
+    if (context.written.isClosed) return;
+    context.written.hasResult = true;
+    screen.out(`${isJson ? escapeControls(redactJson(text, words)) : shown(text)}\n`);
   };
   const note = (text: string): void => {
-    if (!isQuiet) above(() => streams.stderr.write(`${shown(text)}\n`));
+    if (!options.quiet) screen.err(`${shown(text)}\n`);
   };
+  const isLive = isTerminal && !isCi && !options.quiet;
   return {
-    environment,
-    directory: context.directory,
-    packageRoot: context.packageRoot,
-    signal,
-    isInteractive,
-    hasColor,
-    isJson,
-    clock: context.clock,
+    ...{ environment, directory, packageRoot, clock, signal, isInteractive, hasColor, isJson },
     atLast: (giveBack) => {
-      borrowed.add(giveBack);
-      return () => void borrowed.delete(giveBack);
+      context.borrowed.add(giveBack);
+      return () => void context.borrowed.delete(giveBack);
     },
-    withoutInterrupts: async (work) => {
-      context.interrupts.areHeld = true;
+    runForeground: async (program, env) => {
+      interrupts.areHeld = true;
       try {
-        return await work();
+        return await screen.lend(() => runForeground(program, env, signal));
       } finally {
-        context.interrupts.areHeld = false;
+        interrupts.areHeld = false;
       }
     },
     result,
     document: (value) => result(JSON.stringify(value, undefined, 2)),
-    verbatim: (text) => {
-      if (gathered === "") process.nextTick(writeGathered);
-      gathered += `${printable(text)}\n`;
-    },
+    verbatim: gathering((text) => screen.out(isJson ? escapeControls(text) : text)),
     note,
-    progress: createProgressView({ clock: context.clock, hasColor, note, ...(isTerminal && !isCi && !isQuiet && { animate }) }),
-    complain: (text) => above(() => streams.stderr.write(`${shown(text)}\n`)),
+    progress: createProgressView({ clock, hasColor, note, ...(isLive && { animate: screen.animate }) }),
+    complain: (text) => screen.err(`${shown(text)}\n`),
     confirm: async (text, flag) => {
       if (!isInteractive) throw new KnownError("usage/invalid", `nobody can answer "${text}" here`, { hint: `add ${flag}` });
       return /^y(es)?$/i.test((await question(`${text} [y/N] `)).trim());
     },
-    ask: async (text, preset) => {
-      if (!isInteractive) return preset;
-      return (await question(`${text} [${preset}] `)).trim() || preset;
-    },
+    ask: async (text, preset) => (isInteractive ? (await question(`${text} [${preset}] `)).trim() || preset : preset),
+  };
+}
+
+/** Lines that come by the hundred are written together: a system call for each was a fifth of the log tail's time. */
+function gathering(write: (text: string) => void): (line: string) => void {
+  let gathered = "";
+  const flush = (): void => {
+    const text = gathered;
+    gathered = "";
+    write(text);
+  };
+  return (line) => {
+    if (gathered === "") process.nextTick(flush);
+    gathered += `${line}\n`;
   };
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "../../base/clock.ts";
 import type { ProgressView } from "./progress-view.ts";
+import type { ForegroundEnd } from "./run-foreground.ts";
 
 /** Options that every command knows. */
 export interface GlobalOptions {
@@ -33,8 +34,8 @@ export interface Io {
   readonly signal: AbortSignal;
   /** Registers what must be given back even when the run ends by a fault of its own; the answer takes it off again. */
   atLast(giveBack: () => Promise<void>): () => void;
-  /** Leaves Ctrl-C to a program of the person's own (psql) while `work` runs. */
-  withoutInterrupts<T>(work: () => Promise<T>): Promise<T>;
+  /** Runs a program of the person's own (psql) on the terminal, which has Ctrl-C for itself meanwhile. Rejects when it cannot be started. */
+  runForeground(program: string, environment: Readonly<Record<string, string>>): Promise<ForegroundEnd>;
   /** The result: stdout, nothing else goes there. What looks like a secret is taken out, as in `note` and `complain`. */
   result(text: string): void;
   /** The one document of a run with --json: stdout, as `result`. */
