@@ -13,10 +13,8 @@ const P90_LINES = 30;
 const FUNCTION_LINES = 60;
 
 /** Over the limit today. The lists only get shorter: an entry that is not needed any more fails as well. */
-const LONG_FUNCTIONS: readonly string[] = [
-  "cli/program.ts createProgram", // stays: the whole command line on one page
-  "cloud/database/extra-grants.ts extraGrants",
-];
+const LONG_FILES: readonly string[] = [];
+const LONG_FUNCTIONS: readonly string[] = ["cloud/database/extra-grants.ts extraGrants"];
 
 interface Measured {
   /** `cloud/sql.ts connectSql` */
@@ -77,7 +75,7 @@ const longest = (measured: readonly Measured[]): string =>
 
 test(`no file is longer than ${FILE_LINES} lines`, () => {
   const long = sizes.filter(({ lines }) => lines > FILE_LINES);
-  expect(long.map(({ name }) => name).sort(), longest(sizes)).toEqual([]);
+  expect(long.map(({ name }) => name).sort(), longest(sizes)).toEqual([...LONG_FILES].sort());
 });
 
 test(`no function is longer than ${FUNCTION_LINES} lines`, () => {

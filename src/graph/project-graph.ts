@@ -1,4 +1,5 @@
 import { parseResourceId } from "../base/resource-id.ts";
+import type { Databases } from "../cloud/database/databases.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
@@ -45,11 +46,11 @@ export interface ProjectGraph {
 }
 
 type Shared = Pick<ProjectGraph, "group" | "server" | "administrator" | "firewall" | "database">;
-type Context = GraphContext & { readonly setup: Setup };
+type Context = GraphContext & { readonly setup: Setup; readonly databases: Databases };
 
 /** The product's table of contents. */
 export function projectGraph(setup: Setup, given: GraphContext): ProjectGraph {
-  const context = { ...given, setup };
+  const context = { ...given, setup, databases: given.cloud.databases(given.firewallAccess) };
   const tags = { [ownerTag]: setup.owner };
   const group = resourceGroup({ name: setup.resourceGroup, location: setup.location, tags }, given.cloud.resourceGroups);
   const { server, administrator } = serverSteps(context, group);
@@ -68,9 +69,8 @@ export function projectGraph(setup: Setup, given: GraphContext): ProjectGraph {
 }
 
 function serverSteps(context: Context, group: Step<ResourceGroup>) {
-  const { setup, cloud, firewallAccess } = context;
+  const { setup, cloud, databases } = context;
   const { caller, postgresServers } = cloud;
-  const databases = cloud.databases(firewallAccess);
   const adoption = adoptionOf(setup, caller.objectId, async (at, administrators) => {
     return (await databases.ownAdministrator(at, administrators)) !== undefined;
   });
@@ -112,10 +112,9 @@ function firewallContext({ setup, cloud, firewallAccess }: Context): Parameters<
 }
 
 function siteSteps(site: SiteSetup, placed: PlacedSite, context: Context, shared: Shared): SiteSteps {
-  const { cloud, firewallAccess } = context;
+  const { databases } = context;
   const { server, administrator, database: databaseStep } = shared;
   const { label, role, access: level } = site;
-  const databases = cloud.databases(firewallAccess);
   const needs = { server, administrator, database: databaseStep };
   const principal = databasePrincipal({ label, role }, databases, { ...needs, site: placed.site });
   const access = databaseAccess({ label, role, level }, databases, { ...needs, principal });
