@@ -1,11 +1,10 @@
 import { KnownError } from "../base/errors.ts";
-import type { WebApp } from "../cloud/app-service/web-apps.ts";
+import type { Site } from "../cloud/app-service/sites.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import type { Warning } from "../engine/report.ts";
 import type { Setup } from "../project/setup.ts";
-import { administratorLogin } from "../steps/entra-administrator.ts";
 import { secretSettingNames } from "../steps/secret-settings.ts";
 
 export interface LockoutContext {
@@ -15,7 +14,7 @@ export interface LockoutContext {
 }
 
 /** Those who sign in with a password today, which `init` ends. */
-export async function lockedOut(context: LockoutContext, server: PostgresServer, sites: readonly WebApp[]): Promise<Warning[]> {
+export async function lockedOut(context: LockoutContext, server: PostgresServer, sites: readonly Site[]): Promise<Warning[]> {
   const found = await Promise.all([webAppsWithPassword(context, server, sites), rolesWithPassword(context, server)].map(orNothing));
   const users = found.flat();
   if (users.length === 0) return [];
@@ -29,12 +28,12 @@ export async function lockedOut(context: LockoutContext, server: PostgresServer,
 }
 
 /** Other web apps of the group whose settings name this server and hold a secret. */
-async function webAppsWithPassword({ setup, cloud }: LockoutContext, server: PostgresServer, sites: readonly WebApp[]): Promise<string[]> {
+async function webAppsWithPassword({ setup, cloud }: LockoutContext, server: PostgresServer, sites: readonly Site[]): Promise<string[]> {
   const { resourceGroup: group } = setup;
   const others = sites.filter((site) => !setup.apps.some(({ name }) => name === site.name));
   const found = await Promise.all(
     others.map(async ({ name }) => {
-      const settings = (await cloud.webApps.getSettings(group, name)) ?? {};
+      const settings = (await cloud.sites.at({ group, app: name }).getSettings()) ?? {};
       const isUser = Object.values(settings).some((value) => value.includes(server.host));
       const names = secretSettingNames(settings);
       return isUser && names.length > 0 ? [`web app ${name} (${names.join(", ")})`] : [];
@@ -43,9 +42,8 @@ async function webAppsWithPassword({ setup, cloud }: LockoutContext, server: Pos
   return found.flat();
 }
 
-async function rolesWithPassword({ setup, cloud, firewallAccess }: LockoutContext, server: PostgresServer): Promise<string[]> {
-  const login = await administratorLogin({ cloud, firewallAccess, group: setup.resourceGroup }, server);
-  const roles = await firewallAccess.withAccess(server, () => cloud.principals.passwordRoles(server, login));
+async function rolesWithPassword({ cloud, firewallAccess }: LockoutContext, server: PostgresServer): Promise<string[]> {
+  const roles = await (await cloud.databases(firewallAccess).asAdministrator(server)).listWithPassword();
   return roles.map((role) => `role ${role}`);
 }
 

@@ -5,7 +5,6 @@ import type { Cloud } from "../cloud/cloud.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import type { AppSetup, Setup } from "../project/setup.ts";
-import { administratorOf } from "../steps/entra-administrator.ts";
 
 export interface CheckContext {
   readonly setup: Setup;
@@ -41,7 +40,7 @@ export function gatherSharedFacts(context: CheckContext) {
       async () => (await servers.getDatabase(group, (await server()).name, setup.database)) ?? absent(`database ${setup.database}`),
     ),
     subscription: memoize(() => cloud.subscription.read()),
-    webApps: memoize(() => cloud.webApps.list(group)),
+    groupSites: memoize(() => cloud.sites.list(group)),
     rules: memoize(async () => servers.listFirewallRules(group, (await server()).name)),
     parameter: async (name: string) => {
       const { name: serverName, state } = await server();
@@ -54,6 +53,7 @@ export function gatherSharedFacts(context: CheckContext) {
 
 /** What is known by signing in to the server, or by trying to. */
 function gatherSignInFacts({ cloud, setup, firewallAccess }: CheckContext, server: () => Promise<PostgresServer>) {
+  const databases = cloud.databases(firewallAccess);
   /** A stopped or private server answers nobody: not worth the minute that a login waits for it. */
   const openServer = memoize(async () => {
     const found = await server();
@@ -64,29 +64,19 @@ function gatherSignInFacts({ cloud, setup, firewallAccess }: CheckContext, serve
     });
   });
   const administrators = memoize(async () => cloud.postgresServers.listAdministrators(setup.resourceGroup, (await server()).name));
-  const administrator = memoize(async () => {
-    const at = await openServer();
-    return administratorOf(cloud.caller, await administrators(), (login) =>
-      firewallAccess.withAccess(at, () => cloud.principals.canSignIn(at, login)),
-    );
-  });
-  const login = async (): Promise<string> => (await administrator())?.name ?? cloud.caller.name;
-  /** Work with the roles of the server, signed in as the caller. */
-  const signedIn = async <T>(work: (at: PostgresServer, login: string) => Promise<T>): Promise<T> => {
-    const [at, as] = [await openServer(), await login()];
-    return firewallAccess.withAccess(at, () => work(at, as));
-  };
+  const administrator = memoize(async () => databases.ownAdministrator(await openServer(), await administrators()));
+  /** The roles of the server, seen by the caller. */
+  const serverRoles = memoize(async () => databases.at(await openServer(), (await administrator())?.name ?? cloud.caller.name));
   return {
     openServer,
     administrators,
     administrator,
-    login,
-    signedIn,
+    serverRoles,
     connectivity: memoize(async () => {
       const { host, port } = await openServer();
       return cloud.probeConnectivity({ host, port });
     }),
-    roles: memoize(() => signedIn((at, as) => cloud.principals.list(at, as))),
+    roles: memoize(async () => (await serverRoles()).list()),
   };
 }
 

@@ -13,13 +13,12 @@ export type OutsideFacts = SharedFacts & ReturnType<typeof gatherOutsideFacts>;
 
 function gatherAzureFacts(shared: SharedFacts, app: AppSetup) {
   const { cloud, setup } = shared.context;
-  const { webApps } = cloud;
-  const { resourceGroup: group } = setup;
   const { name } = app;
+  const adapter = cloud.sites.at({ group: setup.resourceGroup, app: name });
   /** The user-assigned identity of the app; `undefined` for a system-assigned one. */
   const identity = memoize(() => readIdentity(setup, cloud, app));
   const findSite = memoize(async () => {
-    const [found, chosen] = await Promise.all([webApps.get(group, name), identity()]);
+    const [found, chosen] = await Promise.all([adapter.get(), identity()]);
     return found && withEffectiveIdentity(found, chosen);
   });
   const site = memoize(async () => (await findSite()) ?? absent(`web app ${name}`));
@@ -34,33 +33,30 @@ function gatherAzureFacts(shared: SharedFacts, app: AppSetup) {
     identity,
     findSite,
     site,
-    settings: part("settings", () => webApps.getSettings(group, name)),
-    config: part("configuration", () => webApps.getConfig(group, name)),
-    policies: part("publishing policies", () => webApps.getPublishingPolicies(group, name)),
-    logs: part("log settings", () => webApps.getLogs(group, name)),
+    settings: part("settings", adapter.getSettings),
+    config: part("configuration", adapter.getConfig),
+    policies: part("publishing policies", adapter.getPublishingPolicies),
+    logs: part("log settings", adapter.getLogs),
     plan: part("App Service plan", async () => {
       const id = parseResourceId((await site()).planId);
-      return id && webApps.getPlan(id.resourceGroup, id.path.at(-1) ?? "");
+      return id && cloud.plans.get(id.resourceGroup, id.path.at(-1) ?? "");
     }),
     linkers: memoize(async () => cloud.linkers.list((await site()).id)),
   };
 }
 
-function gatherRoleFacts({ context, signedIn }: SharedFacts, { role, access: level }: AppSetup) {
-  const { principals } = context.cloud;
-  const { database } = context.setup;
-  const findPrincipal = memoize(() => signedIn((at, as) => principals.find(at, as, role)));
+function gatherRoleFacts({ context, serverRoles }: SharedFacts, { role, access: level }: AppSetup) {
+  const findPrincipal = memoize(async () => (await serverRoles()).find(role));
   const principal = async () => (await findPrincipal()) ?? absent(`role ${role}`);
   /** Asked only of a role that is there. */
-  const ofRole = <T>(read: (...signIn: Parameters<typeof principals.list>) => Promise<T>): (() => Promise<T>) =>
-    memoize(async () => {
-      await principal();
-      return signedIn(read);
-    });
+  const rights = async () => {
+    await principal();
+    return (await serverRoles()).in(context.setup.database);
+  };
   return {
     findPrincipal,
     principal,
-    access: ofRole((at, as) => principals.access(at, as, database, role)),
-    extraGrants: ofRole((at, as) => principals.extraGrants(at, as, database, role, level)),
+    access: memoize(async () => (await rights()).access(role)),
+    extraGrants: memoize(async () => (await rights()).extraGrants(role, level)),
   };
 }

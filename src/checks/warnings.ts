@@ -1,4 +1,4 @@
-import type { WebApp } from "../cloud/app-service/web-apps.ts";
+import type { Site } from "../cloud/app-service/sites.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import type { Plan } from "../engine/plan.ts";
 import type { Warning } from "../engine/report.ts";
@@ -25,7 +25,7 @@ export async function warningsOf(
   const server = observed.get("flexible server") as PostgresServer | undefined;
   const firewall = observed.get("firewall") as Firewall | undefined;
   const staying = (firewall?.rules ?? []).filter((rule) => !firewall?.unwanted.includes(rule));
-  const sites = isQuick || observed.get("resource group") === undefined ? [] : await orNothing(cloud.webApps.list(setup.resourceGroup));
+  const sites = isQuick || observed.get("resource group") === undefined ? [] : await orNothing(cloud.sites.list(setup.resourceGroup));
   const checks = [
     ...bindChecks([firewallIsNarrow], {
       context,
@@ -36,7 +36,7 @@ export async function warningsOf(
       const present = observed.get(`app settings ${app.key}`) as Record<string, string> | undefined;
       return bindChecks([noSecretSetting], { app, settings: async () => ({ ...present, ...app.settings }) }, app.key);
     }),
-    ...bindChecks([noOrphans], { context, webApps: async () => sites }),
+    ...bindChecks([noOrphans], { context, groupSites: async () => sites }),
   ];
   const warnings = await Promise.all(checks.map(warningOf));
   const losers = server?.passwordAuth && server.state === "Ready" ? await lockedOut(context, server, sites) : [];
@@ -45,8 +45,8 @@ export async function warningsOf(
 
 /** The warning of web apps that the file no longer names, for a command that has no plan. Empty also where they may not be listed. */
 export async function orphanWarnings({ setup, cloud }: Pick<LockoutContext, "setup" | "cloud">): Promise<Warning[]> {
-  const webApps = (): Promise<WebApp[]> => orNothing(cloud.webApps.list(setup.resourceGroup));
-  const warnings = await Promise.all(bindChecks([noOrphans], { context: { setup }, webApps }).map(warningOf));
+  const groupSites = (): Promise<Site[]> => orNothing(cloud.sites.list(setup.resourceGroup));
+  const warnings = await Promise.all(bindChecks([noOrphans], { context: { setup }, groupSites }).map(warningOf));
   return warnings.flat();
 }
 

@@ -1,6 +1,6 @@
 import { KnownError } from "../base/errors.ts";
 import { isSameId } from "../base/resource-id.ts";
-import type { WebApp } from "../cloud/app-service/web-apps.ts";
+import type { Site } from "../cloud/app-service/sites.ts";
 import { otherProjects } from "../steps/adoption.ts";
 import type { Inventory, Resource } from "./inventory.ts";
 
@@ -28,7 +28,7 @@ export const resourceKinds: Readonly<Record<OwnedType, ResourceKind>> = {
     label: "web app",
     why: ({ setup }, { name }) =>
       setup.apps.some((app) => app.name.toLowerCase() === name.toLowerCase()) ? created : `${created}, no longer in its file`,
-    remove: ({ cloud, group }, { name }) => orAbsent(cloud.webApps.delete(group, name)),
+    remove: ({ cloud, group }, { name }) => orAbsent(cloud.sites.at({ group, app: name }).delete()),
   },
   "microsoft.web/serverfarms": {
     label: "App Service plan",
@@ -36,7 +36,7 @@ export const resourceKinds: Readonly<Record<OwnedType, ResourceKind>> = {
       const names = await strangersAmong(inventory, (site) => isSameId(site.planId, id));
       return names && `it runs ${names}, which this project did not create`;
     },
-    remove: ({ cloud, group }, { name }) => orAbsent(cloud.webApps.deletePlan(group, name)),
+    remove: ({ cloud, group }, { name }) => orAbsent(cloud.plans.delete(group, name)),
   },
   "microsoft.managedidentity/userassignedidentities": {
     label: "managed identity",
@@ -67,7 +67,7 @@ export function kindOf({ type }: Pick<Resource, "type">): ResourceKind | undefin
 }
 
 /** Names of the web apps of others that this is so of; `undefined` when there is none. */
-async function strangersAmong({ sites, isOurs }: Inventory, isSo: (site: WebApp) => boolean): Promise<string | undefined> {
+async function strangersAmong({ sites, isOurs }: Inventory, isSo: (site: Site) => boolean): Promise<string | undefined> {
   const found = (await sites()).filter((site) => !isOurs(site) && isSo(site));
   return found.map(({ name }) => name).join(", ") || undefined;
 }
