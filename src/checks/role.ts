@@ -68,85 +68,79 @@ const identityChecks: readonly Check<SiteFacts>[] = [
   },
 ];
 
-/** How the access of the role differs from that of its level: a check for each kind of difference. */
-const differences: readonly (Pick<Check<SiteFacts>, "code" | "name" | "meaning" | "proof"> & {
-  readonly about: AccessDifferenceCode;
-  /** What is told when there is none; else the level. */
-  readonly well?: string;
-})[] = [
-  {
+/** How the access of the role differs from that of its level, each difference in the check of its code. */
+const differences: Readonly<
+  Record<
+    AccessDifferenceCode,
+    Pick<Check<SiteFacts>, "code" | "name" | "meaning" | "proof"> & {
+      /** What is told when there is none; else the level. */
+      readonly well?: string;
+    }
+  >
+> = {
+  "administrative-right": {
     code: "role/no-admin-right",
     name: "role holds no administrative right",
     meaning: "it may make roles and databases or pass by row security",
     proof: unprivileged,
-    about: "administrative-right",
     well: "no administrative right",
   },
-  {
+  membership: {
     code: "role/no-member",
     name: "role is a member of no role",
     meaning: "it has all rights of that role too (azure_pg_admin: of an administrator)",
     proof: unprivileged,
-    about: "membership",
     well: "member of no role",
   },
-  {
+  "misleading-setting": {
     code: "role/no-misleading-setting",
     name: "role starts with no misleading setting",
     meaning: "unqualified names find other tables, writes are refused, or the app works as another role",
-    about: "misleading-setting",
   },
-  {
+  connect: {
     code: "role/connect",
     name: "role may connect to the database",
     meaning: "the app gets `permission denied for database`",
-    about: "connect",
   },
-  {
+  login: {
     code: "role/login",
     name: "role may sign in",
     meaning: "the app gets `role is not permitted to log in` or `too many connections for role`",
-    about: "login",
   },
-  {
+  schema: {
     code: "role/schema",
     name: "role may use schema public",
     meaning: "the app gets `permission denied for schema public`",
-    about: "schema",
   },
-  {
+  "later-objects": {
     code: "role/later-tables",
     name: "later tables serve the role",
     meaning: "tables made after this day are closed to the app",
-    about: "later-objects",
   },
-  {
+  sequences: {
     code: "role/sequences",
     name: "sequence rights are complete",
     meaning: "inserts into serial columns get `permission denied for sequence`",
-    about: "sequences",
   },
-  {
+  tables: {
     code: "role/tables",
     name: "table rights are complete",
     meaning: "the app gets `permission denied for table`",
-    about: "tables",
   },
-  {
+  excess: {
     code: "role/no-more",
     name: ({ app }) => `role may do no more than "${app.access}"`,
     meaning: "an error or a break-in in the app reaches further than it should",
-    about: "excess",
   },
-];
+};
 
-const accessChecks = differences.map(
-  ({ about, well, ...check }): Check<SiteFacts> => ({
+const accessChecks = Object.entries(differences).map(
+  ([difference, { well, ...check }]): Check<SiteFacts> => ({
     proof: exact,
     ...check,
     repair: fix,
     look: async ({ access, app }) => {
-      const found = accessDifferences(await access(), app.access).filter(({ code }) => code === about);
+      const found = accessDifferences(await access(), app.access).filter(({ code }) => code === difference);
       return { ok: found.length === 0, detail: found.map(({ text }) => text).join("; ") || (well ?? `level "${app.access}"`) };
     },
   }),

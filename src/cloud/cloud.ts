@@ -8,7 +8,6 @@ import type { CloudContext } from "./connection.ts";
 import { type Connectivity, probeConnectivity } from "./connectivity.ts";
 import { accessToken, type Caller, whoAmI } from "./credential.ts";
 import { type Databases, openDatabases } from "./database/databases.ts";
-import { type Principals, principals } from "./database/principals.ts";
 import type { Environment } from "./environment.ts";
 import type { FirewallAccess } from "./firewall-access.ts";
 import { wordedAdapter, wordedFor } from "./hints.ts";
@@ -37,8 +36,6 @@ export interface Cloud {
   readonly linkers: Linkers;
   /** What the servers hold, through a firewall that is opened where it must be. */
   databases(firewallAccess: Pick<FirewallAccess, "withAccess">): Databases;
-  /** The former shape, without a way through the firewall. */
-  readonly principals: Principals;
   scmSite(webApp: Pick<WebApp, "name" | "scmHost">): ScmSite;
   site(webApp: Pick<WebApp, "name" | "url">): SiteClient;
   /** Name, port and TLS of a database server, tried without signing in. */
@@ -60,11 +57,11 @@ function adaptersOf(context: CloudContext, caller: Caller): Cloud {
   const { credential, environment, signal, subscriptionId } = context;
   const arm = openArm(context);
   const worded = <T extends object>(adapter: T): T => wordedAdapter(environment, adapter);
-  const allSites = sites(arm);
-  const app = { plans: worded(plans(arm)), sites: worded({ ...allSites, at: (address: SiteAddress) => worded(allSites.at(address)) }) };
   const servers = worded(postgresServers(arm));
   const databases = (firewallAccess: Pick<FirewallAccess, "withAccess">) =>
     openDatabases({ session: context, caller, servers, firewallAccess });
+  const allSites = sites(arm);
+  const app = { plans: worded(plans(arm)), sites: worded({ ...allSites, at: (address: SiteAddress) => worded(allSites.at(address)) }) };
   return {
     environment,
     caller,
@@ -78,7 +75,6 @@ function adaptersOf(context: CloudContext, caller: Caller): Cloud {
     managedIdentities: worded(managedIdentities(arm)),
     linkers: worded(linkers(arm)),
     databases,
-    principals: principals(databases({ withAccess: (_server, work) => work() })),
     scmSite: (webApp) => worded(scmSite(context, webApp)),
     site: (webApp) => worded(siteClient(context, webApp)),
     probeConnectivity: ({ host, port }) =>

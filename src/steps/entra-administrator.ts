@@ -1,8 +1,5 @@
-import type { Cloud } from "../cloud/cloud.ts";
 import type { Caller } from "../cloud/credential.ts";
 import type { Databases } from "../cloud/database/databases.ts";
-import { ownAdministrator } from "../cloud/database/own-administrator.ts";
-import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
 import type { Administrator } from "../cloud/server-children.ts";
 import { defineStep, type Step } from "../engine/step.ts";
@@ -22,14 +19,3 @@ export const entraAdministrator = (
     plan: (observed) => (observed ? { kind: "keep" } : { kind: "create", reason: `${caller.name} (${caller.type})` }),
     apply: (_change, { server }) => servers.putAdministrator(group, server.name, caller),
   });
-
-/** The former name of `ownAdministrator`. */
-export const administratorOf = ownAdministrator;
-
-/** The former shape of `Databases.asAdministrator`. */
-export async function administratorLogin(
-  { cloud, firewallAccess }: { readonly cloud: Cloud; readonly firewallAccess: FirewallAccess; readonly group: string },
-  server: PostgresServer,
-): Promise<string> {
-  return (await cloud.databases(firewallAccess).asAdministrator(server)).login;
-}

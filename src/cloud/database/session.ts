@@ -1,9 +1,9 @@
+import { pause } from "../../base/cancellation.ts";
 import { KnownError } from "../../base/errors.ts";
 import type { CloudContext } from "../connection.ts";
 import { accessToken } from "../credential.ts";
 import type { FirewallAccess } from "../firewall-access.ts";
 import { wordedFor } from "../hints.ts";
-import { pause } from "../operations.ts";
 import { connectSql, type SqlSession, sqlStateOf } from "./sql.ts";
 
 /** A flexible server, as far as signing in to it goes. */

@@ -312,7 +312,7 @@ describe.sequential("what an app made never comes to belong to a person", () => 
     await databases.as(await loginOf(project, "api"), (session) => session.query("ALTER FUNCTION public.lent(text) SECURITY DEFINER"));
     const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
     if (!server) throw new Error("no server");
-    await cloud.principals.drop(server, cloud.caller.name, { role, databases: ["shop"] });
+    await project.databases.at(server, cloud.caller.name).drop(role, ["shop"]);
     const roles = setup.apps.map((app) => app.role);
     expect(await damage(databases, roles)).toEqual(nothing);
     await setOff(emulator, project, ["other"]);
@@ -324,7 +324,7 @@ describe.sequential("what an app made never comes to belong to a person", () => 
     );
     expect(rows).toEqual([{ rolname: placeholderRole(role), rolcanlogin: false, has_rows: true }]);
     // A second run finds nothing more to do, and keeps what is kept.
-    await cloud.principals.drop(server, cloud.caller.name, { role, databases: ["shop"] });
+    await project.databases.at(server, cloud.caller.name).drop(role, ["shop"]);
     expect(failed(await project.init())).toEqual([]);
     const login = await loginOf(project, "api");
     expect(await databases.as(login, (session) => session.query("DROP TABLE public.noted").then(() => "done"))).toBe("done");
