@@ -1,10 +1,11 @@
 import type { Server, ServerForPatch } from "@azure/arm-postgresql-flexible";
 import { KnownError } from "../base/errors.ts";
+import { poll } from "../base/poll.ts";
 import { normalizeLocation } from "../base/resource-id.ts";
 import type { Arm } from "./arm.ts";
 import type { CloudContext } from "./connection.ts";
 import { hints } from "./hints.ts";
-import { lookInterval, pause } from "./operations.ts";
+import { lookInterval } from "./operations.ts";
 import { ownHost } from "./own-host.ts";
 import { type ServerChildren, serverChildren } from "./server-children.ts";
 import { absentIsFine, type Begin, collect, serverWrites } from "./server-writes.ts";
@@ -195,20 +196,18 @@ export function postgresServers(arm: Arm): PostgresServers {
   };
 }
 
-async function settled(
+function settled(
   { clock, onProgress, signal }: CloudContext,
   name: string,
   get: () => Promise<PostgresServer | undefined>,
 ): Promise<PostgresServer | undefined> {
-  const began = clock.now();
-  const until = began + DEADLINE_MS;
-  for (;;) {
-    const server = await get();
-    if (!server || !isInTransition(server)) return server;
-    if (clock.now() > until) {
-      throw new KnownError("azure/timeout", `the server ${name} is still ${server.state.toLowerCase()}`, { hint: hints.serverState });
-    }
-    onProgress?.(`waiting for the server ${name}, which is ${server.state.toLowerCase()}`);
-    await pause(clock, signal, lookInterval(clock.now() - began));
-  }
+  const describe = (server: PostgresServer | undefined): string => `${server?.state.toLowerCase()}`;
+  return poll(get, (server) => !server || !isInTransition(server), {
+    clock,
+    signal,
+    deadlineMs: DEADLINE_MS,
+    intervalMs: lookInterval,
+    onWait: (server) => onProgress?.(`waiting for the server ${name}, which is ${describe(server)}`),
+    late: (server) => new KnownError("azure/timeout", `the server ${name} is still ${describe(server)}`, { hint: hints.serverState }),
+  });
 }
