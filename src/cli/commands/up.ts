@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { exitCodeOf } from "../../base/errors.ts";
 import type { CheckResult } from "../../checks/check.ts";
-import { verify } from "../../checks/verify.ts";
 import type { Report } from "../../engine/report.ts";
+import { verify } from "../../graph/project-checks.ts";
 import type { Package } from "../../package/pack.ts";
 import { allSteps } from "../../steps/all.ts";
 import { checkLine } from "../output/checks.ts";
