@@ -1,20 +1,21 @@
 import { memoize } from "../base/memoize.ts";
+import { siteName } from "../base/site-address.ts";
 import { parseResourceId } from "../base/resource-id.ts";
-import type { AppSetup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 import { readIdentity, withEffectiveIdentity } from "../steps/app-identity.ts";
 import { absent, type SharedFacts } from "./shared-facts.ts";
 
 /** What Azure and the database say of one site, without what its app says. */
-export function gatherOutsideFacts(shared: SharedFacts, app: AppSetup) {
+export function gatherOutsideFacts(shared: SharedFacts, app: SiteSetup) {
   return { ...gatherAzureFacts(shared, app), ...gatherRoleFacts(shared, app) };
 }
 
 export type OutsideFacts = SharedFacts & ReturnType<typeof gatherOutsideFacts>;
 
-function gatherAzureFacts(shared: SharedFacts, app: AppSetup) {
+function gatherAzureFacts(shared: SharedFacts, app: SiteSetup) {
   const { cloud, setup } = shared.context;
-  const { name } = app;
-  const adapter = cloud.sites.at({ group: setup.resourceGroup, app: name });
+  const name = siteName(app.address);
+  const adapter = cloud.sites.at(app.address);
   /** The user-assigned identity of the app; `undefined` for a system-assigned one. */
   const identity = memoize(() => readIdentity(setup, cloud, app));
   const findSite = memoize(async () => {
@@ -45,7 +46,7 @@ function gatherAzureFacts(shared: SharedFacts, app: AppSetup) {
   };
 }
 
-function gatherRoleFacts({ context, serverRoles }: SharedFacts, { role, access: level }: AppSetup) {
+function gatherRoleFacts({ context, serverRoles }: SharedFacts, { role, access: level }: SiteSetup) {
   const findPrincipal = memoize(async () => (await serverRoles()).find(role));
   const principal = async () => (await findPrincipal()) ?? absent(`role ${role}`);
   /** Asked only of a role that is there. */

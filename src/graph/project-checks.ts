@@ -14,7 +14,7 @@ const sharedChecks = [...subscriptionChecks, ...serverChecks, ...networkChecks, 
 
 /** All that can be wrong with a project, in the order of the chain. */
 export function projectChecks(facts: ProjectFacts): BoundCheck[] {
-  return [...bindChecks(sharedChecks, facts), ...facts.sites.flatMap((site) => bindChecks(webAppChecks, site, site.app.key))];
+  return [...bindChecks(sharedChecks, facts), ...facts.sites.flatMap((site) => bindChecks(webAppChecks, site, site.app.label))];
 }
 
 /** The proofs of the chain; see `proveAll`. Whoever verifies has often just deployed: the web apps are given time to start. */

@@ -10,7 +10,7 @@ import { shopFile } from "../support/spoilt.ts";
 
 // Names, codes and repairs of all checks; none of them looks here, so that the setup is the only fact that is there.
 const setup = createSetup({ name: "shop", ...shopFile }, { folder: "/", suffix: "t3st", detected: {}, validate: validateProject });
-const checks = projectChecks({ context: { setup }, sites: setup.apps.map((app) => ({ context: { setup }, app })) } as ProjectFacts);
+const checks = projectChecks({ context: { setup }, sites: setup.sites.map((app) => ({ context: { setup }, app })) } as ProjectFacts);
 
 test("codes and names are unique, and each check says what it leads to and what repairs it", () => {
   expect(duplicatesOf(checks.map(({ code }) => code))).toEqual([]);
