@@ -6,7 +6,8 @@ import { detectApp } from "./detect.ts";
 import type { FoundProject, ProjectFile } from "./file.ts";
 import { suffixFrom } from "./names.ts";
 import { schemaReference } from "./schema-copy.ts";
-import { createSetup, type DetectedApp, type Setup } from "./setup.ts";
+import { appsOf, createSetup, type Setup } from "./setup.ts";
+import type { DetectedApp } from "./site-setup.ts";
 import { validateProject } from "./validate.ts";
 
 /** The project a command works on, before any cloud is asked. */
@@ -63,7 +64,7 @@ function newFile({ name, location, resourceGroup }: NewProject): ProjectFile {
 /** A new file says what was found in the folder, so that it can be seen and changed. */
 function withDetected(file: ProjectFile, setup: Setup, detected: Readonly<Record<string, DetectedApp>>): ProjectFile {
   const apps = Object.fromEntries(
-    setup.apps.map((app) => [app.key, { ...file.apps?.[app.key], access: app.access, ...detected[app.key] }]),
+    appsOf(setup).map(({ key, production }) => [key, { ...file.apps?.[key], access: production.access, ...detected[key] }]),
   );
   return { ...file, database: setup.database, apps };
 }
