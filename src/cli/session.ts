@@ -39,7 +39,7 @@ async function openSession(io: Io, options: GlobalOptions, project: Project): Pr
     owner: project.setup.owner,
     clock,
     signal,
-    notes: cleanupJournal(nameOf(cloud, project)),
+    journal: cleanupJournal(nameOf(cloud, project)),
     onNote: io.note,
   });
   // Once at a time: the run's last net may want it while the session is about it.
