@@ -51,11 +51,18 @@ export type ErrorCode = keyof typeof exitCodeOf;
 export class KnownError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
+  /** How long Azure asks to be left alone. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(code: ErrorCode, message: string, more: { hint?: string | undefined; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    more: { hint?: string | undefined; cause?: unknown; retryAfterMs?: number | undefined } = {},
+  ) {
     super(message, more.cause === undefined ? undefined : { cause: more.cause });
     this.name = "KnownError";
     this.code = code;
     this.hint = more.hint;
+    this.retryAfterMs = more.retryAfterMs;
   }
 }

@@ -10,13 +10,17 @@ import {
   type PipelineResponse,
   RestError,
 } from "@azure/core-rest-pipeline";
+import { cancelled } from "../base/cancellation.ts";
 import { KnownError } from "../base/errors.ts";
+import { poll } from "../base/poll.ts";
+import { retry } from "../base/retry.ts";
+import { isLongPause, LONGEST_RETRY_AFTER_MS } from "../base/transient.ts";
 import type { CloudContext } from "./connection.ts";
 import { accessToken, forgetTokens } from "./credential.ts";
-import { azureCodeOf, cancelled, failureError, parseFailure, translate, warningIn } from "./errors.ts";
+import { azureCodeOf, failureError, parseFailure, translate, warningIn } from "./errors.ts";
 import { hints } from "./hints.ts";
 import { ANSWER_BYTES, boundedHttpClient } from "./http-client.ts";
-import { type Poller, pause, pollUntilDone, type Waiting } from "./operations.ts";
+import { type Poller, pollUntilDone, type Waiting } from "./operations.ts";
 import { isOfOrigin } from "./own-host.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
@@ -95,10 +99,6 @@ function noteBegun({ headers, request, status }: PipelineResponse): void {
   }
 }
 
-/** The longest Retry-After of a throttled or overloaded Azure that is waited for. */
-const LONGEST_RETRY_AFTER_MS = 5 * 60_000;
-const LONG_PAUSE = "RetryAfterTooLong";
-
 /** The SDKs sit out any Retry-After in silence, an hour too: a longer one ends the call at once and is told instead. Throws `azure/busy`. */
 export function refuseLongPause(response: PipelineResponse): void {
   if (response.status !== 429 && response.status !== 503) return;
@@ -108,13 +108,9 @@ export function refuseLongPause(response: PipelineResponse): void {
   const message = `Retry-After says ${Math.round(pauseMs / 1000)} seconds`;
   throw new KnownError("azure/busy", `Azure asks to be left alone for ${minutes} minutes`, {
     hint: `run the same command again in ${minutes} minutes`,
-    cause: failureError({ status: response.status, code: LONG_PAUSE, message }),
+    cause: failureError({ status: response.status, code: "RetryAfterTooLong", message }),
+    retryAfterMs: pauseMs,
   });
-}
-
-/** Asked to wait longer than is waited for: to try again now would only be refused again. */
-export function isLongPause(error: unknown): boolean {
-  return azureCodeOf(error) === LONG_PAUSE;
 }
 
 /** A proxy's page, whatever its status says: to the SDKs, which would take it for an empty resource, a bad gateway. */
@@ -303,18 +299,22 @@ export function openArm(context: CloudContext): Arm {
     translated(`register the resource provider ${namespace}`, () => registerProvider(namespace));
   const registerProvider = async (namespace: string): Promise<void> => {
     const path = `/subscriptions/${subscriptionId}/providers/${namespace}`;
-    const until = clock.now() + REGISTRATION_DEADLINE_MS;
     await request("POST", `${path}/register?api-version=2021-04-01`);
-    for (;;) {
+    const look = async (): Promise<boolean> => {
       const { body } = await request("GET", `${path}?api-version=2021-04-01`);
-      if ((body as { registrationState?: string } | undefined)?.registrationState === "Registered") return;
-      if (clock.now() > until)
-        throw new KnownError("azure/timeout", `the resource provider ${namespace} is still not registered`, {
+      return (body as { registrationState?: string } | undefined)?.registrationState === "Registered";
+    };
+    await poll(look, (isRegistered) => isRegistered, {
+      clock,
+      signal,
+      deadlineMs: REGISTRATION_DEADLINE_MS,
+      intervalMs: 5_000,
+      onWait: () => context.onProgress?.(`registering the resource provider ${namespace}`),
+      late: () =>
+        new KnownError("azure/timeout", `the resource provider ${namespace} is still not registered`, {
           hint: `run the command again when \`az provider show --namespace ${namespace}\` says Registered`,
-        });
-      context.onProgress?.(`registering the resource provider ${namespace}`);
-      await pause(clock, signal, 5_000);
-    }
+        }),
+    });
   };
 
   const call: Arm["call"] = async (what, work) => {
@@ -344,34 +344,32 @@ export function openArm(context: CloudContext): Arm {
         throw error;
       }
     },
-    operate: async (what, begin, { deadlineMs, isImpatient, beforeRetry }) => {
+    operate: (what, begin, { deadlineMs, isImpatient, beforeRetry }) => {
       const until = clock.now() + deadlineMs;
-      const waiting: Omit<Waiting, "deadlineMs"> = { clock, signal, what, retryAfterMs: () => lastAnswers.getStore()?.retryAfterMs };
+      const waiting: Omit<Waiting, "deadlineMs"> = {
+        clock,
+        signal,
+        what,
+        retryAfterMs: () => lastAnswers.getStore()?.retryAfterMs,
+        ...(context.onProgress && { onProgress: context.onProgress }),
+      };
       const start = async () => {
         const poller = await begin();
         delete lastAnswers.getStore()?.begun; // from here on every poll is ours
         return poller;
       };
-      const once = () =>
-        call(what, () =>
-          pollUntilDone(start, {
-            ...waiting,
-            deadlineMs: until - clock.now(),
-            ...(context.onProgress && { onProgress: context.onProgress }),
-          }),
-        );
-      for (const pauseMs of isImpatient ? [] : BUSY_PAUSES_MS) {
-        try {
-          return await once();
-        } catch (error) {
-          if (!(error instanceof KnownError) || error.code !== "azure/busy" || isLongPause(error) || clock.now() + pauseMs > until)
-            throw error;
-          context.onProgress?.(`${what}: busy, next try in ${pauseMs / 1000} s`);
-        }
-        await pause(clock, signal, pauseMs);
-        await beforeRetry?.();
-      }
-      return once();
+      const once = async (tries: number) => {
+        if (tries > 1) await beforeRetry?.();
+        return call(what, () => pollUntilDone(start, { ...waiting, deadlineMs: until - clock.now() }));
+      };
+      const pauseMs = ({ error, tries }: { readonly error: unknown; readonly tries: number }): number | undefined => {
+        const ms = isImpatient ? undefined : BUSY_PAUSES_MS[tries - 1];
+        const isBusy = error instanceof KnownError && error.code === "azure/busy" && !isLongPause(error);
+        if (ms === undefined || !isBusy || clock.now() + ms > until) return undefined;
+        context.onProgress?.(`${what}: busy, next try in ${ms / 1000} s`);
+        return ms;
+      };
+      return retry(once, { clock, signal, pauseMs });
     },
   };
 }

@@ -1,6 +1,8 @@
 import { lookup } from "node:dns/promises";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { orCancelled } from "../base/cancellation.ts";
+import { withTimeout } from "../base/with-timeout.ts";
 
 /** The way to a database server, rung by rung; the first that fails ends it. */
 export interface Connectivity {
@@ -26,20 +28,21 @@ export async function probeConnectivity(
   const nothing = { addresses: [], isPortOpen: false };
   let addresses: string[];
   try {
-    addresses = (await within(lookup(host, { all: true }), signal, () => {})).map(({ address }) => address);
+    addresses = (await inTime(lookup(host, { all: true }), signal)).map(({ address }) => address);
   } catch (error) {
+    signal.throwIfAborted();
     return { ...nothing, failure: wordsOf(error) };
   }
   const socket = connectTcp({ host, port });
   socket.on("error", () => {}); // reported by the rung that waits
   try {
     try {
-      await within(event(socket, "connect"), signal, () => socket.destroy());
+      await inTime(event(socket, "connect"), signal);
     } catch (error) {
       return { addresses, isPortOpen: false, failure: wordsOf(error) };
     }
     try {
-      return { addresses, isPortOpen: true, tls: await within(handshake(socket, target), signal, () => socket.destroy()) };
+      return { addresses, isPortOpen: true, tls: await inTime(handshake(socket, target), signal) };
     } catch (error) {
       return { addresses, isPortOpen: true, failure: wordsOf(error) };
     }
@@ -71,20 +74,13 @@ function event<T>(socket: Socket, name: string): Promise<T> {
   });
 }
 
-async function within<T>(work: Promise<T>, signal: AbortSignal, giveUp: () => void): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const abort = (): void => giveUp();
-  signal.addEventListener("abort", abort, { once: true });
-  const limit = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${RUNG_TIMEOUT_MS / 1000} s`)), RUNG_TIMEOUT_MS);
-  });
-  try {
-    return await Promise.race([work, limit]);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", abort);
-  }
-}
+const inTime = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
+  orCancelled(
+    signal,
+    withTimeout(work, RUNG_TIMEOUT_MS, (): never => {
+      throw new Error(`no answer within ${RUNG_TIMEOUT_MS / 1000} s`);
+    }),
+  );
 
 function wordsOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

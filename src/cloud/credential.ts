@@ -1,14 +1,16 @@
 import type { AccessToken, TokenCredential } from "@azure/core-auth";
 import type { HttpClient } from "@azure/core-rest-pipeline";
+import { cancelled, orCancelled } from "../base/cancellation.ts";
 import { systemClock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { readClaims, type TokenClaims } from "../base/jwt.ts";
 import { parseResourceId } from "../base/resource-id.ts";
+import { retry } from "../base/retry.ts";
+import { withTimeout } from "../base/with-timeout.ts";
 import type { Environment } from "./environment.ts";
-import { cancelled, isSignInBroken, signedOut } from "./errors.ts";
+import { isSignInBroken, signedOut } from "./errors.ts";
 import { hints } from "./hints.ts";
 import { ANSWER_BYTES, boundedHttpClient } from "./http-client.ts";
-import { orCancelled, pause } from "./operations.ts";
 import { withTimeLimit } from "./time-limit.ts";
 
 /** The signed-in principal, read from the claims of its own ARM token; no Graph call. */
@@ -135,28 +137,15 @@ const SIGN_IN_MS = 3 * 60_000;
 const SIGN_IN_PAUSES_MS = [500, 2_000];
 
 /** A sign-in that breaks on its way is tried again; a refusal is not. */
-async function tried(request: () => Promise<AccessToken | null>, signal = new AbortController().signal): Promise<AccessToken | null> {
-  for (const pauseMs of SIGN_IN_PAUSES_MS) {
-    try {
-      return await orCancelled(signal, inTime(request()));
-    } catch (error) {
-      if (signal.aborted || !isSignInBroken(error)) throw error;
-    }
-    await pause(systemClock, signal, pauseMs);
-  }
-  return orCancelled(signal, inTime(request()));
-}
-
-async function inTime(asking: Promise<AccessToken | null>): Promise<AccessToken | null> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no token within ${SIGN_IN_MS / 1000} s`)), SIGN_IN_MS);
+function tried(request: () => Promise<AccessToken | null>, signal = new AbortController().signal): Promise<AccessToken | null> {
+  const late = (): never => {
+    throw new Error(`no token within ${SIGN_IN_MS / 1000} s`);
+  };
+  return retry(() => orCancelled(signal, withTimeout(request(), SIGN_IN_MS, late)), {
+    clock: systemClock,
+    signal,
+    pauseMs: ({ error, tries }) => (isSignInBroken(error) ? SIGN_IN_PAUSES_MS[tries - 1] : undefined),
   });
-  try {
-    return await Promise.race([asking, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** The constructor throws where the variables of workload identity are missing; in a chain that means: not this one. */

@@ -1,5 +1,6 @@
 import { type ErrorCode, KnownError } from "../base/errors.ts";
 import { redact } from "../base/secrets.ts";
+import { isBrokenConnection } from "../base/transient.ts";
 import { hints } from "./hints.ts";
 
 /** What an Azure service said when it refused: its own code and words, without headers, queries or tokens. */
@@ -203,17 +204,6 @@ export function withoutSecrets(words: string): string {
   return redact(bounded).replace(/https?:\/\/[^\s"']+/g, (url) => (url.includes("?") ? `${url.slice(0, url.indexOf("?"))}?…` : url));
 }
 
-const UNREACHABLE = new Set([
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "ECONNREFUSED",
-  "ECONNRESET",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "EPIPE",
-  "REQUEST_SEND_ERROR",
-]);
-
 interface HttpError extends Error {
   readonly code?: string;
   readonly statusCode?: number;
@@ -293,17 +283,11 @@ export function translate(
   }
   const words = withoutSecrets(error instanceof Error ? error.message : String(error));
   const cause = Object.assign(new Error(words), { name: "AzureError" });
-  const code = error instanceof Error ? (error as HttpError).code : undefined;
-  if (code !== undefined && UNREACHABLE.has(code)) {
+  if (isBrokenConnection(error)) {
     return new KnownError("azure/unreachable", `cannot ${what}: Azure does not answer`, {
       hint: hints.unreachable,
       cause,
     });
   }
   return new KnownError("azure/failed", `cannot ${what}`, { hint: hintOf["azure/failed"], cause });
-}
-
-/** What a Ctrl-C turns every wait into. */
-export function cancelled(signal: AbortSignal): KnownError {
-  return signal.reason instanceof KnownError ? signal.reason : new KnownError("cancelled", "cancelled");
 }

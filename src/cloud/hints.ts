@@ -57,7 +57,8 @@ export function hintIn({ hints: own }: Hinted, hint: string): string {
 export function wordedFor(environment: Hinted, error: unknown): unknown {
   if (!(error instanceof KnownError) || error.hint === undefined) return error;
   const hint = hintIn(environment, error.hint);
-  return hint === error.hint ? error : new KnownError(error.code, error.message, { hint, cause: error.cause });
+  const { code, message, cause, retryAfterMs } = error;
+  return hint === error.hint ? error : new KnownError(code, message, { hint, cause, retryAfterMs });
 }
 
 /** The same adapter, whose failures have this environment's hints. */

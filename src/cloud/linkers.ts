@@ -1,8 +1,10 @@
 import { KnownError } from "../base/errors.ts";
+import { poll } from "../base/poll.ts";
+import { retry } from "../base/retry.ts";
 import type { Arm, PlainAnswer } from "./arm.ts";
 import { accessToken } from "./credential.ts";
 import { type LinkerValidation, toValidation, type WireValidation } from "./linker-validation.ts";
-import { lookInterval, type Poller, pause } from "./operations.ts";
+import { lookInterval, type Poller } from "./operations.ts";
 
 /** A Service Connector connection of a web app to a database. */
 export interface Linker {
@@ -96,7 +98,7 @@ export function isInTransition({ provisioningState }: Linker): boolean {
 
 /** `{scope}/providers/Microsoft.ServiceLinker/linkers`, written by hand: see `Linkers`. */
 export function linkers(arm: Arm): Linkers {
-  const { credential, environment, signal } = arm.context;
+  const { clock, credential, environment, onProgress, signal } = arm.context;
   const path = (siteId: string, name?: string, action?: string): string => {
     const linker = [name, action].filter((part) => part !== undefined).map((part) => `/${encodeURIComponent(part)}`);
     return `/${siteId.replace(/^\/+/, "")}/providers/Microsoft.ServiceLinker/linkers${linker.join("")}?${API_VERSION}`;
@@ -132,20 +134,22 @@ export function linkers(arm: Arm): Linkers {
 
   return {
     get: read,
-    settled: async (siteId, name) => {
-      const began = arm.context.clock.now();
-      const until = began + DEADLINE_MS;
-      for (;;) {
-        const linker = await read(siteId, name);
-        if (!linker || SETTLED.has(linker.provisioningState)) return linker;
-        if (arm.context.clock.now() > until) {
-          throw new KnownError("azure/timeout", `the connection ${name} is still ${linker.provisioningState.toLowerCase()}`, {
-            hint: "run the command again in some minutes",
-          });
-        }
-        await pause(arm.context.clock, signal, lookInterval(arm.context.clock.now() - began));
-      }
-    },
+    settled: (siteId, name) =>
+      poll(
+        () => read(siteId, name),
+        (linker) => !linker || !isInTransition(linker),
+        {
+          clock,
+          signal,
+          deadlineMs: DEADLINE_MS,
+          intervalMs: lookInterval,
+          onWait: (linker) => onProgress?.(`waiting for the connection ${name}, which is ${linker?.provisioningState.toLowerCase()}`),
+          late: (linker) =>
+            new KnownError("azure/timeout", `the connection ${name} is still ${linker?.provisioningState.toLowerCase()}`, {
+              hint: "run the command again in some minutes",
+            }),
+        },
+      ),
     list: (siteId) =>
       arm.call("list the connections of the web app", async () => {
         const found: Linker[] = [];
@@ -173,17 +177,12 @@ export function linkers(arm: Arm): Linkers {
         },
       };
       const begin = () => operation(async () => arm.request("PUT", path(siteId, name), body, await userToken()));
-      const until = arm.context.clock.now() + NEW_TARGET_MS;
-      for (let isWritten = false; !isWritten; ) {
-        try {
-          await arm.operate(`write the connection ${name}`, begin, { deadlineMs: DEADLINE_MS });
-          isWritten = true;
-        } catch (error) {
-          const isLate = error instanceof KnownError && error.code === "azure/not-found" && arm.context.clock.now() < until;
-          if (!isLate) throw error;
-          await pause(arm.context.clock, signal, 2_000);
-        }
-      }
+      await retry(() => arm.operate(`write the connection ${name}`, begin, { deadlineMs: DEADLINE_MS }), {
+        clock,
+        signal,
+        pauseMs: ({ error, elapsedMs }) =>
+          error instanceof KnownError && error.code === "azure/not-found" && elapsedMs < NEW_TARGET_MS ? 2_000 : undefined,
+      });
       const linker = await read(siteId, name);
       if (!linker) throw new KnownError("azure/failed", `the connection ${name} was written but Azure does not show it`);
       return linker;

@@ -1,6 +1,7 @@
+import { orCancelled } from "../base/cancellation.ts";
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
-import { cancelled } from "./errors.ts";
+import { poll } from "../base/poll.ts";
 
 /** A started long-running operation; both SDK generations and our own requests are adapted to this. */
 export interface Poller<T> {
@@ -74,50 +75,27 @@ export function lookInterval(elapsedMs: number): number {
   return Math.min(15_000, Math.max(2_000, elapsedMs / 10));
 }
 
-/** Settles with the work, or at once with `cancelled` when the signal comes first; an SDK notices a signal only at its next poll. */
-export async function orCancelled<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  if (signal.aborted) {
-    work.catch(() => {});
-    throw cancelled(signal);
-  }
-  let stop = () => {};
-  const cancellation = new Promise<never>((_resolve, reject) => {
-    stop = () => reject(cancelled(signal));
-    signal.addEventListener("abort", stop, { once: true });
-  });
-  try {
-    return await Promise.race([work, cancellation]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
-}
-
-/** Sleeps on the clock; `cancelled` when the signal comes first. */
-export async function pause(clock: Clock, signal: AbortSignal, ms: number): Promise<void> {
-  try {
-    await clock.sleep(ms, signal);
-  } catch (error) {
-    throw signal.aborted ? cancelled(signal) : error;
-  }
-}
-
 /** Starts an operation and polls it to its end. Throws `azure/timeout` after the deadline, `cancelled`, or what the poller rejects with. */
 export async function pollUntilDone<T>(begin: () => Promise<Poller<T>>, waiting: Waiting): Promise<T> {
   const { clock, signal, what, deadlineMs } = waiting;
   const poller = await orCancelled(signal, begin());
-  const started = clock.now();
-  for (let polls = 0; !poller.isDone(); polls += 1) {
-    const elapsedMs = clock.now() - started;
-    if (elapsedMs > deadlineMs) {
-      throw new KnownError("azure/timeout", `gave up waiting to ${what} after ${Math.round(elapsedMs / 60_000)} minutes`, {
+  let looks = 0;
+  const look = async (): Promise<boolean> => {
+    if (looks > 0) await orCancelled(signal, poller.poll());
+    looks += 1;
+    return poller.isDone();
+  };
+  await poll(look, (isDone) => isDone, {
+    clock,
+    signal,
+    deadlineMs,
+    intervalMs: (elapsedMs) => pollInterval({ polls: looks - 1, elapsedMs, hintMs: waiting.retryAfterMs() }),
+    onWait: (_isDone, elapsedMs) => waiting.onProgress?.(`${what}: running for ${Math.round(elapsedMs / 1000)} s`),
+    late: (_isDone, elapsedMs) =>
+      new KnownError("azure/timeout", `gave up waiting to ${what} after ${Math.round(elapsedMs / 60_000)} minutes`, {
         hint: "the operation may still end by itself: look at the resource, then run the command again",
-      });
-    }
-    waiting.onProgress?.(`${what}: running for ${Math.round(elapsedMs / 1000)} s`);
-    const interval = pollInterval({ polls, elapsedMs, hintMs: waiting.retryAfterMs() });
-    await pause(clock, signal, Math.min(interval, deadlineMs - elapsedMs + 1));
-    await orCancelled(signal, poller.poll());
-  }
+      }),
+  });
   return poller.result();
 }
 

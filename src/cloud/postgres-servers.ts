@@ -1,10 +1,10 @@
 import type { Server, ServerForPatch } from "@azure/arm-postgresql-flexible";
 import { KnownError } from "../base/errors.ts";
+import { poll } from "../base/poll.ts";
 import { normalizeLocation } from "../base/resource-id.ts";
 import type { Arm } from "./arm.ts";
-import type { CloudContext } from "./connection.ts";
 import { hints } from "./hints.ts";
-import { lookInterval, pause } from "./operations.ts";
+import { lookInterval } from "./operations.ts";
 import { ownHost } from "./own-host.ts";
 import { type ServerChildren, serverChildren } from "./server-children.ts";
 import { absentIsFine, type Begin, collect, serverWrites } from "./server-writes.ts";
@@ -153,9 +153,10 @@ function fromChange(change: PostgresServerChange): ServerForPatch {
 
 /** `@azure/arm-postgresql-flexible` 9, api-version 2025-08-01. */
 export function postgresServers(arm: Arm): PostgresServers {
+  const { clock, environment, onProgress, signal } = arm.context;
   const writes = serverWrites(arm);
   const { sdk } = writes;
-  const serverOf = (server: Server): PostgresServer => toServer(server, arm.context.environment.postgresDomains);
+  const serverOf = (server: Server): PostgresServer => toServer(server, environment.postgresDomains);
   const get = (group: string, name: string) =>
     arm.orUndefined(`read the server ${name}`, async () => serverOf(await (await sdk()).servers.get(group, name)));
   const change = <T>(verb: string, group: string, name: string, begin: Begin<T>): Promise<T> =>
@@ -164,7 +165,20 @@ export function postgresServers(arm: Arm): PostgresServers {
   return {
     ...serverChildren(arm, writes),
     get,
-    settled: (group, name) => settled(arm.context, name, () => get(group, name)),
+    settled: (group, name) =>
+      poll(
+        () => get(group, name),
+        (server) => !server || !isInTransition(server),
+        {
+          clock,
+          signal,
+          deadlineMs: DEADLINE_MS,
+          intervalMs: lookInterval,
+          onWait: (server) => onProgress?.(`waiting for the server ${name}, which is ${server?.state.toLowerCase()}`),
+          late: (server) =>
+            new KnownError("azure/timeout", `the server ${name} is still ${server?.state.toLowerCase()}`, { hint: hints.serverState }),
+        },
+      ),
     list: (group) =>
       arm.call(`list the servers of ${group}`, async () => collect((await sdk()).servers.listByResourceGroup(group), serverOf)),
     create: async (group, name, desired) => {
@@ -193,22 +207,4 @@ export function postgresServers(arm: Arm): PostgresServers {
         return { isFree: answer.nameAvailable ?? false, ...(reason && { reason }), ...(message && { message }) };
       }),
   };
-}
-
-async function settled(
-  { clock, onProgress, signal }: CloudContext,
-  name: string,
-  get: () => Promise<PostgresServer | undefined>,
-): Promise<PostgresServer | undefined> {
-  const began = clock.now();
-  const until = began + DEADLINE_MS;
-  for (;;) {
-    const server = await get();
-    if (!server || !isInTransition(server)) return server;
-    if (clock.now() > until) {
-      throw new KnownError("azure/timeout", `the server ${name} is still ${server.state.toLowerCase()}`, { hint: hints.serverState });
-    }
-    onProgress?.(`waiting for the server ${name}, which is ${server.state.toLowerCase()}`);
-    await pause(clock, signal, lookInterval(clock.now() - began));
-  }
 }

@@ -1,3 +1,4 @@
+import { memoize } from "../base/memoize.ts";
 import { normalizeLocation } from "../base/resource-id.ts";
 import { type Arm, openArm } from "./arm.ts";
 import type { CloudContext } from "./connection.ts";
@@ -58,15 +59,10 @@ async function summaries(resources: AsyncIterable<WireResource>): Promise<Resour
 
 export function resourceGroups(arm: Arm): ResourceGroups {
   const { context, clientOptions } = arm;
-  const open = async () => {
+  const client = memoize(async () => {
     const { ResourceManagementClient } = await import("@azure/arm-resources");
     return new ResourceManagementClient(context.credential, context.subscriptionId, clientOptions);
-  };
-  let opened: ReturnType<typeof open> | undefined;
-  const client = () => {
-    opened ??= open();
-    return opened;
-  };
+  });
 
   return {
     get: (name) => arm.orUndefined(`read the resource group ${name}`, async () => toGroup(await (await client()).resourceGroups.get(name))),

@@ -1,9 +1,10 @@
 import type { PostgreSQLManagementFlexibleServerClient } from "@azure/arm-postgresql-flexible";
 import { KnownError } from "../base/errors.ts";
 import { memoize } from "../base/memoize.ts";
+import { retry } from "../base/retry.ts";
 import type { Arm } from "./arm.ts";
 import { azureCodeOf } from "./errors.ts";
-import { fromSimplePoller, type Poller, pause } from "./operations.ts";
+import { fromSimplePoller, type Poller } from "./operations.ts";
 
 /** Which flexible server: its resource group and its name. */
 export type ServerAddress = readonly [group: string, server: string];
@@ -50,18 +51,16 @@ export function serverWrites(arm: Arm): ServerWrites {
     });
   };
 
-  const onceKnown: ServerWrites["onceKnown"] = async (at, work) => {
-    for (;;) {
-      try {
-        return await work();
-      } catch (error) {
+  const onceKnown: ServerWrites["onceKnown"] = (at, work) =>
+    retry(work, {
+      clock,
+      signal,
+      pauseMs: ({ error }) => {
         const isNew = clock.now() - (createdAt.get(keyOf(at)) ?? -NEW_SERVER_MS) < NEW_SERVER_MS;
         const isUnknown = ["ResourceNotFound", "ParentResourceNotFound"].includes(azureCodeOf(error) ?? "");
-        if (!isNew || !isUnknown) throw error;
-      }
-      await pause(clock, signal, NOT_KNOWN_PAUSE_MS);
-    }
-  };
+        return isNew && isUnknown ? NOT_KNOWN_PAUSE_MS : undefined;
+      },
+    });
 
   return {
     sdk,

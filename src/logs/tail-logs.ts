@@ -1,5 +1,9 @@
+import { orCancelled } from "../base/cancellation.ts";
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
+import { retry } from "../base/retry.ts";
+import { isTransient } from "../base/transient.ts";
+import { withTimeout } from "../base/with-timeout.ts";
 import { createRecordAssembler, type RecordAssembler } from "./assemble-records.ts";
 import { createKuduStream, type KuduEvent } from "./kudu-stream.ts";
 import type { LogRecord } from "./log-record.ts";
@@ -38,16 +42,6 @@ const READ_TRIES = 3;
 /** So many files are read at a time. */
 const READERS = 4;
 
-/** Another try would meet the same answer. */
-const FINAL: ReadonlySet<string> = new Set([
-  "auth/signed-out",
-  "azure/denied",
-  "azure/not-found",
-  "azure/invalid",
-  "azure/policy",
-  "cancelled",
-]);
-
 /**
  * The log of one app, live, without end: reconnects by itself (SCM drops the stream at every settings change and deployment), and shows
  * each line once. Begins with the last ten lines of each log file. Ends when the signal is aborted.
@@ -79,7 +73,7 @@ export async function* tailLogs(options: TailOptions): AsyncGenerator<LogRecord>
       }
     } catch (error) {
       if (signal.aborted) break;
-      if (!isPassing(error)) throw error;
+      if (!isTransient(error)) throw error;
       reason = error instanceof Error ? error.message : String(error);
     }
     yield* assembler.flush();
@@ -116,17 +110,16 @@ async function tailRecords(
 
 /** `undefined` when the file cannot be read: the tail goes on without it. */
 async function readEnd(path: string, { readFile, clock, signal }: TailOptions): Promise<LogFileEnd | undefined> {
-  for (let tries = 1; readFile; tries += 1) {
-    try {
-      const { bytes, isWhole } = await readFile(path);
-      return { lines: createLineSplitter().push(bytes), isWhole };
-    } catch (error) {
-      if (signal.aborted || !(error instanceof KnownError || isPassing(error))) throw error;
-      if (tries === READ_TRIES || !isPassing(error)) return undefined;
-    }
-    await clock.sleep(FIRST_DELAY_MS, signal);
+  if (!readFile) return undefined;
+  try {
+    const pauseMs = ({ error, tries }: { readonly error: unknown; readonly tries: number }) =>
+      tries < READ_TRIES && isTransient(error) ? FIRST_DELAY_MS : undefined;
+    const { bytes, isWhole } = await retry(() => readFile(path), { clock, signal, pauseMs });
+    return { lines: createLineSplitter().push(bytes), isWhole };
+  } catch (error) {
+    if (signal.aborted || !(error instanceof KnownError || isTransient(error))) throw error;
+    return undefined;
   }
-  return undefined;
 }
 
 /**
@@ -142,22 +135,21 @@ async function* connection(
   const ours = new AbortController();
   const stop = (): void => ours.abort(signal.reason);
   signal.addEventListener("abort", stop);
+  const within = <T, Late>(work: Promise<T>, ms: number, late: () => Late) => orCancelled(ours.signal, withTimeout(work, ms, late, clock));
   const splitter = createLineSplitter();
   const stream = createKuduStream();
   try {
-    const opening = open(ours.signal);
-    const body = await within(opening, SILENT_MS, clock, ours.signal);
-    if (body === undefined) throw silent();
-    const chunks = body.value[Symbol.asyncIterator]();
+    const body = await within(open(ours.signal), SILENT_MS, fellSilent);
+    const chunks = body[Symbol.asyncIterator]();
     for (let next = chunks.next(), quietSinceMs = clock.now(); ; ) {
-      const found = await within(next, holder.isHolding ? HOLD_MS : SILENT_MS, clock, ours.signal);
+      const found = await within(next, holder.isHolding ? HOLD_MS : SILENT_MS, () => undefined);
       if (found === undefined) {
-        if (clock.now() - quietSinceMs >= SILENT_MS) throw silent();
+        if (clock.now() - quietSinceMs >= SILENT_MS) fellSilent();
         yield [];
         continue;
       }
-      if (found.value.done) return;
-      yield splitter.push(found.value.value).flatMap((line) => stream.push(line) ?? []);
+      if (found.done) return;
+      yield splitter.push(found.value).flatMap((line) => stream.push(line) ?? []);
       quietSinceMs = clock.now();
       next = chunks.next();
     }
@@ -168,30 +160,6 @@ async function* connection(
   }
 }
 
-/** The promise's value, or `undefined` after `ms`. Rejects when the signal is aborted; a later rejection of the promise is nobody's. */
-async function within<T>(promise: Promise<T>, ms: number, clock: Clock, signal: AbortSignal): Promise<{ readonly value: T } | undefined> {
-  const timer = new AbortController();
-  const stop = (): void => timer.abort(signal.reason);
-  if (signal.aborted) stop();
-  signal.addEventListener("abort", stop);
-  promise.catch(() => undefined);
-  const time = clock.sleep(ms, timer.signal).then(() => undefined);
-  try {
-    return await Promise.race([promise.then((value) => ({ value })), time]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-    time.catch(() => undefined);
-    timer.abort();
-  }
-}
-
-function silent(): KnownError {
-  return new KnownError("azure/timeout", "the log stream fell silent: not even a heartbeat");
-}
-
-/** Worth another try: Azure's passing troubles and broken connections. */
-function isPassing(error: unknown): boolean {
-  if (error instanceof KnownError) return !FINAL.has(error.code);
-  const code = (error as { code?: unknown } | undefined)?.code ?? (error as { cause?: { code?: unknown } } | undefined)?.cause?.code;
-  return typeof code === "string" && /^(?:E[A-Z]+|UND_ERR_\w+|ERR_STREAM_\w+)$/.test(code);
+function fellSilent(): never {
+  throw new KnownError("azure/timeout", "the log stream fell silent: not even a heartbeat");
 }

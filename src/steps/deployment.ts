@@ -1,8 +1,8 @@
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
+import { isLongPause } from "../base/transient.ts";
 import { describeStatus, type SiteClient } from "../cloud/app-service/site-client.ts";
 import type { WebApp, WebApps } from "../cloud/app-service/web-apps.ts";
-import { isLongPause } from "../cloud/arm.ts";
 import type { Deployment, DeploymentLogEntry, ScmSite } from "../cloud/scm/scm-site.ts";
 import { type AnyStep, defineStep, type Step } from "../engine/step.ts";
 import { excerptErrors } from "../logs/error-excerpt.ts";

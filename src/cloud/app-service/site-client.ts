@@ -1,10 +1,11 @@
 import { createHttpHeaders, createPipelineRequest, type HttpMethods } from "@azure/core-rest-pipeline";
+import { cancelled } from "../../base/cancellation.ts";
 import { KnownError } from "../../base/errors.ts";
+import { retry } from "../../base/retry.ts";
 import { USER_AGENT } from "../arm.ts";
 import type { CloudContext } from "../connection.ts";
-import { cancelled, withoutSecrets } from "../errors.ts";
+import { withoutSecrets } from "../errors.ts";
 import { type BeginningOfAnswer, boundedHttpClient, sendForBeginning } from "../http-client.ts";
-import { pause } from "../operations.ts";
 import { withTimeLimit } from "../time-limit.ts";
 
 /** Of a long or endless answer (an event stream) the beginning: its status counts all the same. */
@@ -61,13 +62,11 @@ export function siteClient(context: CloudContext, webApp: { readonly name: strin
 
   return {
     get: async (path, { timeoutMs = TIMEOUT_MS } = {}) => {
-      for (let tries = 1; ; tries += 1) {
-        try {
-          return await send("GET", path, timeoutMs);
-        } catch (error) {
-          if (signal.aborted || tries >= GET_TRIES) throw unreachable(path, error);
-        }
-        await pause(clock, signal, 500 * tries);
+      try {
+        const pauseMs = ({ tries }: { readonly tries: number }) => (tries < GET_TRIES ? 500 * tries : undefined);
+        return await retry(() => send("GET", path, timeoutMs), { clock, signal, pauseMs });
+      } catch (error) {
+        throw unreachable(path, error);
       }
     },
     post: async (path, json, { timeoutMs = TIMEOUT_MS } = {}) => {

@@ -2,10 +2,11 @@ import type { SiteLogsConfig, Site as WireSite } from "@azure/arm-appservice";
 import type { WebSiteManagementContext } from "@azure/arm-appservice/api";
 import { KnownError } from "../../base/errors.ts";
 import { memoize } from "../../base/memoize.ts";
+import { poll } from "../../base/poll.ts";
 import { normalizeLocation } from "../../base/resource-id.ts";
 import { type SiteAddress, siteAddressId, siteName, sitePath } from "../../base/site-address.ts";
 import type { Arm } from "../arm.ts";
-import { fromThenablePoller, pause } from "../operations.ts";
+import { fromThenablePoller } from "../operations.ts";
 import type { NameAvailability } from "../postgres-servers.ts";
 import { appServiceClient } from "./app-service-client.ts";
 import { type DeploymentStatus, toDeploymentStatus, type WireDeploymentStatus } from "./deployment-status.ts";
@@ -206,18 +207,17 @@ function siteAt(arm: Arm, sdk: Sdk, address: SiteAddress): SiteAdapter {
   };
 
   /** The answer of a write is stale (recorded): the truth is in the next GET, which may say 404 for a while after a create. */
-  const readBack = async (): Promise<Site> => {
-    const until = clock.now() + READ_BACK_MS;
-    for (;;) {
-      const site = await get();
-      if (site) return site;
-      if (clock.now() > until)
-        throw new KnownError("azure/timeout", `${named} was created but Azure does not show it yet`, {
+  const readBack = (): Promise<Site> =>
+    poll(get, (site) => site !== undefined, {
+      clock,
+      signal,
+      deadlineMs: READ_BACK_MS,
+      intervalMs: 2_000,
+      late: () =>
+        new KnownError("azure/timeout", `${named} was created but Azure does not show it yet`, {
           hint: "run the same command again in a minute: it goes on from there",
-        });
-      await pause(clock, signal, 2_000);
-    }
-  };
+        }),
+    });
 
   // Not the SDK: its PATCH type has no tags.
   const patch = (body: object): Promise<unknown> => arm.call(`update ${named}`, () => arm.request("PATCH", target(), body));

@@ -1,9 +1,9 @@
 import type { TokenCredential } from "@azure/core-auth";
+import { pause } from "../../base/cancellation.ts";
 import type { Clock } from "../../base/clock.ts";
 import { KnownError } from "../../base/errors.ts";
 import { accessToken } from "../credential.ts";
 import type { Environment } from "../environment.ts";
-import { pause } from "../operations.ts";
 import { asMemberOf, run, transaction } from "./database-grants.ts";
 import { type ExtraGrants, readExtraGrants } from "./extra-grants.ts";
 import {

@@ -1,10 +1,10 @@
 import { isIP, isIPv4 } from "node:net";
 import type { Client as PgClient } from "pg";
+import { cancelled, orCancelled } from "../../base/cancellation.ts";
 import { type ErrorCode, KnownError } from "../../base/errors.ts";
 import type { Environment } from "../environment.ts";
-import { cancelled, withoutSecrets } from "../errors.ts";
+import { withoutSecrets } from "../errors.ts";
 import { hints } from "../hints.ts";
-import { orCancelled } from "../operations.ts";
 
 interface SqlNotice {
   /** SQLSTATE, `01007`. */

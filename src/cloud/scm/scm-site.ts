@@ -8,14 +8,14 @@ import {
   type PipelineRequest,
   type PipelineResponse,
 } from "@azure/core-rest-pipeline";
+import { cancelled, pause } from "../../base/cancellation.ts";
 import { KnownError } from "../../base/errors.ts";
 import { refuseLongPause, retryAfterMs, USER_AGENT } from "../arm.ts";
 import type { CloudContext } from "../connection.ts";
 import { accessToken } from "../credential.ts";
-import { cancelled, failureError, translate, withoutSecrets } from "../errors.ts";
+import { failureError, translate, withoutSecrets } from "../errors.ts";
 import { hints } from "../hints.ts";
 import { ANSWER_BYTES, boundedHttpClient } from "../http-client.ts";
-import { pause } from "../operations.ts";
 import { ownHost } from "../own-host.ts";
 import { withTimeLimit } from "../time-limit.ts";
 
