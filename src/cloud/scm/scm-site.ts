@@ -10,13 +10,14 @@ import {
 } from "@azure/core-rest-pipeline";
 import { cancelled, pause } from "../../base/cancellation.ts";
 import { KnownError } from "../../base/errors.ts";
-import { refuseLongPause, retryAfterMs, USER_AGENT } from "../arm.ts";
+import { USER_AGENT } from "../arm.ts";
 import type { CloudContext } from "../connection.ts";
 import { accessToken } from "../credential.ts";
 import { failureError, translate, withoutSecrets } from "../errors.ts";
 import { hints } from "../hints.ts";
 import { ANSWER_BYTES, boundedHttpClient } from "../http-client.ts";
 import { ownHost } from "../own-host.ts";
+import { refuseLongPause, retryAfterMs } from "../retry-after.ts";
 import { withTimeLimit } from "../time-limit.ts";
 
 export interface Deployment {
