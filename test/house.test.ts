@@ -17,7 +17,6 @@ const LONG_FILES: readonly string[] = [
   "checks/server.ts",
   "checks/verify.ts",
   "cloud/database/principals.ts",
-  "cloud/scm/scm-site.ts",
   "emulator/machines/app-host.ts",
 ];
 const LONG_FUNCTIONS: readonly string[] = [
