@@ -1,8 +1,9 @@
 import { describe, expect } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { KnownError } from "../../src/base/errors.ts";
+import type { CheckResult as Check } from "../../src/checks/check.ts";
 import { doctor } from "../../src/checks/doctor.ts";
-import { type Check, verify } from "../../src/checks/verify.ts";
+import { verify } from "../../src/checks/verify.ts";
 import { hints } from "../../src/cloud/hints.ts";
 import { fileTest as test } from "../support/emulator.ts";
 import { openTestProject } from "../support/project.ts";

@@ -3,8 +3,10 @@ import { systemClock } from "../../src/base/clock.ts";
 import { warningsOf } from "../../src/checks/warnings.ts";
 import { apply } from "../../src/engine/apply.ts";
 import { blockedOf, changesOf } from "../../src/engine/plan.ts";
-import { orphansName } from "../../src/removal/orphans.ts";
-import { planRemoval } from "../../src/removal/removal.ts";
+
+const orphansName = "no web app is left over";
+
+import { planRemoval } from "../../src/removal/plan-removal.ts";
 import { refuseTaken } from "../../src/steps/taken-names.ts";
 import { databasesOf } from "../support/databases.ts";
 import { fileTest as test } from "../support/emulator.ts";

@@ -1,12 +1,14 @@
 import { createRequire } from "node:module";
 import { describe, expect } from "vitest";
 import { type Clock, systemClock } from "../../src/base/clock.ts";
-import { doctor, safePart } from "../../src/checks/doctor.ts";
-import { type Check, verify } from "../../src/checks/verify.ts";
+import type { CheckResult as Check } from "../../src/checks/check.ts";
+import { doctor } from "../../src/checks/doctor.ts";
+import { safePart } from "../../src/checks/repair.ts";
+import { verify } from "../../src/checks/verify.ts";
 import { apply } from "../../src/engine/apply.ts";
 import { changesOf } from "../../src/engine/plan.ts";
 import type { Report } from "../../src/engine/report.ts";
-import { planRemoval } from "../../src/removal/removal.ts";
+import { planRemoval } from "../../src/removal/plan-removal.ts";
 import { databasesOf } from "../support/databases.ts";
 import { type TestEmulator, fileTest as test } from "../support/emulator.ts";
 import { openTestProject, type TestProject } from "../support/project.ts";

@@ -7,7 +7,7 @@ import { verify } from "../../src/checks/verify.ts";
 import { principals } from "../../src/cloud/database/principals.ts";
 import { connectSql } from "../../src/cloud/database/sql.ts";
 import { audiences } from "../../src/emulator/platform.ts";
-import { planRemoval } from "../../src/removal/removal.ts";
+import { planRemoval } from "../../src/removal/plan-removal.ts";
 import { leapingClock } from "../cloud/replay-server.ts";
 import { databasesOf } from "../support/databases.ts";
 import { startTestEmulator, type TestEmulator } from "../support/emulator.ts";
@@ -103,7 +103,7 @@ describe("proof", () => {
     const clock = leapingClock();
     const checks = await verify({ setup, cloud, firewallAccess, clock, signal: new AbortController().signal, marker: "trap" });
     await firewallAccess.revoke();
-    expect(checks.find(({ name }) => name === "api: app answers")).toMatchObject({
+    expect(checks.find(({ name }) => name === "api: code is there")).toMatchObject({
       ok: false,
       detail: expect.stringContaining("placeholder"),
     });

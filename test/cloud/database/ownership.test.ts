@@ -4,7 +4,7 @@ import { verify } from "../../../src/checks/verify.ts";
 import { placeholderOf } from "../../../src/cloud/database/ownership.ts";
 import type { AccessLevel } from "../../../src/cloud/database/principals.ts";
 import { quoteIdentifier, type SqlSession } from "../../../src/cloud/database/sql.ts";
-import { planRemoval } from "../../../src/removal/removal.ts";
+import { planRemoval } from "../../../src/removal/plan-removal.ts";
 import { databasesOf, type TestDatabases } from "../../support/databases.ts";
 import { type TestEmulator, fileTest as test } from "../../support/emulator.ts";
 import { openTestProject, type TestProject } from "../../support/project.ts";
