@@ -3,6 +3,7 @@ import { KnownError } from "../base/errors.ts";
 import { poll } from "../base/poll.ts";
 import { normalizeLocation } from "../base/resource-id.ts";
 import type { Arm } from "./arm.ts";
+import type { CloudContext } from "./connection.ts";
 import { hints } from "./hints.ts";
 import { lookInterval } from "./operations.ts";
 import { ownHost } from "./own-host.ts";
@@ -153,10 +154,9 @@ function fromChange(change: PostgresServerChange): ServerForPatch {
 
 /** `@azure/arm-postgresql-flexible` 9, api-version 2025-08-01. */
 export function postgresServers(arm: Arm): PostgresServers {
-  const { clock, environment, onProgress, signal } = arm.context;
   const writes = serverWrites(arm);
   const { sdk } = writes;
-  const serverOf = (server: Server): PostgresServer => toServer(server, environment.postgresDomains);
+  const serverOf = (server: Server): PostgresServer => toServer(server, arm.context.environment.postgresDomains);
   const get = (group: string, name: string) =>
     arm.orUndefined(`read the server ${name}`, async () => serverOf(await (await sdk()).servers.get(group, name)));
   const change = <T>(verb: string, group: string, name: string, begin: Begin<T>): Promise<T> =>
@@ -165,20 +165,7 @@ export function postgresServers(arm: Arm): PostgresServers {
   return {
     ...serverChildren(arm, writes),
     get,
-    settled: (group, name) =>
-      poll(
-        () => get(group, name),
-        (server) => !server || !isInTransition(server),
-        {
-          clock,
-          signal,
-          deadlineMs: DEADLINE_MS,
-          intervalMs: lookInterval,
-          onWait: (server) => onProgress?.(`waiting for the server ${name}, which is ${server?.state.toLowerCase()}`),
-          late: (server) =>
-            new KnownError("azure/timeout", `the server ${name} is still ${server?.state.toLowerCase()}`, { hint: hints.serverState }),
-        },
-      ),
+    settled: (group, name) => settled(arm.context, name, () => get(group, name)),
     list: (group) =>
       arm.call(`list the servers of ${group}`, async () => collect((await sdk()).servers.listByResourceGroup(group), serverOf)),
     create: async (group, name, desired) => {
@@ -207,4 +194,20 @@ export function postgresServers(arm: Arm): PostgresServers {
         return { isFree: answer.nameAvailable ?? false, ...(reason && { reason }), ...(message && { message }) };
       }),
   };
+}
+
+function settled(
+  { clock, onProgress, signal }: CloudContext,
+  name: string,
+  get: () => Promise<PostgresServer | undefined>,
+): Promise<PostgresServer | undefined> {
+  const describe = (server: PostgresServer | undefined): string => `${server?.state.toLowerCase()}`;
+  return poll(get, (server) => !server || !isInTransition(server), {
+    clock,
+    signal,
+    deadlineMs: DEADLINE_MS,
+    intervalMs: lookInterval,
+    onWait: (server) => onProgress?.(`waiting for the server ${name}, which is ${describe(server)}`),
+    late: (server) => new KnownError("azure/timeout", `the server ${name} is still ${describe(server)}`, { hint: hints.serverState }),
+  });
 }

@@ -1,8 +1,7 @@
 import { KnownError } from "../base/errors.ts";
-import { placeholderOf } from "../cloud/database/ownership.ts";
+import { placeholderRole } from "../cloud/database/ownership.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import { otherProjects, parseAdoptionTag } from "../steps/adoption.ts";
-import { administratorLogin } from "../steps/entra-administrator.ts";
 import type { Inventory, Resource } from "./inventory.ts";
 import type { Removal, RemovalPlan } from "./removal.ts";
 import { kindOf, orAbsent, resourceKinds } from "./resource-kinds.ts";
@@ -96,12 +95,11 @@ function tagRemoval({ cloud, group, server: { name }, tag }: AdoptionContext): R
 }
 
 /** Why the database must stay: tables of others are in it, or nobody could look. Empty: it holds nothing but the project's. */
-async function strangersIn({ cloud, firewallAccess, group, server, roles }: AdoptionContext, database: string): Promise<string> {
+async function strangersIn({ cloud, firewallAccess, server, roles }: AdoptionContext, database: string): Promise<string> {
   try {
-    const login = await administratorLogin({ cloud, firewallAccess, group }, server);
-    const owners = await firewallAccess.withAccess(server, () => cloud.principals.owners(server, login, database));
-    const ours = new Set([login, ...roles, ...roles.map(placeholderOf)]);
-    const others = owners.filter((owner) => !ours.has(owner));
+    const administrator = await cloud.databases(firewallAccess).asAdministrator(server);
+    const ours = new Set([administrator.login, ...roles, ...roles.map(placeholderRole)]);
+    const others = (await administrator.in(database).owners()).filter((owner) => !ours.has(owner));
     return others.length === 0 ? "" : `${others.join(", ")} has tables in it`;
   } catch (error) {
     if (!(error instanceof KnownError) || error.code === "cancelled") throw error;
@@ -110,7 +108,6 @@ async function strangersIn({ cloud, firewallAccess, group, server, roles }: Adop
 }
 
 /** The placeholders of the project's roles go with what they kept. */
-async function sweepPlaceholders({ cloud, firewallAccess, group, server, roles }: AdoptionContext): Promise<void> {
-  const login = await administratorLogin({ cloud, firewallAccess, group }, server);
-  await firewallAccess.withAccess(server, () => cloud.principals.sweep(server, login, roles));
+async function sweepPlaceholders({ cloud, firewallAccess, server, roles }: AdoptionContext): Promise<void> {
+  await (await cloud.databases(firewallAccess).asAdministrator(server)).sweep(roles);
 }

@@ -1,4 +1,3 @@
-import { administratorLogin } from "../steps/entra-administrator.ts";
 import type { Inventory } from "./inventory.ts";
 import type { Removal } from "./removal.ts";
 
@@ -10,8 +9,8 @@ export function roleRemoval({ setup, cloud, firewallAccess, group }: Inventory, 
     remove: async () => {
       const server = await cloud.postgresServers.get(group, setup.server.name);
       if (!server) return;
-      const login = await administratorLogin({ cloud, firewallAccess, group }, server);
-      await firewallAccess.withAccess(server, () => cloud.principals.drop(server, login, { role, databases: [setup.database] }));
+      const roles = await cloud.databases(firewallAccess).asAdministrator(server);
+      await roles.drop(role, [setup.database]);
     },
   };
 }

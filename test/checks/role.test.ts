@@ -103,9 +103,9 @@ testBatches(test, [
   {
     what: "a role of the wrong type",
     spoil: async ({ project, emulator, group, server }) => {
-      const { cloud } = project;
+      const { cloud, databases } = project;
       const at = await cloud.postgresServers.get(group, server);
-      if (at) await cloud.principals.drop(at, cloud.caller.name, { role: shopApi, databases: ["shop"] });
+      if (at) await databases.at(at, cloud.caller.name).drop(shopApi, ["shop"]);
       const identity = (await cloud.webApps.get(group, shopApi))?.principalId;
       await databasesOf(emulator, project).run(
         "postgres",
@@ -116,17 +116,17 @@ testBatches(test, [
   },
   {
     what: "no role at all",
-    spoil: async ({ project: { cloud }, group, server }) => {
+    spoil: async ({ project: { cloud, databases }, group, server }) => {
       const at = await cloud.postgresServers.get(group, server);
-      if (at) await cloud.principals.drop(at, cloud.caller.name, { role: shopApi, databases: ["shop"] });
+      if (at) await databases.at(at, cloud.caller.name).drop(shopApi, ["shop"]);
     },
     found: ["api: role exists"],
   },
   {
     what: "a role with a password",
-    spoil: async ({ project: { cloud }, sql, group, server }) => {
+    spoil: async ({ project: { cloud, databases }, sql, group, server }) => {
       const at = await cloud.postgresServers.get(group, server);
-      if (at) await cloud.principals.drop(at, cloud.caller.name, { role: shopApi, databases: ["shop"] });
+      if (at) await databases.at(at, cloud.caller.name).drop(shopApi, ["shop"]);
       await sql(`CREATE ROLE "${shopApi}" LOGIN PASSWORD 'tr0ub4dor'`);
     },
     found: ["api: role is labelled with the identity", ...noRights],

@@ -103,10 +103,10 @@ async function identityOf(project: TestProject, name?: string) {
 }
 
 async function labelOf(project: TestProject, role = app.name): Promise<string | undefined> {
-  const { cloud, firewallAccess, setup } = project;
+  const { cloud, databases, firewallAccess, setup } = project;
   const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
   if (!server) throw new Error("no server");
-  const found = await firewallAccess.withAccess(server, () => cloud.principals.find(server, cloud.caller.name, role));
+  const found = await databases.at(server, cloud.caller.name).find(role);
   await firewallAccess.revoke();
   return found?.objectId;
 }
