@@ -7,14 +7,15 @@ import {
   type PipelinePolicy,
 } from "@azure/core-rest-pipeline";
 import { cancelled } from "../base/cancellation.ts";
+import { defined } from "../base/defined.ts";
 import { KnownError } from "../base/errors.ts";
 import { poll } from "../base/poll.ts";
-import { retry } from "../base/retry.ts";
+import { retry, type Trouble } from "../base/retry.ts";
 import { isLongPause } from "../base/transient.ts";
 import type { CloudContext } from "./connection.ts";
 import { azureCodeOf, translate } from "./errors.ts";
 import { ANSWER_BYTES, boundedHttpClient } from "./http-client.ts";
-import { type Poller, pollUntilDone, type Waiting } from "./operations.ts";
+import { type Poller, pollUntilDone } from "./operations.ts";
 import { refuseForeign } from "./own-host.ts";
 import { type LastAnswer, lastAnswers, watchPolicy } from "./watch-policy.ts";
 
@@ -116,19 +117,22 @@ function plainRequest(context: CloudContext, options: ArmClientOptions): Arm["re
   const pipeline = createPlainPipeline(context, options);
   return async (method, target, body, headers = {}) => {
     refuseForeign(new URL(target, resourceManager).href, resourceManager);
+    const text = body === undefined ? undefined : JSON.stringify(body);
     const response = await pipeline.sendRequest(
       options.httpClient,
-      createPipelineRequest({
-        // Signed polling URLs must reach ARM byte for byte, so an absolute target is not rebuilt from its parts.
-        url: /^https:/i.test(target) ? target : `${resourceManager}${target}`,
-        method,
-        headers: createHttpHeaders({
-          accept: "application/json",
-          ...(body !== undefined && { "content-type": "application/json" }),
-          ...headers,
+      createPipelineRequest(
+        defined({
+          // Signed polling URLs must reach ARM byte for byte, so an absolute target is not rebuilt from its parts.
+          url: /^https:/i.test(target) ? target : `${resourceManager}${target}`,
+          method,
+          headers: createHttpHeaders({
+            accept: "application/json",
+            ...(text !== undefined && { "content-type": "application/json" }),
+            ...headers,
+          }),
+          body: text,
         }),
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-      }),
+      ),
     );
     if (response.status >= 400) throw Object.assign(new Error(`HTTP ${response.status}`), { statusCode: response.status });
     const words = response.bodyAsText ?? "";
@@ -163,7 +167,7 @@ function operateOver({ clock, onProgress, signal }: CloudContext, call: Arm["cal
   return (what, begin, { deadlineMs, isImpatient, beforeRetry }) => {
     const until = clock.now() + deadlineMs;
     const retryAfterMs = () => lastAnswers.getStore()?.retryAfterMs;
-    const waiting: Omit<Waiting, "deadlineMs"> = { clock, signal, what, retryAfterMs, ...(onProgress && { onProgress }) };
+    const waiting = defined({ clock, signal, what, retryAfterMs, onProgress });
     const start = async () => {
       const poller = await begin();
       delete lastAnswers.getStore()?.begun; // from here on every poll is ours
@@ -173,7 +177,7 @@ function operateOver({ clock, onProgress, signal }: CloudContext, call: Arm["cal
       if (tries > 1) await beforeRetry?.();
       return call(what, () => pollUntilDone(start, { ...waiting, deadlineMs: until - clock.now() }));
     };
-    const pauseMs = ({ error, tries }: { readonly error: unknown; readonly tries: number }): number | undefined => {
+    const pauseMs = ({ error, tries }: Trouble): number | undefined => {
       const ms = isImpatient ? undefined : BUSY_PAUSES_MS[tries - 1];
       const isBusy = error instanceof KnownError && error.code === "azure/busy" && !isLongPause(error);
       if (ms === undefined || !isBusy || clock.now() + ms > until) return undefined;
