@@ -14,18 +14,11 @@ const FUNCTION_LINES = 60;
 
 /** Over the limit today. The lists only get shorter: an entry that is not needed any more fails as well. */
 const LONG_FILES: readonly string[] = [
-  "checks/server.ts",
-  "checks/verify.ts",
   "cloud/database/principals.ts",
   "cloud/postgres-servers.ts",
-  "emulator/machines/app-host.ts",
 ];
 const LONG_FUNCTIONS: readonly string[] = [
-  "cli/program.ts createProgram", // stays: the whole command line on one page
   "cloud/database/extra-grants.ts extraGrants",
-  "emulator/emulator.ts startEmulator",
-  "emulator/services/web/wire.ts planToWire",
-  "emulator/services/web/wire.ts siteToWire",
   "removal/removal.ts planRemoval",
   "steps/all.ts perApp",
 ];

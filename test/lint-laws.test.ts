@@ -16,7 +16,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(floor.map((folder) => [folder, folder === "base" ? [] : ["base"]])),
   ...Object.fromEntries(upper.map((folder, index) => [folder, [...floor, ...upper.slice(0, index)]])),
   "cli/commands/local.ts": [...floor, ...upper, "emulator"],
-  "cli/commands/local-hints.ts": [...floor, ...upper, "emulator"],
+  "cli/local/local-hints.ts": [...floor, ...upper, "emulator"],
   // Its machines have a room `build` of their own, which a pattern cannot tell from the folder of that name.
   emulator: ["base", "build"],
   build: [],

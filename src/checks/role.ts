@@ -1,168 +1,223 @@
 import { describeExtraGrants, extraGrantHint } from "../cloud/database/extra-grants.ts";
 import { accessDifferences } from "../cloud/database/principals.ts";
-import type { AppSetup } from "../project/setup.ts";
-import type { Condition, DoctorContext, MoreFacts } from "./facts.ts";
-import { absent, LENT_POWERS_HINT } from "./verify.ts";
+import { type Check, fix } from "./check.ts";
+import type { SiteFacts } from "./facts.ts";
 
-const fix = "run `passwordless-pg doctor --fix`";
+const unprivileged = "role is not privileged";
+const exact = ({ app }: SiteFacts): string => `access is exactly "${app.access}"`;
 
-/** The differences of access by the condition that speaks of them; the first that fits. The rest is too much. */
-const kinds: readonly (readonly [name: string, meaning: string, pattern: RegExp])[] = [
-  [
-    "role holds no administrative right",
-    "it may make roles and databases or pass by row security",
-    /create roles|create databases|superuser|bypasses|replicate/,
-  ],
-  ["role is a member of no role", "it has all rights of that role too (azure_pg_admin: of an administrator)", /^is a member of/],
-  [
-    "role starts with no misleading setting",
-    "unqualified names find other tables, writes are refused, or the app works as another role",
-    /^starts with/,
-  ],
-  ["role may connect to the database", "the app gets `permission denied for database`", /may not connect|temporary tables/],
-  ["role may sign in", "the app gets `role is not permitted to log in` or `too many connections for role`", /^is barred/],
-  ["role may use schema public", "the app gets `permission denied for schema public`", /may not (use|create in) schema/],
-  ["later tables serve the role", "tables made after this day are closed to the app", /lacks privileges on .* made later/],
-  ["sequence rights are complete", "inserts into serial columns get `permission denied for sequence`", /only .* sequences$/],
-  ["table rights are complete", "the app gets `permission denied for table`", /only .* tables$/],
+/** That there is a role, that it is the app's, and that it stands above nothing. */
+const identityChecks: readonly Check<SiteFacts>[] = [
+  {
+    code: "role/exists",
+    name: "role exists",
+    meaning: "the app gets `password authentication failed`",
+    repair: fix,
+    look: async ({ findPrincipal, app }) => {
+      const found = await findPrincipal();
+      return { ok: found !== undefined, detail: found ? app.role : `${app.role} is absent` };
+    },
+  },
+  {
+    code: "role/labelled",
+    name: "role is labelled with the identity",
+    meaning: "the server refuses the app's tokens: the role is a user's or has a password, or the app was made anew under the same name",
+    repair: fix,
+    proof: true,
+    look: async ({ principal, site, app }) => {
+      const [{ objectId, type }, { principalId }] = await Promise.all([principal(), site()]);
+      if (type === "none") {
+        const hint = "drop or rename that role, or give the app another name; what it owns can be handed over with REASSIGN OWNED";
+        return { ok: false, detail: `${app.role} is an ordinary role without a label`, hint };
+      }
+      if (type !== "service") return { ok: false, detail: `${app.role} is of type ${type}, not service` };
+      const ok = objectId.toLowerCase() === principalId?.toLowerCase();
+      const identity = principalId ?? "(none)";
+      return { ok, detail: ok ? `${app.role} is ${identity}` : `${app.role} is ${objectId || "nobody"}, the identity is ${identity}` };
+    },
+  },
+  {
+    code: "role/no-administrator",
+    name: "role is no administrator",
+    meaning: "the app may do anything in every database of the server",
+    repair: ({ context: { setup } }) =>
+      `run \`az postgres flexible-server microsoft-entra-admin delete -g ${setup.resourceGroup} -s ${setup.server.name} --object-id ID\`, then \`passwordless-pg init\``,
+    proof: unprivileged,
+    look: async ({ principal, administrators, site }) => {
+      const [{ isAdmin }, entries, { principalId }] = await Promise.all([principal(), administrators(), site()]);
+      const entry = entries.find(({ objectId }) => objectId.toLowerCase() === principalId?.toLowerCase());
+      const label = isAdmin ? "labelled as administrator" : "no administrator";
+      return { ok: !isAdmin && !entry, detail: entry ? `the identity is administrator ${entry.name}` : label };
+    },
+  },
+  {
+    code: "role/only-one",
+    name: "identity has one role",
+    meaning: "which role the app gets depends on its DB_USER; tables made under the other belong to that one",
+    repair: "hand its tables over (REASSIGN OWNED BY … TO …) and drop it with `passwordless-pg connect`",
+    look: async ({ site, roles, app, context: { setup } }) => {
+      const { principalId } = await site();
+      // Apps that share a user-assigned identity have a role each, with the same access (the project file is refused otherwise).
+      const isOfProject = (role: string): boolean => setup.apps.some((one) => one.role === role && one.identity !== undefined);
+      const others = (await roles()).filter(
+        ({ objectId, role }) =>
+          principalId !== undefined && objectId.toLowerCase() === principalId.toLowerCase() && role !== app.role && !isOfProject(role),
+      );
+      return { ok: others.length === 0, detail: others.length === 0 ? app.role : `also ${others.map(({ role }) => role).join(", ")}` };
+    },
+  },
+];
+
+/**
+ * How the access of the role differs from that of its level, each difference in the first check whose pattern it fits. The check without
+ * one, the last, has those of no other: they are too much.
+ */
+const differences: readonly (Pick<Check<SiteFacts>, "code" | "name" | "meaning" | "proof"> & {
+  readonly pattern?: RegExp;
+  /** What is told when there is none; else the level. */
+  readonly well?: string;
+})[] = [
+  {
+    code: "role/no-admin-right",
+    name: "role holds no administrative right",
+    meaning: "it may make roles and databases or pass by row security",
+    proof: unprivileged,
+    pattern: /create roles|create databases|superuser|bypasses|replicate/,
+    well: "no administrative right",
+  },
+  {
+    code: "role/no-member",
+    name: "role is a member of no role",
+    meaning: "it has all rights of that role too (azure_pg_admin: of an administrator)",
+    proof: unprivileged,
+    pattern: /^is a member of/,
+    well: "member of no role",
+  },
+  {
+    code: "role/no-misleading-setting",
+    name: "role starts with no misleading setting",
+    meaning: "unqualified names find other tables, writes are refused, or the app works as another role",
+    pattern: /^starts with/,
+  },
+  {
+    code: "role/connect",
+    name: "role may connect to the database",
+    meaning: "the app gets `permission denied for database`",
+    pattern: /may not connect|temporary tables/,
+  },
+  {
+    code: "role/login",
+    name: "role may sign in",
+    meaning: "the app gets `role is not permitted to log in` or `too many connections for role`",
+    pattern: /^is barred/,
+  },
+  {
+    code: "role/schema",
+    name: "role may use schema public",
+    meaning: "the app gets `permission denied for schema public`",
+    pattern: /may not (use|create in) schema/,
+  },
+  {
+    code: "role/later-tables",
+    name: "later tables serve the role",
+    meaning: "tables made after this day are closed to the app",
+    pattern: /lacks privileges on .* made later/,
+  },
+  {
+    code: "role/sequences",
+    name: "sequence rights are complete",
+    meaning: "inserts into serial columns get `permission denied for sequence`",
+    pattern: /only .* sequences$/,
+  },
+  {
+    code: "role/tables",
+    name: "table rights are complete",
+    meaning: "the app gets `permission denied for table`",
+    pattern: /only .* tables$/,
+  },
+  {
+    code: "role/no-more",
+    name: ({ app }) => `role may do no more than "${app.access}"`,
+    meaning: "an error or a break-in in the app reaches further than it should",
+  },
+];
+
+const accessChecks = differences.map(
+  ({ pattern, well, ...check }): Check<SiteFacts> => ({
+    proof: exact,
+    ...check,
+    repair: fix,
+    look: async ({ access, app }) => {
+      const found = accessDifferences(await access(), app.access).filter(
+        (words) => differences.find((one) => one.pattern?.test(words) ?? true)?.code === check.code,
+      );
+      return { ok: found.length === 0, detail: found.join("; ") || (well ?? `level "${app.access}"`) };
+    },
+  }),
+);
+
+/** What no level says, and what others may do. */
+const surroundingChecks: readonly Check<SiteFacts>[] = [
+  {
+    code: "role/owns-nothing-else",
+    name: "role owns nothing beyond schema public",
+    meaning: "it can change or drop that, and the level says nothing of it",
+    repair: "run `passwordless-pg connect` and hand it over: ALTER … OWNER TO, or REASSIGN OWNED",
+    proof: unprivileged,
+    look: async ({ access }) => {
+      const { ownsOutsidePublic: count } = await access();
+      return { ok: count === 0, detail: count === 0 ? "owner of nothing elsewhere" : `owns ${count} objects outside schema public` };
+    },
+  },
+  {
+    code: "role/no-lent-power",
+    name: "role calls nothing with an administrator's rights",
+    meaning:
+      "a SECURITY DEFINER routine works with the rights of its owner, and its owner may make roles: whoever may call it can become one",
+    repair:
+      "run `passwordless-pg connect` and, for each routine: ALTER ROUTINE … SECURITY INVOKER, or REVOKE EXECUTE ON ROUTINE … FROM PUBLIC, or give it to a role without rights with OWNER TO",
+    proof: unprivileged,
+    look: async ({ access }) => {
+      const { lentPowers } = await access();
+      const detail = lentPowers.length > 0 && `may call, with an administrator's rights, ${lentPowers.join(", ")}`;
+      return { ok: !detail, detail: detail || "no SECURITY DEFINER routine of an administrator" };
+    },
+  },
+  {
+    code: "role/no-extra-grant",
+    name: "role was granted nothing beyond its level",
+    meaning: "somebody gave it more by name: an error or a break-in in the app reaches that too",
+    repair: "run `passwordless-pg connect` and REVOKE it, unless it is wanted",
+    proof: exact,
+    look: async ({ extraGrants, context: { setup } }) => {
+      const extra = await extraGrants();
+      if (extra.total > 0) return { ok: false, detail: `also has ${describeExtraGrants(extra)}`, hint: extraGrantHint(extra) };
+      return { ok: true, detail: `looked at database ${setup.database}, at what all databases share, and for traces in the others` };
+    },
+  },
+  {
+    code: "role/tables-own",
+    name: "tables belong to the role or the administrator",
+    meaning: "the app may use them but not alter or drop them: migrations get `must be owner of table`",
+    repair: "sign in as their owner and run ALTER TABLE … OWNER TO, or let that owner run the migrations",
+    look: async ({ access, app, context: { setup } }) => {
+      if (app.access !== "owner") return undefined;
+      const { foreignTables } = await access();
+      const strange = foreignTables.filter((table) => !setup.apps.some(({ role }) => table.endsWith(`(${role})`)));
+      return { ok: strange.length === 0, detail: strange.slice(0, 5).join(", ") || "all of them" };
+    },
+  },
+  {
+    code: "role/no-public-write",
+    name: "nobody else may change the tables",
+    meaning: "PUBLIC, that is every role of the server, may change rows",
+    repair: "run `passwordless-pg connect` and then: REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON TABLE … FROM PUBLIC",
+    look: async ({ access }) => {
+      const { publicTables } = await access();
+      return { ok: publicTables.length === 0, detail: publicTables.join(", ") || "no right of PUBLIC" };
+    },
+  },
 ];
 
 /** The database role of one app and its rights, as the database itself says them. */
-export function roleConditions({ setup }: DoctorContext, facts: MoreFacts, app: AppSetup): Condition[] {
-  const principal = async () => (await facts.principal(app.role)) ?? absent(`role ${app.role}`);
-  type Found = readonly [ok: boolean, detail: string, hint?: string];
-  const define = (name: string, meaning: string, hint: string, look: () => Promise<Found | undefined>): Condition => ({
-    name: `${app.key}: ${name}`,
-    meaning,
-    hint,
-    look: async () => {
-      const found = await look();
-      if (!found) return undefined;
-      const [ok, detail, exact] = found;
-      return { ok, detail, ...(exact === undefined ? {} : { hint: exact }) };
-    },
-  });
-  const differences = async (): Promise<string[]> => accessDifferences(await facts.access(app.role), app.access);
-  const isKnown = (words: string): boolean => kinds.some(([, , pattern]) => pattern.test(words));
-  return [
-    define("role exists", "the app gets `password authentication failed`", fix, async () => {
-      const found = await facts.principal(app.role);
-      return [found !== undefined, found ? app.role : `${app.role} is absent`];
-    }),
-    define(
-      "role is known to Entra",
-      "a role with a password (or none) has the app's name: no token opens it",
-      "drop or rename that role, or give the app another name; what it owns can be handed over with REASSIGN OWNED",
-      async () => {
-        const { type } = await principal();
-        return [type !== "none", type === "none" ? "an ordinary role without a label" : `type ${type}`];
-      },
-    ),
-    define("role is of type service", "the server takes a user's tokens for it, not the app's", fix, async () => {
-      const { type } = await principal();
-      return type === "none" ? undefined : [type === "service", `type ${type}`];
-    }),
-    define("role is labelled with the identity", "the app was made anew under the same name: its tokens are refused", fix, async () => {
-      const [{ objectId, type }, { principalId }] = await Promise.all([principal(), facts.site(app.name)]);
-      if (type === "none") return undefined;
-      return [objectId.toLowerCase() === principalId?.toLowerCase(), `label ${objectId || "(none)"}, identity ${principalId ?? "(none)"}`];
-    }),
-    define(
-      "role is no administrator",
-      "the app may do anything in every database of the server",
-      `run \`az postgres flexible-server microsoft-entra-admin delete -g ${setup.resourceGroup} -s ${setup.server.name} --object-id ID\`, then \`passwordless-pg init\``,
-      async () => {
-        const [{ isAdmin }, administrators, { principalId }] = await Promise.all([
-          principal(),
-          facts.administrators(),
-          facts.site(app.name),
-        ]);
-        const byId = administrators.find(({ objectId }) => objectId.toLowerCase() === principalId?.toLowerCase());
-        return [
-          !isAdmin && !byId,
-          byId ? `the identity is administrator ${byId.name}` : isAdmin ? "labelled as administrator" : "an ordinary role",
-        ];
-      },
-    ),
-    define(
-      "identity has one role",
-      "which role the app gets depends on its DB_USER; tables made under the other belong to that one",
-      "hand its tables over (REASSIGN OWNED BY … TO …) and drop it with `passwordless-pg connect`",
-      async () => {
-        const { principalId } = await facts.site(app.name);
-        // Apps that share a user-assigned identity have a role each, with the same access (the project file is refused otherwise).
-        const isOfProject = (role: string): boolean => setup.apps.some((one) => one.role === role && one.identity !== undefined);
-        const others = (await facts.roles()).filter(
-          ({ objectId, role }) =>
-            principalId !== undefined && objectId.toLowerCase() === principalId.toLowerCase() && role !== app.role && !isOfProject(role),
-        );
-        return [others.length === 0, others.length === 0 ? app.role : `also ${others.map(({ role }) => role).join(", ")}`];
-      },
-    ),
-    ...kinds.map(([name, meaning, pattern]) =>
-      define(name, meaning, fix, async () => {
-        const found = (await differences()).filter((words) => pattern.test(words));
-        return [found.length === 0, found.join("; ") || `access "${app.access}"`];
-      }),
-    ),
-    define(
-      "role owns nothing beyond schema public",
-      "it can change or drop that, and the level says nothing of it",
-      "run `passwordless-pg connect` and hand it over: ALTER … OWNER TO, or REASSIGN OWNED",
-      async () => {
-        const { ownsOutsidePublic } = await facts.access(app.role);
-        return [ownsOutsidePublic === 0, `${ownsOutsidePublic} objects`];
-      },
-    ),
-    define(
-      "role calls nothing with an administrator's rights",
-      "a SECURITY DEFINER routine works with the rights of its owner, and its owner may make roles: whoever may call it can become one",
-      LENT_POWERS_HINT,
-      async () => {
-        const { lentPowers } = await facts.access(app.role);
-        return [lentPowers.length === 0, lentPowers.join(", ") || "no SECURITY DEFINER routine of an administrator"];
-      },
-    ),
-    define(
-      `role may do no more than "${app.access}"`,
-      "an error or a break-in in the app reaches further than it should",
-      fix,
-      async () => {
-        const found = (await differences()).filter((words) => !isKnown(words));
-        return [found.length === 0, found.join("; ") || `access "${app.access}"`];
-      },
-    ),
-    define(
-      "role was granted nothing beyond its level",
-      "somebody gave it more by name: an error or a break-in in the app reaches that too",
-      "run `passwordless-pg connect` and REVOKE it, unless it is wanted",
-      async () => {
-        const extra = await facts.extraGrants(app.role);
-        if (extra.total === 0)
-          return [true, `looked at database ${setup.database}, at what all databases share, and for traces in the others`];
-        return [false, describeExtraGrants(extra), extraGrantHint(extra)];
-      },
-    ),
-    define(
-      "tables belong to the role or the administrator",
-      "the app may use them but not alter or drop them: migrations get `must be owner of table`",
-      "sign in as their owner and run ALTER TABLE … OWNER TO, or let that owner run the migrations",
-      async () => {
-        const { foreignTables } = await facts.access(app.role);
-        const apps = setup.apps.map(({ role }) => `(${role})`);
-        const strange = foreignTables.filter((table) => !apps.some((owner) => table.endsWith(owner)));
-        if (app.access !== "owner") return undefined;
-        return [strange.length === 0, strange.slice(0, 5).join(", ") || "all of them"];
-      },
-    ),
-    define(
-      "nobody else may change the tables",
-      "PUBLIC, that is every role of the server, may change rows",
-      "run `passwordless-pg connect` and then: REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON TABLE … FROM PUBLIC",
-      async () => {
-        const { publicTables } = await facts.access(app.role);
-        return [publicTables.length === 0, publicTables.join(", ") || "no right of PUBLIC"];
-      },
-    ),
-  ];
-}
+export const roleChecks: readonly Check<SiteFacts>[] = [...identityChecks, ...accessChecks, ...surroundingChecks];

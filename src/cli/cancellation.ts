@@ -1,16 +1,16 @@
 import { exitCodeOf, KnownError } from "../base/errors.ts";
-import type { Report } from "../engine/report.ts";
-import type { Io } from "./io.ts";
+import type { Outcome, Report } from "../engine/report.ts";
 import { errorBody, showError } from "./output/error.ts";
 import type { Session } from "./session.ts";
 import { describeStop, isStop } from "./stop-signal.ts";
+import type { Io } from "./terminal/io.ts";
 
 /** What a run did before it was stopped, in words for people: `web app api shop-api-7f3a`. */
 interface RunSummary {
   /** It was not there before and stays now. */
-  readonly made: readonly string[];
+  readonly created: readonly string[];
   /** It was there and is as wanted now. */
-  readonly changed: readonly string[];
+  readonly updated: readonly string[];
   /** Begun; Azure may still be at it. */
   readonly unfinished: readonly string[];
 }
@@ -20,12 +20,12 @@ const longest = 12;
 
 export function summarizeRun(report: Report | undefined): RunSummary {
   const steps = report?.steps ?? [];
-  const named = (outcomes: readonly string[]): string[] =>
-    steps.filter(({ outcome }) => outcomes.includes(outcome)).map(({ name }) => withOwnName(name, report?.observed.get(name)));
+  const named = (wanted: Outcome): string[] =>
+    steps.filter(({ outcome }) => outcome === wanted).map(({ name }) => withOwnName(name, report?.observed.get(name)));
   const unfinished = steps.filter(
     ({ outcome, error }) => outcome === "failed" && error instanceof KnownError && error.code === "cancelled",
   );
-  return { made: named(["created"]), changed: named(["updated"]), unfinished: unfinished.map(({ name }) => name) };
+  return { created: named("created"), updated: named("updated"), unfinished: unfinished.map(({ name }) => name) };
 }
 
 function withOwnName(step: string, observed: unknown): string {
@@ -39,23 +39,25 @@ function withOwnName(step: string, observed: unknown): string {
  */
 export async function endStopped(
   error: unknown,
-  { io, session, command, doings, body = {} }: { io: Io; session: Session; command?: string; doings: RunSummary; body?: object },
+  { io, session, command, summary, body = {} }: { io: Io; session: Session; command: string; summary: RunSummary; body?: object },
 ): Promise<number> {
   if (!isStop(error, io.signal)) throw error;
-  const { made, changed, unfinished } = doings;
-  const isUntouched = made.length + changed.length + unfinished.length === 0;
+  const { created, updated, unfinished } = summary;
+  const isUntouched = created.length + updated.length + unfinished.length === 0;
   const lines = [
     `${describeStop(io.signal)}${isUntouched ? "; nothing was changed" : "; nothing is undone"}`,
-    ...line("made, and stays", made),
-    ...line("changed, and stays so", changed),
+    ...line("made, and stays", created),
+    ...line("changed, and stays so", updated),
     ...line("not finished, Azure may go on with it", unfinished),
     ...(await giveBack(session)),
   ];
-  const undo = made.length > 0 ? "; `passwordless-pg down` removes what this project made" : "";
+  const undo = created.length > 0 ? "; `passwordless-pg down` removes what this project made" : "";
   const stop = new KnownError("cancelled", lines.join("\n  "), {
-    hint: `run ${command === undefined ? "the same command" : `\`passwordless-pg ${command}\``} again to go on${undo}`,
+    hint: `run \`passwordless-pg ${command}\` again to go on${undo}`,
   });
-  if (io.isJson) io.result(JSON.stringify({ ...body, ok: false, made, changed, unfinished, error: errorBody(stop).error }, undefined, 2));
+  // `made` and `changed` are the names of the version before, and go with the next one.
+  const known = { created, updated, unfinished, made: created, changed: updated };
+  if (io.isJson) io.document({ ...body, ok: false, ...known, error: errorBody(stop).error });
   else showError(stop, io);
   return exitCodeOf.cancelled;
 }

@@ -2,8 +2,8 @@ import { isAbsolute, posix, relative, resolve, sep } from "node:path";
 import { KnownError } from "../base/errors.ts";
 import type { Package } from "../package/pack.ts";
 import type { AppSetup } from "../project/setup.ts";
-import type { Io } from "./io.ts";
-import { safeText } from "./output/style.ts";
+import type { Io } from "./terminal/io.ts";
+import { safeText } from "./terminal/style.ts";
 
 export interface PackOptions {
   /** Files that are packed although they look like keys: paths inside the app, or from where the command is typed. */

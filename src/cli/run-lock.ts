@@ -6,9 +6,9 @@ import { dirname, join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { homeFolder } from "./home-folder.ts";
-import type { Io } from "./io.ts";
-import { safeText } from "./output/style.ts";
 import { isOwnFolder, temporaryFolderOf } from "./own-folder.ts";
+import type { Io } from "./terminal/io.ts";
+import { safeText } from "./terminal/style.ts";
 
 /** Who holds a lock, as it tells itself. */
 interface Holder {

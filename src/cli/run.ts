@@ -1,13 +1,14 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CommanderError } from "commander";
-import { exitCodeOf, KnownError } from "../base/errors.ts";
-import { createIo, type GlobalOptions, type Io, type RunContext } from "./io.ts";
+import { systemClock } from "../base/clock.ts";
+import { KnownError } from "../base/errors.ts";
 import { tidyUp, watchFaults } from "./last-net.ts";
 import { showError } from "./output/error.ts";
-import { createProgram } from "./program.ts";
+import { runProgram } from "./run-program.ts";
 import { isStop } from "./stop-signal.ts";
+import { createIo, type RunContext } from "./terminal/create-io.ts";
+import type { GlobalOptions, Io } from "./terminal/io.ts";
 
 /** Runs one command line and answers with the exit code. `argv` is the process's own, with node and script in front. */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -18,6 +19,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     environment: process.env,
     directory: process.cwd(),
     packageRoot: findPackageRoot(),
+    clock: systemClock,
     signal: cancel.signal,
     interrupts,
     onInterrupt: () => onSignal("SIGINT"),
@@ -31,7 +33,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     return lastIo;
   };
   const ioNow = (): Io => lastIo ?? openIo({ json: argv.includes("--json") });
-  const work = runProgram(argv, { openIo, ioNow, cancel, output });
+  const isUnread = (): boolean => output.isUnread;
+  const work = runProgram(argv, { openIo, ioNow, signal: cancel.signal, isUnread }).then((code) => flushed(code, output));
   const fault = watchFaults(work, (error) => isStop(error, cancel.signal));
   const end = await Promise.race([work.then((code) => ({ code })), fault]);
   if ("error" in end) return await endByFault(end.error, { cancel, context, work, ioNow });
@@ -90,30 +93,12 @@ function listenToSignals(cancel: AbortController) {
   return { interrupts, onSignal, release };
 }
 
-interface Running {
-  openIo(options: GlobalOptions): Io;
-  ioNow(): Io;
-  readonly cancel: AbortController;
-  readonly output: Output;
-}
-
-async function runProgram(argv: readonly string[], { openIo, ioNow, cancel, output }: Running): Promise<number> {
-  let code = 0;
-  const program = createProgram(openIo, (exitCode) => {
-    code = exitCode;
-  });
-  try {
-    await program.parseAsync(argv);
-    await new Promise((done) => process.stdout.write("", done));
-    if (output.unwritten === undefined) return code;
-    process.stderr.write(`✗ the result could not be written to stdout: ${output.unwritten.message}\n`);
-    return code === 0 ? 1 : code;
-  } catch (error) {
-    if (error instanceof CommanderError) return usage(error, argv);
-    if (!isStop(error, cancel.signal)) return showError(error, ioNow());
-    if (output.isUnread) return exitCodeOf.cancelled;
-    return showError(error instanceof KnownError ? error : cancel.signal.reason, ioNow());
-  }
+/** The exit code, once stdout has taken everything; a result that did not arrive is a failure. */
+async function flushed(code: number, output: Output): Promise<number> {
+  await new Promise((done) => process.stdout.write("", done));
+  if (output.unwritten === undefined) return code;
+  process.stderr.write(`✗ the result could not be written to stdout: ${output.unwritten.message}\n`);
+  return code === 0 ? 1 : code;
 }
 
 interface Faulty {
@@ -126,6 +111,7 @@ interface Faulty {
 /** The last net: stops the work, gives back what it has borrowed, says what happened as every failure is said, and ends the process. */
 async function endByFault(error: unknown, { cancel, context, work, ioNow }: Faulty): Promise<never> {
   const io = ioNow();
+  io.progress.close();
   const { hasResult } = context.written;
   // One document at most: the fault's own, unless one is there already.
   context.written.isClosed = true;
@@ -137,15 +123,6 @@ async function endByFault(error: unknown, { cancel, context, work, ioNow }: Faul
   await Promise.all([process.stdout, process.stderr].map((stream) => new Promise((done) => stream.write("", done))));
   // What broke may have left something behind that holds the process.
   process.exit(code);
-}
-
-function usage(error: CommanderError, argv: readonly string[]): number {
-  if (error.exitCode === 0) return 0;
-  if (argv.includes("--json")) {
-    const message = error.code === "commander.help" ? "no command given" : error.message.replace(/^error: /, "");
-    process.stdout.write(`${JSON.stringify({ ok: false, error: { code: "usage/invalid", message } }, undefined, 2)}\n`);
-  }
-  return 2;
 }
 
 function findPackageRoot(): string {

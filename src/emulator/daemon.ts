@@ -5,8 +5,8 @@ import { openDaemonLog } from "./daemon-log.ts";
 import { replaceFile } from "./durable-file.ts";
 import { type Emulator, startEmulator } from "./emulator.ts";
 import { homeFailure, homeFiles, prepareHome } from "./home.ts";
-import type { DaemonGreeting, DaemonOptions } from "./local.ts";
 import { ownStamp } from "./process-stamp.ts";
+import type { DaemonGreeting, DaemonOptions } from "./spawn-daemon.ts";
 
 /** How long an orderly end may take before the process ends itself the hard way; the next start sweeps. */
 const END_MS = 20_000;

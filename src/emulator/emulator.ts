@@ -1,54 +1,24 @@
-import { randomUUID } from "node:crypto";
-import { join } from "node:path";
-import { systemClock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
-import { homeFiles, keptSecret, keptText, prepareHome } from "./home.ts";
-import { createAzureHost } from "./http/azure-host.ts";
-import { openCertificates } from "./http/certificates.ts";
-import { controlRoutes } from "./http/control.ts";
-import { createFaults, type Faults } from "./http/faults.ts";
+import { createAzureHost } from "./arm/azure-host.ts";
+import { controlRoutes } from "./control.ts";
+import type { EmulatorOptions } from "./emulator-options.ts";
+import { type Foundation, type HomeSecrets, openFoundation } from "./foundation.ts";
+import type { Faults } from "./http/faults.ts";
 import { createHosts } from "./http/hosts.ts";
-import { type Journal, openJournal } from "./http/journal.ts";
-import { type Incoming, type Listener, listen } from "./http/listener.ts";
-import { type Host, handleRequest, type Machinery } from "./http/pipeline.ts";
+import type { Journal } from "./http/journal.ts";
+import type { Listener } from "./http/listener.ts";
+import { type Host, type HttpContext, handleRequest } from "./http/pipeline.ts";
 import { json, route } from "./http/router.ts";
-import type { OnTraffic } from "./http/traffic.ts";
-import { createOperations, type Pace } from "./operations.ts";
-import { wordsOfPace } from "./pace.ts";
+import { type LocalDetails, localDetails } from "./local-details.ts";
+import { openMainPort } from "./main-port.ts";
 import type { Endpoints, Platform, Service } from "./platform.ts";
 import { createAccess } from "./services/authorization/access.ts";
-import { createAuthorizationService } from "./services/authorization/service.ts";
-import { openDirectory } from "./services/entra/directory.ts";
-import { createEntraService } from "./services/entra/service.ts";
-import { createTokens, isSigningKey, newSigningKeyPem } from "./services/entra/tokens.ts";
-import { createManagedIdentityService } from "./services/managedidentity/service.ts";
-import { createPostgresService } from "./services/postgres/service.ts";
-import { createProviders, type Providers } from "./services/resources/providers.ts";
-import { createResourcesService } from "./services/resources/service.ts";
+import type { Authority } from "./services/entra/routes.ts";
+import { createTokens, type EntraTokens } from "./services/entra/tokens.ts";
+import type { Providers } from "./services/resources/providers.ts";
 import { cloudToWire } from "./services/resources/wire.ts";
-import { createServiceLinkerService } from "./services/servicelinker/service.ts";
-import { createWebService } from "./services/web/service.ts";
-import { createStore, type Store } from "./store.ts";
-
-export interface EmulatorOptions {
-  /** Made when absent. One running local Azure a home. */
-  readonly homeFolder: string;
-  /** `fast` by default. */
-  readonly pace?: Pace;
-  /** The main port. By default the one of the last time, else any free one. */
-  readonly port?: number;
-  /** 3600 by default. */
-  readonly tokenLifetimeSeconds?: number;
-  log?(line: string): void;
-  /** What is not as it was and somebody should do something about; it stands in the log too. */
-  tell?(line: string): void;
-  /** For tests: told of every call before and after its work. */
-  readonly onTraffic?: OnTraffic;
-  /** For tests: loopback addresses count as the internet, so that PostgreSQL clients need a firewall rule of their own. Apps do, too. */
-  readonly isCallerOutside?: boolean;
-  /** Asked for by the control API; the owner of the process ends it. */
-  onShutdown?(): void;
-}
+import { createServices } from "./services.ts";
+import type { Store } from "./store.ts";
 
 /** A running local Azure. */
 export interface Emulator {
@@ -67,171 +37,41 @@ export interface Emulator {
   close(): Promise<void>;
 }
 
-/** What a client needs to talk to this local Azure. Holds no secret, only the names of the files that do. */
-export interface LocalDetails {
-  readonly home: string;
-  readonly arm: string;
-  readonly authority: string;
-  readonly tenantId: string;
-  readonly subscriptionId: string;
-  readonly clientId: string;
-  readonly clientSecretFile: string;
-  readonly userPrincipalName: string;
-  readonly userPasswordFile: string;
-  readonly caFile: string;
-  readonly caBundleFile: string;
-  readonly controlKeyFile: string;
-  /** `fast`, or `recorded:SCALE`. */
-  readonly pace: string;
-  /** Absent in what an older daemon told of itself. */
-  readonly tokenLifetimeSeconds?: number;
-}
-
-interface Identity {
-  readonly tenantId: string;
-  readonly subscriptionId: string;
-  readonly port?: number;
-}
-
 /**
  * Starts local Azure in this process: opens its home, listens on 127.0.0.1, takes up what an earlier run left.
  * Throws `local/port-in-use` when the asked port is taken.
  */
 export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
-  const home = prepareHome(options.homeFolder);
-  const files = homeFiles(home.root);
-  const pace: Pace = options.pace ?? { kind: "fast" };
-  const log = options.log ?? (() => undefined);
-  const onBug = (error: unknown): void => log(`bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-  const key = (name: string): string => join(home.keys, name);
-  const clock = systemClock;
-
-  const onRemade = (file: string): void =>
-    log(`${file} was damaged, too short or too old: it is made anew, and what was copied from it is void`);
-  const secret = (name: string): string => keptSecret(key(name), onRemade);
-
-  const store = createStore(files.state);
-  const operations = createOperations(store, clock, pace, secret("signing-secret"), onBug);
-  const journal = openJournal(files.journal);
-  const faults = createFaults();
-  const { onTraffic, isCallerOutside = false } = options;
-  const machinery: Machinery = { clock, store, operations, journal, faults, onTraffic, onBug };
-  const certificates = openCertificates(home.keys, files, onRemade);
-  const hosts = createHosts(machinery, certificates);
-  const directory = openDirectory(store);
-  const secrets = {
-    client: secret("client-secret"),
-    user: secret("user-password"),
-    control: secret("control-key"),
-  };
-
+  const { foundation, secrets } = openFoundation(options);
+  const { store, journal, faults, certificates, operations, onBug } = foundation;
+  const context: HttpContext = { ...foundation, onTraffic: options.onTraffic };
+  const hosts = createHosts(context, certificates);
   // The listener comes first because its port is part of every URL; requests wait until the services are ready.
   const host = deferred<Host>();
-  const { listener, identity } = await openMainPort(
-    store,
-    options.port,
-    async (incoming) => handleRequest(machinery, await host.promise, incoming),
-    {
-      tls: certificates.issue(["localhost", "127.0.0.1"]),
-      onBug,
-    },
-  );
-  const base = `https://localhost:${listener.port}`;
-  const endpoints: Endpoints = {
-    resourceManager: base,
-    authority: base,
-    tenantId: identity.tenantId,
-    subscriptionId: identity.subscriptionId,
-  };
-  const lifetimeSeconds = options.tokenLifetimeSeconds ?? 3600;
-  const tokens = createTokens({
-    keyPem: keptText(key("token.key"), { make: newSigningKeyPem, isFit: isSigningKey, onRemade }),
-    tenantId: identity.tenantId,
-    directory,
-    clock,
-    lifetimeSeconds,
+  const { listener, identity } = await openMainPort(store, options.port, {
+    handle: async (incoming) => handleRequest(context, await host.promise, incoming),
+    tls: certificates.issue(["localhost", "127.0.0.1"]),
+    onBug,
   });
-  const access = createAccess(store, directory);
-  const platform: Platform = {
-    home,
-    clock,
-    store,
-    operations,
-    directory,
-    tokens,
-    access,
-    certificates,
-    endpoints,
-    hosts,
-    faults,
-    onTraffic,
-    isCallerOutside,
-    log,
-    tell: (line) => {
-      log(line);
-      options.tell?.(line);
-    },
-  };
-
-  const details: LocalDetails = {
-    home: home.root,
-    arm: base,
-    authority: base,
-    tenantId: identity.tenantId,
-    subscriptionId: identity.subscriptionId,
-    clientId: directory.app.appId ?? "",
-    clientSecretFile: key("client-secret"),
-    userPrincipalName: directory.user.userPrincipalName ?? "",
-    userPasswordFile: key("user-password"),
-    caFile: certificates.caFile,
-    caBundleFile: certificates.bundleFile,
-    controlKeyFile: key("control-key"),
-    pace: wordsOfPace(pace),
-    tokenLifetimeSeconds: lifetimeSeconds,
-  };
-
-  const services: Service[] = [];
-  const providers = createProviders(store, () => services);
-  services.push(
-    createEntraService({
-      endpoints,
-      tokens,
-      user: directory.user,
-      userPassword: secrets.user,
-      app: directory.app,
-      clientSecret: secrets.client,
-      lifetimeSeconds,
-      refreshTokens: store.collection("refresh-tokens"),
-      find: directory.find,
-    }),
-    ...armServices(platform, providers, () => services),
-  );
-
-  const close = closer({ services, listener, hosts, operations, store, journal });
+  const url = `https://localhost:${listener.port}`;
+  const { tenantId, subscriptionId } = identity;
+  const endpoints: Endpoints = { resourceManager: url, authority: url, tenantId, subscriptionId };
+  const lifetimeSeconds = options.tokenLifetimeSeconds ?? 3600;
+  const tokens = createTokens({ ...foundation, keyPem: secrets.tokenKeyPem, tenantId, lifetimeSeconds });
+  const platform = createPlatform(foundation, { hosts, endpoints, tokens }, options);
+  const services = createServices(platform, authorityOf(foundation, secrets, { endpoints, tokens, lifetimeSeconds }));
+  const close = closer({ ...services, listener, hosts, operations, store, journal });
   try {
-    keep(store, home.root);
-    operations.resume();
-    for (const service of services) await service.start?.();
-    keep(store, home.root);
+    await startServices(foundation, services.services);
   } catch (error) {
     host.reject(error);
     await close();
     throw error;
   }
-  const control = controlRoutes({
-    key: secrets.control,
-    journal,
-    faults,
-    directory,
-    tokens,
-    services,
-    status: () => ({ running: true, pid: process.pid, ...details }),
-    shutdown: () => options.onShutdown?.(),
-  });
-  const open = [route("GET", "/metadata/endpoints", "documentation", ({ apiVersion }) => json(200, cloudToWire(endpoints, apiVersion)))];
-  const isRegistered = (namespace: string): boolean => providers.find(namespace)?.state !== "Unregistered";
-  host.resolve(createAzureHost({ endpoints, tokens, access, directory, services, control, open, isRegistered, clock }));
-
+  const status = localDetails(foundation, endpoints, { clockMode: options.clockMode, tokenLifetimeSeconds: lifetimeSeconds });
+  host.resolve(
+    mainHost({ foundation, platform, tokens, status, ...services, controlKey: secrets.control, shutdown: () => options.onShutdown?.() }),
+  );
   return {
     platform,
     endpoints,
@@ -239,64 +79,85 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     caPem: certificates.caPem,
     journal,
     faults,
-    control: { url: base, key: secrets.control },
-    clientId: details.clientId,
-    clientSecretFile: details.clientSecretFile,
-    status: details,
+    control: { url, key: secrets.control },
+    clientId: status.clientId,
+    clientSecretFile: status.clientSecretFile,
+    status,
     close,
   };
 }
 
+function createPlatform(
+  foundation: Foundation,
+  opened: Pick<Platform, "hosts" | "endpoints" | "tokens">,
+  { onTraffic, isCallerOutside = false, tell }: EmulatorOptions,
+): Platform {
+  const { store, directory, log } = foundation;
+  return {
+    ...foundation,
+    ...opened,
+    access: createAccess(store, directory),
+    onTraffic,
+    isCallerOutside,
+    tell: (line) => {
+      log(line);
+      tell?.(line);
+    },
+  };
+}
+
+function authorityOf(
+  { directory, store }: Foundation,
+  { client, user }: HomeSecrets,
+  opened: Pick<Authority, "endpoints" | "tokens" | "lifetimeSeconds">,
+): Authority {
+  return {
+    ...opened,
+    user: directory.user,
+    userPassword: user,
+    app: directory.app,
+    clientSecret: client,
+    refreshTokens: store.collection("refresh-tokens"),
+    find: directory.find,
+  };
+}
+
+async function startServices({ store, home, operations }: Foundation, services: readonly Service[]): Promise<void> {
+  requireRoom(store, home.root);
+  operations.resume();
+  for (const service of services) await service.start?.();
+  requireRoom(store, home.root);
+}
+
+/** What answers on the main port: the control API, `/metadata/endpoints`, ARM and Entra. */
+function mainHost(parts: {
+  readonly foundation: Foundation;
+  readonly platform: Platform;
+  readonly tokens: EntraTokens;
+  readonly status: LocalDetails;
+  readonly services: readonly Service[];
+  readonly providers: Providers;
+  readonly controlKey: string;
+  shutdown(): void;
+}): Host {
+  const { foundation, platform, tokens, services, providers, shutdown } = parts;
+  const { endpoints } = platform;
+  const status = (): object => ({ running: true, pid: process.pid, ...parts.status });
+  return createAzureHost({
+    ...platform,
+    services,
+    control: controlRoutes({ ...foundation, key: parts.controlKey, tokens, services, status, shutdown }),
+    open: [route("GET", "/metadata/endpoints", "documentation", ({ apiVersion }) => json(200, cloudToWire(endpoints, apiVersion)))],
+    isRegistered: (namespace) => providers.find(namespace)?.state !== "Unregistered",
+  });
+}
+
 /** Without room at its start it would promise what it cannot keep. */
-function keep(store: Store, home: string): void {
+function requireRoom(store: Store, home: string): void {
   if (store.commit()) return;
   throw new KnownError("local/failed", `Local Azure cannot live in ${home}: there is no room left on the disk (ENOSPC).`, {
     hint: "make room there, or set PASSWORDLESS_PG_HOME to a folder with more space",
   });
-}
-
-/** The service list of local Azure: one line a service; the later may stand on the earlier. */
-function armServices(platform: Platform, providers: Providers, all: () => readonly Service[]): readonly Service[] {
-  const resources = createResourcesService(platform, providers, all);
-  const servers = createPostgresService(platform);
-  const sites = createWebService(platform);
-  return [
-    resources,
-    createAuthorizationService(platform, all),
-    servers,
-    createManagedIdentityService(platform),
-    sites,
-    createServiceLinkerService(platform, { sites, servers: servers.registry }),
-  ];
-}
-
-async function openMainPort(
-  store: Store,
-  wantedPort: number | undefined,
-  handle: (incoming: Incoming) => ReturnType<typeof handleRequest>,
-  edge: { tls: { key: string; cert: string }; onBug(error: unknown): void },
-): Promise<{ listener: Listener; identity: Identity }> {
-  const kept = store.collection<Identity>("identity");
-  const identity = kept.get("local") ?? { tenantId: randomUUID(), subscriptionId: randomUUID() };
-  const port = wantedPort ?? identity.port;
-  try {
-    const listener = await listen({ handle, ...edge, ...(port === undefined ? {} : { port }), isPortFixed: wantedPort !== undefined });
-    kept.set("local", { ...identity, port: listener.port });
-    return { listener, identity };
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "EACCES") {
-      throw new KnownError("local/failed", `Local Azure may not listen on 127.0.0.1:${wantedPort}.`, {
-        hint: "choose a port above 1023, or none to get a free one",
-        cause: error,
-      });
-    }
-    if (code !== "EADDRINUSE") throw error;
-    throw new KnownError("local/port-in-use", `Local Azure cannot listen on 127.0.0.1:${wantedPort}: the port is in use.`, {
-      hint: "choose another port, or none to get a free one",
-      cause: error,
-    });
-  }
 }
 
 function closer(parts: {

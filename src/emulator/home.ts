@@ -3,7 +3,19 @@ import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, statS
 import { dirname, join } from "node:path";
 import { KnownError } from "../base/errors.ts";
 import { isDiskFull, readIfReadable, replaceFile } from "./durable-file.ts";
-import type { HomeFolders } from "./platform.ts";
+
+/** Folders under `PASSWORDLESS_PG_HOME`. All exist when a service starts. */
+export interface HomeFolders {
+  readonly root: string;
+  /** 0700: CA key, token signing key, client secret (each 0600). */
+  readonly keys: string;
+  /** One folder a flexible server, and the PostgreSQL binaries. Must be reachable for the uid that PostgreSQL runs under. */
+  readonly postgres: string;
+  /** One folder a site: `wwwroot`, `LogFiles`, … */
+  readonly sites: string;
+  /** Package caches (pip, npm), finished virtual environments. */
+  readonly cache: string;
+}
 
 /** Every file local Azure keeps at the top of its home. */
 export interface HomeFiles {

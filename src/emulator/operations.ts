@@ -1,16 +1,11 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
+import { type ClockMode, scaledMs } from "./clock-mode.ts";
 import { isDiskFull } from "./durable-file.ts";
 import { diskFull, isArmError } from "./http/arm-error.ts";
+import { createUrlSigner, type UrlSigner } from "./signed-urls.ts";
 import type { Collection, Store } from "./store.ts";
-
-/**
- * How long control-plane operations take.
- * `fast`: an operation ends once its work is done and it was polled `polls` times (or a second has passed unpolled), `Retry-After: 0`.
- * `recorded`: it ends after the recorded duration × `scale`, and `Retry-After` hints are scaled alike.
- */
-export type Pace = { readonly kind: "fast" } | { readonly kind: "recorded"; readonly scale: number };
 
 export interface Operation {
   /** A lower-case GUID. */
@@ -43,7 +38,7 @@ export interface OperationRequest {
   readonly recordedMs: number;
   /** Real `Retry-After` in seconds; 0 when the provider sends none. */
   readonly retryAfterSeconds: number;
-  /** Polls answered `InProgress` at pace `fast`; 1 by default. */
+  /** Polls answered `InProgress` on the clock `fast`; 1 by default. */
   readonly polls?: number;
 }
 
@@ -56,8 +51,14 @@ interface OperationKind {
   fail?(operation: Operation): void;
 }
 
+/** What a failed operation tells. */
+interface Failure {
+  readonly code: string;
+  readonly message: string;
+}
+
 /** The engine of long-running operations. Wire shapes (URLs, bodies) belong to the services. */
-export interface Operations {
+export interface Operations extends UrlSigner {
   define(kind: string, does: OperationKind): void;
   /** Begins an operation and returns at once. */
   accept(request: OperationRequest): Operation;
@@ -71,18 +72,14 @@ export interface Operations {
   settle(): void;
   /** Takes up what a `kill -9` left unfinished; call once after all kinds are defined. */
   resume(): void;
-  /** Waits for the work in hand and stops the timers. */
   /** Says that the end is near: work that fails from now on was broken off, and is taken up again at the next start. */
   ending(): void;
+  /** Waits for the work in hand and stops the timers. */
   close(): Promise<void>;
-  /** Appends Azure's signed query members (`t`, `c`, `s`, `h`), which a client must send back verbatim. */
-  sign(url: string): string;
-  /** Is the URL's signature the one we gave, over this very path and query? */
-  isSigned(url: URL): boolean;
-  /** A real duration at the current pace, in milliseconds: 0 when fast. For waits that are not operations (build, start). */
-  paced(recordedMs: number): number;
+  /** A recorded duration on the clock of this local Azure, in milliseconds: 0 when fast. For waits that are not operations (build, start). */
+  scaledMs(recordedMs: number): number;
   /** Operations accepted inside `work` do their work and then end in `Failed` with this error (the fault `operation-fails`). */
-  failingWith<T>(error: { readonly code: string; readonly message: string }, work: () => T): T;
+  failingWith<T>(error: Failure, work: () => T): T;
 }
 
 interface Stored extends Operation {
@@ -90,7 +87,7 @@ interface Stored extends Operation {
   /** Epoch milliseconds. */
   readonly dueAt: number;
   /** Ends in this error whatever its work says. */
-  readonly doom?: { readonly code: string; readonly message: string };
+  readonly injectedFailure?: Failure;
 }
 
 /** Azure forgets finished operations after a while, too. */
@@ -99,171 +96,181 @@ const KEPT = 500;
 /** The shortest hint all clients honour: a 0 counts as none, and without a hint the SDKs for Python and Go wait 30 s (seen with az). */
 const FAST_HINT_SECONDS = 1;
 
-/** At pace `fast` an operation nobody polls ends after this time. */
+/** On the clock `fast` an operation nobody polls ends after this time. */
 const FAST_UNPOLLED_MS = 1_000;
 
-export function createOperations(
-  store: Store,
-  clock: Clock,
-  pace: Pace,
-  signingSecret: string,
-  onBug: (error: unknown) => void,
-): Operations {
+interface Dependencies {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly clockMode: ClockMode;
+  readonly signingSecret: string;
+  onBug(error: unknown): void;
+}
+
+interface Engine extends Dependencies {
+  readonly rows: Collection<Stored>;
+  readonly kinds: Map<string, OperationKind>;
+  /** IDs of the operations in progress. */
+  readonly unfinished: Set<string>;
+  /** What the work came to, until the operation is due. */
+  readonly outcomes: Map<string, { readonly result: unknown } | { readonly error: Failure }>;
+  readonly working: Set<Promise<void>>;
+  readonly timers: Set<NodeJS.Timeout>;
+  isEnding: boolean;
+}
+
+export function createOperations(dependencies: Dependencies): Operations {
+  const { store, clock, clockMode, signingSecret } = dependencies;
   const rows = store.collection<Stored>("operations");
-  const kinds = new Map<string, OperationKind>();
-  const unfinished = new Set(rows.list().flatMap((row) => (row.status === "InProgress" ? [row.id] : [])));
-  const settled = new Map<string, { result: unknown } | { error: { code: string; message: string } }>();
-  const working = new Set<Promise<void>>();
-  const timers = new Set<NodeJS.Timeout>();
-  const doom = new AsyncLocalStorage<{ readonly code: string; readonly message: string }>();
-
-  const inProgress = (): readonly Stored[] => [...unfinished].flatMap((id) => rows.get(id) ?? []);
-
-  let isEnding = false;
-  const begin = (operation: Stored): void => {
-    const work = async (): Promise<void> => {
-      try {
-        await new Promise((resolve) => setImmediate(resolve)); // the handler that accepted it writes its rows first
-        settled.set(operation.id, { result: await kinds.get(operation.kind)?.work?.(operation) });
-      } catch (error) {
-        const known = isDiskFull(error) ? diskFull() : error;
-        if (!isEnding && !isArmError(known)) onBug(known);
-        const { code, message } = isArmError(known)
-          ? known
-          : {
-              code: "InternalServerError",
-              message: `An unexpected error occured while processing the request. Tracking ID: '${randomUUID()}'`,
-            };
-        // What the end breaks off goes on at the next start.
-        if (isEnding) return;
-        settled.set(operation.id, { error: { code, message } });
-      }
-      api.settle();
-    };
-    const promise = work().finally(() => working.delete(promise));
-    working.add(promise);
-    const timer = setTimeout(
-      () => {
-        timers.delete(timer);
-        api.settle();
-      },
-      Math.max(0, operation.dueAt - clock.now()) + 1,
-    );
-    timer.unref();
-    timers.add(timer);
+  const engine: Engine = {
+    ...dependencies,
+    rows,
+    kinds: new Map(),
+    unfinished: new Set(rows.list().flatMap((row) => (row.status === "InProgress" ? [row.id] : []))),
+    outcomes: new Map(),
+    working: new Set(),
+    timers: new Set(),
+    isEnding: false,
   };
-
-  const api: Operations = {
-    define: (kind, does) => void kinds.set(kind, does),
-    accept: (request) => {
-      const now = clock.now();
-      const isFast = pace.kind === "fast";
-      const operation: Stored = {
-        id: randomUUID(),
-        kind: request.kind,
-        name: request.name,
-        resourceId: request.resourceId,
-        location: request.location,
-        startTime: new Date(now).toISOString(),
-        status: "InProgress",
-        payload: request.payload,
-        retryAfterSeconds: isFast
-          ? Math.min(request.retryAfterSeconds, FAST_HINT_SECONDS)
-          : Math.round(request.retryAfterSeconds * pace.scale),
-        pollsLeft: isFast ? (request.polls ?? 1) : 0,
-        dueAt: now + (isFast ? FAST_UNPOLLED_MS : request.recordedMs * pace.scale),
-        ...doomed(doom.getStore()),
-      };
-      rows.set(operation.id, operation);
-      unfinished.add(operation.id);
-      forgetOldest(rows);
-      begin(operation);
-      return operation;
-    },
-    poll: (id) => {
-      api.settle();
-      const operation = rows.get(id);
-      if (operation?.status === "InProgress" && operation.pollsLeft > 0) {
-        rows.set(id, { ...operation, pollsLeft: operation.pollsLeft - 1 });
-        return operation;
-      }
-      return operation;
-    },
+  const injectedFailure = new AsyncLocalStorage<Failure>();
+  return {
+    ...createUrlSigner(signingSecret, clock),
+    define: (kind, does) => void engine.kinds.set(kind, does),
+    accept: (request) => accept(engine, request, injectedFailure.getStore()),
+    poll: (id) => poll(engine, id),
     peek: (id) => rows.get(id),
-    running: (resourceId) => {
-      api.settle();
-      const wanted = resourceId.toLowerCase();
-      return inProgress().filter((row) => {
-        const id = row.resourceId.toLowerCase();
-        return id === wanted || id.startsWith(`${wanted}/`);
-      });
-    },
-    settle: () => {
-      for (const operation of inProgress()) {
-        const done = settled.get(operation.id);
-        const outcome = done && operation.doom ? { error: operation.doom } : done;
-        if (!outcome) continue;
-        const isDue = clock.now() >= operation.dueAt || (pace.kind === "fast" && operation.pollsLeft <= 0);
-        if (!isDue) continue;
-        settled.delete(operation.id);
-        unfinished.delete(operation.id);
-        const endTime = new Date(clock.now()).toISOString();
-        const does = kinds.get(operation.kind);
-        if ("error" in outcome) {
-          rows.set(operation.id, { ...operation, status: "Failed", endTime, error: outcome.error });
-          does?.fail?.(operation);
-        } else {
-          const ended: Stored = { ...operation, status: "Succeeded", endTime, result: outcome.result };
-          rows.set(operation.id, ended);
-          does?.finish?.(ended);
-        }
-        store.commit();
-      }
-    },
+    running: (resourceId) => running(engine, resourceId),
+    settle: () => settle(engine),
     resume: () => {
-      for (const operation of inProgress()) begin(operation);
+      for (const operation of inProgress(engine)) begin(engine, operation);
     },
     ending: () => {
-      isEnding = true;
+      engine.isEnding = true;
     },
     close: async () => {
-      isEnding = true;
-      for (const timer of timers) clearTimeout(timer);
-      await Promise.allSettled(working);
+      engine.isEnding = true;
+      for (const timer of engine.timers) clearTimeout(timer);
+      await Promise.allSettled(engine.working);
     },
-    sign: (text) => {
-      const url = new URL(text);
-      url.searchParams.set("t", String(621355968000000000n + BigInt(clock.now()) * 10000n));
-      // Azure's own `c` is a certificate of 2-3 KB; long URLs are part of what a client must stand.
-      url.searchParams.set("c", createHash("sha512").update(`${signingSecret}c`).digest("base64url").repeat(24));
-      url.searchParams.set("s", seal(url, signingSecret));
-      url.searchParams.set("h", createHash("sha256").update(url.search).digest("base64url"));
-      return url.href;
-    },
-    isSigned: (url) => {
-      const bare = new URL(url.href);
-      const seals = [bare.searchParams.get("s"), bare.searchParams.get("h")];
-      bare.searchParams.delete("h");
-      const hash = createHash("sha256").update(bare.search).digest("base64url");
-      bare.searchParams.delete("s");
-      return seals[0] === seal(bare, signingSecret) && seals[1] === hash;
-    },
-    paced: (recordedMs) => (pace.kind === "fast" ? 0 : recordedMs * pace.scale),
-    failingWith: (error, work) => doom.run(error, work),
+    scaledMs: (recordedMs) => scaledMs(clockMode, recordedMs),
+    failingWith: (error, work) => injectedFailure.run(error, work),
   };
-  return api;
+}
+
+function inProgress({ unfinished, rows }: Engine): readonly Stored[] {
+  return [...unfinished].flatMap((id) => rows.get(id) ?? []);
+}
+
+function accept(engine: Engine, request: OperationRequest, injectedFailure: Failure | undefined): Operation {
+  const { clock, clockMode, rows } = engine;
+  const now = clock.now();
+  const { kind, name, resourceId, location, payload, retryAfterSeconds } = request;
+  const isFast = clockMode.kind === "fast";
+  const operation: Stored = {
+    id: randomUUID(),
+    kind,
+    name,
+    resourceId,
+    location,
+    startTime: new Date(now).toISOString(),
+    status: "InProgress",
+    payload,
+    retryAfterSeconds: isFast ? Math.min(retryAfterSeconds, FAST_HINT_SECONDS) : Math.round(retryAfterSeconds * clockMode.scale),
+    pollsLeft: isFast ? (request.polls ?? 1) : 0,
+    dueAt: now + (isFast ? FAST_UNPOLLED_MS : scaledMs(clockMode, request.recordedMs)),
+    ...(injectedFailure ? { injectedFailure } : {}),
+  };
+  rows.set(operation.id, operation);
+  engine.unfinished.add(operation.id);
+  forgetOldest(rows);
+  begin(engine, operation);
+  return operation;
+}
+
+function begin(engine: Engine, operation: Stored): void {
+  const { working, timers, clock } = engine;
+  const promise = work(engine, operation).finally(() => working.delete(promise));
+  working.add(promise);
+  const timer = setTimeout(
+    () => {
+      timers.delete(timer);
+      settle(engine);
+    },
+    Math.max(0, operation.dueAt - clock.now()) + 1,
+  );
+  timer.unref();
+  timers.add(timer);
+}
+
+async function work(engine: Engine, operation: Stored): Promise<void> {
+  const { outcomes, kinds } = engine;
+  try {
+    await new Promise((resolve) => setImmediate(resolve)); // the handler that accepted it writes its rows first
+    outcomes.set(operation.id, { result: await kinds.get(operation.kind)?.work?.(operation) });
+  } catch (error) {
+    if (engine.isEnding) return; // what the end breaks off goes on at the next start
+    outcomes.set(operation.id, { error: failureOf(engine, error) });
+  }
+  settle(engine);
+}
+
+/** A bug is reported and hidden, as Azure hides its own. */
+function failureOf({ onBug }: Engine, error: unknown): Failure {
+  const known = isDiskFull(error) ? diskFull() : error;
+  if (isArmError(known)) return { code: known.code, message: known.message };
+  onBug(known);
+  const message = `An unexpected error occured while processing the request. Tracking ID: '${randomUUID()}'`;
+  return { code: "InternalServerError", message };
+}
+
+function settle(engine: Engine): void {
+  const { clock, clockMode, outcomes, store } = engine;
+  for (const operation of inProgress(engine)) {
+    const outcome = outcomes.get(operation.id);
+    if (!outcome) continue;
+    const isDue = clock.now() >= operation.dueAt || (clockMode.kind === "fast" && operation.pollsLeft <= 0);
+    if (!isDue) continue;
+    outcomes.delete(operation.id);
+    engine.unfinished.delete(operation.id);
+    end(engine, operation, operation.injectedFailure ? { error: operation.injectedFailure } : outcome);
+    store.commit();
+  }
+}
+
+function end({ rows, kinds, clock }: Engine, operation: Stored, outcome: { readonly result: unknown } | { readonly error: Failure }): void {
+  const endTime = new Date(clock.now()).toISOString();
+  const does = kinds.get(operation.kind);
+  if ("error" in outcome) {
+    rows.set(operation.id, { ...operation, status: "Failed", endTime, error: outcome.error });
+    does?.fail?.(operation);
+  } else {
+    const ended: Stored = { ...operation, status: "Succeeded", endTime, result: outcome.result };
+    rows.set(operation.id, ended);
+    does?.finish?.(ended);
+  }
+}
+
+/** As it was before this poll: the poll that ends an operation is still told that it goes on. */
+function poll(engine: Engine, id: string): Operation | undefined {
+  settle(engine);
+  const operation = engine.rows.get(id);
+  if (operation?.status === "InProgress" && operation.pollsLeft > 0) {
+    engine.rows.set(id, { ...operation, pollsLeft: operation.pollsLeft - 1 });
+  }
+  return operation;
+}
+
+function running(engine: Engine, resourceId: string): readonly Operation[] {
+  settle(engine);
+  const wanted = resourceId.toLowerCase();
+  return inProgress(engine).filter((row) => {
+    const id = row.resourceId.toLowerCase();
+    return id === wanted || id.startsWith(`${wanted}/`);
+  });
 }
 
 function forgetOldest(rows: Collection<Stored>): void {
   const all = rows.list();
   if (all.length <= KEPT * 1.2) return;
   for (const row of all.slice(0, all.length - KEPT)) if (row.status !== "InProgress") rows.delete(row.id);
-}
-
-function doomed(error: { readonly code: string; readonly message: string } | undefined): Pick<Stored, "doom"> {
-  return error ? { doom: error } : {};
-}
-
-function seal(url: URL, secret: string): string {
-  return createHash("sha256").update(`${secret}${url.pathname}${url.search}`).digest("base64url");
 }

@@ -1,7 +1,10 @@
 import type { Clock } from "../base/clock.ts";
 import type { TokenClaims } from "../base/jwt.ts";
-import type { CertificateFlaw, Faults } from "./http/faults.ts";
-import type { Handler, Route } from "./http/router.ts";
+import type { HomeFolders } from "./home.ts";
+import type { Certificates } from "./http/certificates.ts";
+import type { Faults } from "./http/faults.ts";
+import type { Hosts } from "./http/hosts.ts";
+import type { Route } from "./http/router.ts";
 import type { OnTraffic } from "./http/traffic.ts";
 import type { Operations } from "./operations.ts";
 import type { Store } from "./store.ts";
@@ -26,34 +29,6 @@ export interface Platform {
   log(line: string): void;
   /** The same, told also to whoever starts local Azure: what is not as it was, and what to do. */
   tell(line: string): void;
-}
-
-/** Folders under `PASSWORDLESS_PG_HOME`. All exist when a service starts. */
-export interface HomeFolders {
-  readonly root: string;
-  /** 0700: CA key, token signing key, client secret (each 0600). */
-  readonly keys: string;
-  /** One folder a flexible server, and the PostgreSQL binaries. Must be reachable for the uid that PostgreSQL runs under. */
-  readonly postgres: string;
-  /** One folder a site: `wwwroot`, `LogFiles`, … */
-  readonly sites: string;
-  /** Package caches (pip, npm), finished virtual environments. */
-  readonly cache: string;
-}
-
-/** Opens further HTTP listeners on 127.0.0.1 (SCM sites, the identity endpoint) with the same journal and faults as ARM's. */
-export interface Hosts {
-  serve(host: {
-    /** For journal and faults: `scm:shop-api`, `identity`. */
-    readonly name: string;
-    readonly routes: readonly Route[];
-    /** Certificate names; without them plain HTTP. */
-    readonly tlsNames?: readonly string[];
-    /** Preferred port; another is chosen when it is taken. */
-    readonly port?: number;
-    /** Answers what no route knows; 501 by default. */
-    readonly fallback?: Handler;
-  }): Promise<{ readonly port: number; close(): Promise<void> }>;
 }
 
 export interface Endpoints {
@@ -121,19 +96,6 @@ export interface Access {
   isAllowedBelow(objectId: string, action: string, scope: string): boolean;
 }
 
-/** Local Azure's certificate authority. */
-export interface Certificates {
-  /** PEM of the CA certificate, and the file that holds it. */
-  readonly caPem: string;
-  readonly caFile: string;
-  /** PEM: the CA and the public roots that Node knows, for apps that also talk to the world. */
-  readonly bundleFile: string;
-  /** A server certificate for DNS names and IP addresses, signed by the CA. Cached. */
-  issue(names: readonly string[]): { key: string; cert: string };
-  /** The same with something wrong on purpose. */
-  issueFlawed(names: readonly string[], flaw: CertificateFlaw): { key: string; cert: string };
-}
-
 export interface ResourceSummary {
   readonly id: string;
   readonly name: string;
@@ -156,6 +118,8 @@ export interface Service {
   readonly routes: readonly Route[];
   /** Top-level resources inside a resource group, for its list and for its deletion. */
   resources?(groupId: string): readonly ResourceSummary[];
+  /** Replaces the tags of one of them. Throws the service's own `ArmError` when it cannot now. */
+  setTags?(resourceId: string, tags: Readonly<Record<string, string>>): void;
   /** Removes everything it has inside a resource group, processes included. */
   removeGroup?(groupId: string): Promise<void>;
   /** Forgets the extension resources it keeps on a resource that was just deleted, or below it. */

@@ -31,7 +31,7 @@ export function stampFrom(text: string | undefined): (ProcessStamp & Readonly<Re
 export function isSameProcess({ pid, startTime }: ProcessStamp): boolean {
   if (startTime !== "") {
     const now = statOf(pid);
-    return now?.startTime === startTime && now.state !== "Z" && now.state !== "X";
+    return isRunning(now) && now.startTime === startTime;
   }
   try {
     return process.kill(pid, 0);
@@ -40,12 +40,27 @@ export function isSameProcess({ pid, startTime }: ProcessStamp): boolean {
   }
 }
 
-function statOf(pid: number): { readonly state: string; readonly startTime: string } | undefined {
+/** What `/proc/PID/stat` says of a process. */
+interface ProcessStat {
+  readonly state: string;
+  /** Process group. */
+  readonly group: number;
+  /** Field 22, clock ticks since boot. */
+  readonly startTime: string;
+}
+
+/** `undefined` when it is gone, or on a system without `/proc`. One that ended and was not reaped yet is there, in state `Z`. */
+export function statOf(pid: number): ProcessStat | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    return { state: fields[0] ?? "", startTime: fields[19] ?? "" };
+    const [state = "", , group, ...rest] = text.slice(text.lastIndexOf(")") + 2).split(" "); // the name may hold anything
+    return { state, group: Number(group), startTime: rest[16] ?? "" };
   } catch {
-    return undefined; // gone, or a system without /proc
+    return undefined;
   }
+}
+
+/** It runs, in whatever manner: not one that ended and was not reaped yet. */
+export function isRunning(stat: ProcessStat | undefined): stat is ProcessStat {
+  return stat !== undefined && stat.state !== "Z" && stat.state !== "X";
 }

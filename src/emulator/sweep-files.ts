@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { CACHE_MARK } from "./machines/build-cache.ts";
+import type { HomeFolders } from "./home.ts";
+import { CACHE_MARK } from "./machines/build/cache.ts";
 import { isAbandonedDraft } from "./machines/draft-name.ts";
-import type { HomeFolders } from "./platform.ts";
 
 /** A lock's draft lives for a moment; one of a starter that waits for the lock must stay. */
 const LOCK_DRAFT_MS = 10 * 60_000;

@@ -4,9 +4,6 @@ import { quoteIdentifier } from "../cloud/database/sql.ts";
 import type { Warning } from "../engine/report.ts";
 import { ownerTag, type Setup } from "../project/setup.ts";
 
-/** Name of the condition of `doctor` that finds them. */
-export const orphansName = "no web app is left over";
-
 /** A web app that this project made and that its file no longer names. */
 export interface Orphan {
   readonly site: WebApp;

@@ -5,7 +5,7 @@ import { packApps } from "../../src/cli/pack-apps.ts";
 import { type AppSetup, createSetup } from "../../src/project/setup.ts";
 import { validateProject } from "../../src/project/validate.ts";
 import { test, write } from "../package/temporary-folder.ts";
-import { ioOf } from "../support/io.ts";
+import { createFakeIo } from "../support/io.ts";
 
 function appsOf(folder: string, apps: Readonly<Record<string, object>>): readonly AppSetup[] {
   const file = {
@@ -28,7 +28,7 @@ async function refusalOf(work: Promise<unknown>): Promise<KnownError> {
 test("what looks like keys stops the run: all files of all apps, what each looks like, three ways out", async ({ folder }) => {
   write(folder, { "api/a.js": "", "api/id_rsa": "x", "api/certs/my key.pem": "x", "web/b.js": "", "web/secrets.json": "x" });
   const apps = appsOf(folder, { api: { path: "api" }, web: { path: "web" } });
-  const { message, hint } = await refusalOf(packApps(ioOf(folder).io, apps, {}));
+  const { message, hint } = await refusalOf(packApps(createFakeIo({ directory: folder }), apps, {}));
   expect(message).toBe(
     [
       "the package would hold 3 files that look like keys or credentials; nothing was uploaded:",
@@ -47,7 +47,7 @@ test("the way out: the flag, from the app or from where one stands; the project 
 }) => {
   write(folder, { "api/a.js": "", "api/certs/client.key": "x" });
   const hashOf = async (app: object, include: readonly string[], directory = folder): Promise<string | undefined> =>
-    (await packApps(ioOf(directory).io, appsOf(folder, { api: { path: "api", ...app } }), { include })).get("api")?.sha256;
+    (await packApps(createFakeIo({ directory }), appsOf(folder, { api: { path: "api", ...app } }), { include })).get("api")?.sha256;
   const ways = await Promise.all([
     hashOf({}, ["certs/client.key"]),
     hashOf({}, ["./certs/client.key"]),
@@ -65,7 +65,7 @@ test("the way out: the flag, from the app or from where one stands; the project 
 test("asking for a file that is in no package is an error: absent, ignored, or never packed", async ({ folder }) => {
   write(folder, { "api/a.js": "", "api/.env": "A=1", "api/old.key": "x", "api/.gitignore": "old.key\n" });
   const apps = appsOf(folder, { api: { path: "api", include: ["nowhere.pem"] } });
-  const { message, hint } = await refusalOf(packApps(ioOf(folder).io, apps, { include: [".env", "old.key", "a.js"] }));
+  const { message, hint } = await refusalOf(packApps(createFakeIo({ directory: folder }), apps, { include: [".env", "old.key", "a.js"] }));
   expect(message).toBe('asked for, but not in the package: --include .env, --include old.key, apps.api.include "nowhere.pem"');
   expect(hint).toContain("`!FILE` in .webappignore brings it back");
 });
@@ -73,13 +73,13 @@ test("asking for a file that is in no package is an error: absent, ignored, or n
 test("says once and shortly which credentials stay out, with names made harmless", async ({ folder }) => {
   write(folder, { "a.js": "", ".env": "", ".aws/credentials": "", "x\u009b2Jy.env": "" });
   for (let index = 0; index < 9; index += 1) write(folder, { [`state/${index}.tfstate`]: "" });
-  const { io, said } = ioOf(folder);
+  const io = createFakeIo({ directory: folder });
   await packApps(io, appsOf(folder, { api: {} }), {});
-  expect(said().trim().split("\n")).toHaveLength(1);
-  expect(said()).toMatch(
+  expect(io.messages).toHaveLength(1);
+  expect(io.messages[0]).toMatch(
     /^api: credentials stay out of the package: \.aws\/, \.env, state\/0\.tfstate, state\/1\.tfstate, state\/2\.tfstate and 7 more/,
   );
-  expect(said()).not.toContain("\u009b");
+  expect(io.messages[0]).not.toContain("\u009b");
 });
 
 test("a project file may not include what is no text", ({ folder }) => {

@@ -17,8 +17,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test as plain } from "vitest";
 import { type Clock, systemClock } from "../../src/base/clock.ts";
-import type { Io } from "../../src/cli/io.ts";
 import { withRunLock } from "../../src/cli/run-lock.ts";
+import type { Io } from "../../src/cli/terminal/io.ts";
 
 const test = plain.extend<{ folder: string }>({
   // biome-ignore lint/correctness/noEmptyPattern: vitest wants the pattern

@@ -15,8 +15,8 @@ const BEFORE = 8;
 
 /** Heard elsewhere, each looked at by a person. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
-  "emulator/machines/postgres-account.ts": "the caller of `start` listens",
-  "emulator/machines/app-front.ts": "servers that only take connections by `emit`; the listener's errors are those of `listen`",
+  "emulator/machines/postgres/account.ts": "the caller of `start` listens",
+  "emulator/machines/app/front.ts": "servers that only take connections by `emit`; the listener's errors are those of `listen`",
   "emulator/http/listener.ts": "errors of a server that listens are those of `listen`",
 };
 

@@ -241,7 +241,7 @@ describe("a peer that takes what is said and never answers is given up", () => {
 describe("an ARM token that ends in the middle of a long wait", () => {
   it("is replaced, by one that Entra gives, and the wait goes on", async () => {
     // A recorded server takes some minutes: here some seconds, and a token five.
-    const { emulator, release } = await startTestEmulator({ tokenLifetimeSeconds: 5, pace: { kind: "recorded", scale: 0.06 } });
+    const { emulator, release } = await startTestEmulator({ tokenLifetimeSeconds: 5, clockMode: { kind: "recorded", scale: 0.06 } });
     try {
       const context = await contextFor(emulator, systemClock);
       await emulator.group("rg-long");

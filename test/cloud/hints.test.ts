@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { KnownError } from "../../src/base/errors.ts";
-import { localHints } from "../../src/cli/commands/local-hints.ts";
+import { localHints } from "../../src/cli/local/local-hints.ts";
 import { openCloud } from "../../src/cloud/cloud.ts";
 import { signIn } from "../../src/cloud/credential.ts";
 import { type Environment, environments } from "../../src/cloud/environment.ts";

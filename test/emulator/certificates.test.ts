@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { connect, createServer, type Server, type TLSSocket } from "node:tls";
 import { test as base, expect } from "vitest";
 import { homeFiles } from "../../src/emulator/home.ts";
+import type { Certificates } from "../../src/emulator/http/certificates.ts";
 import { openCertificates } from "../../src/emulator/http/certificates.ts";
-import type { Certificates } from "../../src/emulator/platform.ts";
 
 const test = base.extend<{ home: string }>({
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads the pattern

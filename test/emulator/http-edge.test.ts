@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { test as base, describe, expect, onTestFinished } from "vitest";
 import { openCertificates } from "../../src/emulator/http/certificates.ts";
 import { type EdgeLimits, type Incoming, listen } from "../../src/emulator/http/listener.ts";
-import { openFront } from "../../src/emulator/machines/app-front.ts";
+import { openFront } from "../../src/emulator/machines/app/front.ts";
 import { audiences } from "../../src/emulator/platform.ts";
 import { fileTest as emulatorTest, type TestEmulator } from "../support/emulator.ts";
 import { deepJson, runs } from "../support/fuzz.ts";
@@ -124,7 +124,7 @@ async function openStoppedFront(headersMs: number): Promise<{ readonly port: num
   const folder = mkdtempSync(join(tmpdir(), "ppg-front-"));
   const { issue, caPem } = openCertificates(folder, { ca: join(folder, "ca"), bundle: join(folder, "bundle") } as never);
   const watch = { arrived: async () => undefined, done: async () => undefined };
-  const front = await openFront(async () => "stopped", issue(["localhost"]), watch, undefined, headersMs);
+  const front = await openFront({ pick: async () => "stopped", tls: issue(["localhost"]), watch }, undefined, headersMs);
   onTestFinished(async () => {
     await front.close();
     rmSync(folder, { recursive: true });

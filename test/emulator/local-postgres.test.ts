@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test as base, expect } from "vitest";
 import { fetchPostgres, missingPostgres } from "../../src/emulator/local-postgres.ts";
-import { hasPostgres, servableMajors } from "../../src/emulator/machines/postgres-binaries.ts";
+import { hasPostgres, servableMajors } from "../../src/emulator/machines/postgres/binaries.ts";
 
 const test = base.extend<{ home: string }>({
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads the pattern

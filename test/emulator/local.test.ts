@@ -126,17 +126,19 @@ test.for(['{"web/sites":{}}', '{"format":1,"data":{}}', '{"format":', "null", ""
 test("a start that asks for another port, clock or token lifetime than what runs is refused and says so; one that asks for the same is not", async ({
   home,
 }) => {
-  const started = await startLocal(home, { ...options(), pace: { kind: "recorded", scale: 0.5 }, tokenLifetimeSeconds: 900 });
+  const started = await startLocal(home, { ...options(), clockMode: { kind: "recorded", scale: 0.5 }, tokenLifetimeSeconds: 900 });
   const port = Number(new URL(started.arm).port);
-  const others = [{ port: port === 65_535 ? port - 1 : port + 1 }, { pace: { kind: "fast" } as const }, { tokenLifetimeSeconds: 901 }];
+  const others = [{ port: port === 65_535 ? port - 1 : port + 1 }, { clockMode: { kind: "fast" } as const }, { tokenLifetimeSeconds: 901 }];
   for (const other of others) {
     await expect(startLocal(home, { ...options(), ...other })).rejects.toMatchObject({
       code: "local/failed",
-      message: expect.stringContaining(String(Object.keys(other)[0] === "port" ? port : Object.keys(other)[0] === "pace" ? "fast" : 901)),
+      message: expect.stringContaining(
+        String(Object.keys(other)[0] === "port" ? port : Object.keys(other)[0] === "clockMode" ? "fast" : 901),
+      ),
       hint: expect.stringContaining("local stop"),
     });
   }
-  const same = { port, pace: { kind: "recorded", scale: 0.5 }, tokenLifetimeSeconds: 900 } as const;
+  const same = { port, clockMode: { kind: "recorded", scale: 0.5 }, tokenLifetimeSeconds: 900 } as const;
   expect(await startLocal(home, { ...options(), ...same })).toEqual(started);
   expect(await startLocal(home, options())).toEqual(started);
 });

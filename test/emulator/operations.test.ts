@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import type { Clock } from "../../src/base/clock.ts";
+import type { ClockMode } from "../../src/emulator/clock-mode.ts";
 import { armFront } from "../../src/emulator/http/arm-error.ts";
-import { createOperations, type OperationRequest, type Pace } from "../../src/emulator/operations.ts";
+import { createOperations, type OperationRequest } from "../../src/emulator/operations.ts";
 import { createStore } from "../../src/emulator/store.ts";
 
 const request: OperationRequest = {
@@ -14,11 +15,16 @@ const request: OperationRequest = {
   retryAfterSeconds: 30,
 };
 
-function engine(pace: Pace = { kind: "fast" }, store = createStore()) {
+function engine(clockMode: ClockMode = { kind: "fast" }, store = createStore()) {
   const time = { now: 1_000_000 };
   const clock: Clock = { now: () => time.now, sleep: async () => undefined };
   const bugs: unknown[] = [];
-  return { time, store, bugs, operations: createOperations(store, clock, pace, "secret", (error) => bugs.push(error)) };
+  return {
+    time,
+    store,
+    bugs,
+    operations: createOperations({ store, clock, clockMode, signingSecret: "secret", onBug: (error) => bugs.push(error) }),
+  };
 }
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));

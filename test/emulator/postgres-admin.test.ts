@@ -9,7 +9,7 @@ const API = "api-version=2025-08-01";
 const SUPERUSER = "azuresu";
 
 /** All that local Azure says to PostgreSQL stands in these files. */
-const SOURCES = ["src/emulator/machines", "src/emulator/services/postgres"];
+const SOURCES = ["src/emulator/machines/postgres", "src/emulator/services/postgres"];
 const sourceText = SOURCES.flatMap((folder) => readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8"))).join("\n");
 /** Every word that may be the name of a function, a type or a table in a statement: a new statement is covered by itself. */
 const words = [...new Set(sourceText.match(/[a-z_][a-z0-9_]*/g) ?? [])];

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
 import { describe, expect, test } from "vitest";
-import { hasPostgres } from "../../src/emulator/machines/postgres-binaries.ts";
+import { hasPostgres } from "../../src/emulator/machines/postgres/binaries.ts";
 import { openDoor } from "../../src/emulator/services/postgres/doors.ts";
 import { candidateAddress } from "../../src/emulator/services/postgres/model.ts";
 import { startTestEmulator, type TestEmulator, fileTest as withEmulator } from "../support/emulator.ts";
@@ -108,6 +108,21 @@ describe("a creation that fails", () => {
   });
 });
 
+withEmulator("a stopped server refuses stop and restart in the poll, and stays stopped meanwhile", async ({ emulator }) => {
+  const id = await idOf(emulator, "halted");
+  expect(await write(emulator, "PUT", id, bodyOf())).toMatchObject({ status: "Succeeded" });
+  expect(await write(emulator, "POST", `${id}/stop`)).toMatchObject({ status: "Succeeded" });
+  for (const action of ["stop", "restart"]) {
+    expect((await emulator.arm("POST", `${id}/${action}?${API}`)).status).toBe(202);
+    expect((await emulator.arm("GET", `${id}?${API}`)).body.properties.state).toBe("Stopped");
+    await emulator.until(`${id}?${API}`, () => emulator.platform.operations.running(id).length === 0, WAIT_MS);
+    expect(await write(emulator, "POST", `${id}/${action}`)).toMatchObject({
+      status: "Failed",
+      error: { code: "ServerIsNotReady", message: expect.stringContaining("Current Server State = Stopped") },
+    });
+  }
+});
+
 describe("port 5432", () => {
   test("a taken address is left to whoever has it: at creation, and at every start", async () => {
     const told: string[] = [];
@@ -177,7 +192,7 @@ describe("port 5432", () => {
         await other.leave();
         throw new Error(`${address} was free`);
       };
-      await expect(openDoor({ name: "named" }, "/home", new Set(), open, port)).rejects.toMatchObject({
+      await expect(openDoor({ name: "named" }, { home: "/home", taken: new Set(), port }, open)).rejects.toMatchObject({
         code: "LocalAzurePortTaken",
         message: expect.stringMatching(new RegExp(`port ${port} is taken on every loopback address by process ${holder.pid} \\(node`)),
       });

@@ -21,10 +21,11 @@ import { afterAll, test as base, beforeAll, describe, expect } from "vitest";
 import { prepareHome } from "../../src/emulator/home.ts";
 import { resetLocal, startLocal, stopLocal } from "../../src/emulator/local.ts";
 import { keepLogShort } from "../../src/emulator/machines/bounded-log.ts";
-import { trimCaches } from "../../src/emulator/machines/build-cache.ts";
+import { trimCaches } from "../../src/emulator/machines/build/cache.ts";
 import { draftName, isAbandonedDraft } from "../../src/emulator/machines/draft-name.ts";
-import { createPostgresMachine, preparePostgres } from "../../src/emulator/machines/postgres.ts";
-import { findPostmaster } from "../../src/emulator/machines/postmaster.ts";
+import { createPostgresMachine } from "../../src/emulator/machines/postgres/machine.ts";
+import { findPostmaster } from "../../src/emulator/machines/postgres/postmaster.ts";
+import { preparePostgres } from "../../src/emulator/machines/postgres/prepare.ts";
 import { isSameProcess } from "../../src/emulator/process-stamp.ts";
 
 let dist = "";
@@ -35,7 +36,7 @@ beforeAll(async () => {
   const banner = { js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);" };
   const common = { bundle: true, format: "esm", platform: "node", target: "node20", logLevel: "error", banner } as const;
   await build({ ...common, entryPoints: ["src/emulator/daemon.ts"], outfile: join(dist, "daemon.mjs") });
-  await build({ ...common, entryPoints: ["src/emulator/machines/postgres.ts"], outfile: join(dist, "postgres.mjs") });
+  await build({ ...common, entryPoints: ["src/emulator/machines/postgres/prepare.ts"], outfile: join(dist, "postgres.mjs") });
   symlinkSync(join(process.cwd(), "node_modules"), join(dist, "node_modules"));
 });
 
@@ -210,7 +211,7 @@ describe("what grows has a bound", () => {
       expect(statSync(join(folder, "server.log")).size).toBeLessThan(1_000_000);
       expect(statSync(join(folder, "server.log.1")).size).toBe(5_000_000);
     } finally {
-      await machine.remove();
+      await machine.stop();
     }
   });
 

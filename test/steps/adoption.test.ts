@@ -1,6 +1,6 @@
 import { describe, expect } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
-import { repairBeside, safePart } from "../../src/checks/doctor.ts";
+import { repairBeside, safePart } from "../../src/checks/repair.ts";
 import { warningsOf } from "../../src/checks/warnings.ts";
 import { apply, describe as describeChange } from "../../src/engine/apply.ts";
 import { planRemoval } from "../../src/removal/removal.ts";

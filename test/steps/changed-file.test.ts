@@ -3,7 +3,7 @@ import { systemClock } from "../../src/base/clock.ts";
 import { warningsOf } from "../../src/checks/warnings.ts";
 import { apply } from "../../src/engine/apply.ts";
 import { blockedOf, changesOf } from "../../src/engine/plan.ts";
-import { orphansName } from "../../src/removal/orphans.ts";
+const orphansName = "no web app is left over";
 import { planRemoval } from "../../src/removal/removal.ts";
 import { refuseTaken } from "../../src/steps/taken-names.ts";
 import { databasesOf } from "../support/databases.ts";

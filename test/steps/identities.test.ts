@@ -1,8 +1,10 @@
 import { createRequire } from "node:module";
 import { describe, expect } from "vitest";
 import { type Clock, systemClock } from "../../src/base/clock.ts";
-import { doctor, safePart } from "../../src/checks/doctor.ts";
-import { type Check, verify } from "../../src/checks/verify.ts";
+import { doctor } from "../../src/checks/doctor.ts";
+import { safePart } from "../../src/checks/repair.ts";
+import type { CheckResult as Check } from "../../src/checks/check.ts";
+import { verify } from "../../src/checks/verify.ts";
 import { apply } from "../../src/engine/apply.ts";
 import { changesOf } from "../../src/engine/plan.ts";
 import type { Report } from "../../src/engine/report.ts";

@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createRouter, type Route } from "../../src/emulator/http/router.ts";
-import { type ScmContext, scmRoutes } from "../../src/emulator/services/scm/routes.ts";
+import type { ScmContext } from "../../src/emulator/services/scm/context.ts";
+import { scmRoutes } from "../../src/emulator/services/scm/routes.ts";
 
 /** One operation, as `GET /_local/coverage` lists it. */
 export interface Operation {
@@ -45,9 +46,10 @@ export function coveragePage(operations: readonly Operation[], clientsOf: (opera
 
 const HEAD = `# What local Azure answers
 
-Generated from the routes by \`UPDATE=1 npm run test:clients\`; \`npm test\` fails when it is not what the routes say. Everything else answers 501 and names itself.
+Generated from the routes by \`UPDATE=1 npx vitest run --project unit test/emulator/coverage.test.ts\`; \`npm test\` fails when it is not what the routes say.
+Everything else answers 501 and names itself. Slots are not there yet: every operation on a web app answers for a slot as for one that does not exist.
 Source of an operation's shape: *recorded* (real traffic), *specification* (azure-rest-api-specs, SDK), *documentation* (Microsoft's pages), *inferred*.
-Used by: foreign clients that the suite saw calling it.
+Used by: foreign clients that \`UPDATE=1 npm run test:clients\` last saw calling it.
 `;
 
 /** Newest first: a client that was left out this time has an older list of operations. */
@@ -71,7 +73,7 @@ export function observedClients(operations: readonly Operation[]): (operation: O
     createRouter(
       operations
         .filter(({ service }) => (service === "SCM site") === isScm)
-        .map(({ method, path, source }) => ({ method, path, source, handle: () => new Response() })),
+        .map(({ method, path, source }) => ({ method, path, source, body: "none" as const, handle: () => new Response() })),
     );
   const [arm, scm] = [routesOf(false), routesOf(true)];
   const used = new Map<string, Set<string>>();
@@ -86,7 +88,14 @@ export function observedClients(operations: readonly Operation[]): (operation: O
   return ({ method, path }) => [...(used.get(`${method} ${path}`) ?? [])].sort();
 }
 
-/** The page without its column of clients, which only the clients suite can fill. */
-export function withoutClients(page: string): string {
-  return page.replaceAll(/^(\| [A-Z]+ \| .* \| )[^|]*\|$/gm, "$1|");
+/** Which clients a page has at each operation: that column only the clients suite can fill. */
+export function clientsOnPage(page: string): (operation: Operation) => readonly string[] {
+  const rows = new Map<string, readonly string[]>();
+  for (const section of page.split(/^## /m)) {
+    const service = section.slice(0, section.indexOf("\n"));
+    for (const [, method, path, clients = ""] of section.matchAll(/^\| ([A-Z]+) \| `(.*)` \| \w+ \| (.*) \|$/gm)) {
+      rows.set(`${service} ${method} ${path}`, clients.split(", ").filter(Boolean));
+    }
+  }
+  return ({ service, method, path }) => rows.get(`${service} ${method} ${path}`) ?? [];
 }

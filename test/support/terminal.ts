@@ -61,8 +61,8 @@ export function openTerminal(command: readonly string[], { cwd, environment, col
   };
 }
 
-/** The part of a terminal that our programs use: cursor up, down, to a column; erase in line and below; everything else changes no letter. */
-function screenOf(written: string, columns: number): string[] {
+/** What stands on the screen after all this was written. The part of a terminal that our programs use: cursor up, down, to a column; erase in line and below; everything else changes no letter. */
+export function screenOf(written: string, columns: number): string[] {
   const lines: string[][] = [[]];
   let [row, column] = [0, 0];
   const lineAt = (index: number): string[] => {

@@ -103,7 +103,7 @@ describe("proof", () => {
     const clock = leapingClock();
     const checks = await verify({ setup, cloud, firewallAccess, clock, signal: new AbortController().signal, marker: "trap" });
     await firewallAccess.revoke();
-    expect(checks.find(({ name }) => name === "api: app answers")).toMatchObject({
+    expect(checks.find(({ name }) => name === "api: code is there")).toMatchObject({
       ok: false,
       detail: expect.stringContaining("placeholder"),
     });

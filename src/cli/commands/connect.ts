@@ -5,13 +5,14 @@ import { rootCertificates } from "node:tls";
 import { execa } from "execa";
 import { KnownError } from "../../base/errors.ts";
 import { administratorLogin } from "../../steps/entra-administrator.ts";
-import type { GlobalOptions, Io } from "../io.ts";
-import { openProject, withSession } from "../session.ts";
+import { openProject } from "../open-project.ts";
+import { withSession } from "../session.ts";
 import { makeTemporaryFolder } from "../temporary-folder.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
 
 /** A database token of the caller on stdout: for scripts, never shown beside anything else. */
 export async function token(io: Io, options: GlobalOptions, directory: string): Promise<number> {
-  const project = await openProject(io, directory, options, false);
+  const project = await openProject(io, directory, options);
   return withSession(io, options, project, async ({ cloud }) => {
     const { token: text, expiresOn } = await cloud.databaseToken();
     io.verbatim(io.isJson ? JSON.stringify({ ok: true, token: text, expiresOn: expiresOn.toISOString() }) : text);
@@ -30,7 +31,7 @@ export interface ConnectOptions {
  * app put into schema public would run with the rights of the administrator who calls it by mistake.
  */
 export async function connect(io: Io, options: ConnectOptions & GlobalOptions, directory: string): Promise<number> {
-  const project = await openProject(io, directory, options, false);
+  const project = await openProject(io, directory, options);
   return withSession(io, options, project, async ({ cloud, firewallAccess, setup }) => {
     const roots = await trustedRoots(io, cloud.environment.caPem);
     const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
@@ -72,7 +73,7 @@ const SYSTEM_STORE = "system";
 async function trustedRoots(io: Io, caPem: string | undefined): Promise<string> {
   if (caPem !== undefined) return caPem;
   const asked = await execa("psql", ["--version"], { reject: false, stdin: "ignore", cancelSignal: io.signal });
-  if (isUnstarted(asked)) throw notStarted(asked.cause);
+  if (asked.failed && asked.exitCode === undefined && asked.signal === undefined && !asked.isCanceled) throw notStarted(asked.cause);
   const major = Number(/\(PostgreSQL\) (\d+)/.exec(asked.stdout)?.[1] ?? 16);
   // An older psql takes the word for the name of a file: Node's own list of the public authorities stands in.
   return major >= 16 ? SYSTEM_STORE : rootCertificates.join("\n");
@@ -99,28 +100,18 @@ async function psql(io: Io, roots: string, settings: Readonly<Record<string, str
   try {
     const caFile = folder && join(folder, "ca.pem");
     if (caFile) await writeFile(caFile, roots);
-    const inherited = Object.entries(io.environment).filter(([name]) => !DIVERTING.includes(name));
+    const inherited = Object.entries(io.environment).filter(([name, value]) => value !== undefined && !DIVERTING.includes(name));
     const env = { ...Object.fromEntries(inherited), ...settings, PGSSLROOTCERT: caFile ?? SYSTEM_STORE };
-    const ended = await io.withoutInterrupts(() =>
-      execa("psql", [], { stdio: "inherit", env, extendEnv: false, reject: false, cancelSignal: io.signal }),
-    );
-    if (isUnstarted(ended)) throw notStarted(ended.cause);
+    const { exitCode, signal } = await io.runForeground("psql", env).catch((cause: unknown) => {
+      throw io.signal.aborted ? io.signal.reason : notStarted(cause);
+    });
     if (io.signal.aborted) throw io.signal.reason;
-    if (ended.signal === undefined) return ended.exitCode ?? 1;
-    io.complain(`psql was ended by ${ended.signal}`);
-    return 128 + constants.signals[ended.signal];
+    if (signal === null) return exitCode ?? 1;
+    io.complain(`psql was ended by ${signal}`);
+    return 128 + constants.signals[signal];
   } finally {
     if (folder) await rm(folder, { recursive: true, force: true });
   }
-}
-
-function isUnstarted(ended: {
-  readonly failed: boolean;
-  readonly exitCode?: number;
-  readonly signal?: string;
-  readonly isCanceled: boolean;
-}) {
-  return ended.failed && ended.exitCode === undefined && ended.signal === undefined && !ended.isCanceled;
 }
 
 function notStarted(cause: unknown): KnownError {

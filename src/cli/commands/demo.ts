@@ -1,9 +1,11 @@
 import { rm } from "node:fs/promises";
-import type { GlobalOptions, Io } from "../io.ts";
-import { paint } from "../output/style.ts";
+import { isLocalRunning } from "../local/ensure-local.ts";
 import { makeTemporaryFolder } from "../temporary-folder.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
+import { createProgressView } from "../terminal/progress-view.ts";
+import { paint } from "../terminal/style.ts";
 import { down } from "./down.ts";
-import { isLocalRunning, stop as stopLocal } from "./local.ts";
+import { stop as stopLocal } from "./local.ts";
 import { up } from "./up.ts";
 
 /** The main job in a temporary folder on local Azure; leaves nothing running unless --keep. */
@@ -48,10 +50,11 @@ async function tidyUp(io: Io, flags: GlobalOptions, folder: string, wasRunning: 
   const fresh: Io = {
     ...io,
     signal: AbortSignal.timeout(60_000),
-    isLive: false,
     isJson: false,
+    progress: createProgressView({ clock: io.clock, hasColor: false, note: () => {} }),
     note: () => {},
     result: () => {},
+    document: () => {},
     verbatim: () => {},
   };
   try {

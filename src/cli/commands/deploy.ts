@@ -1,12 +1,13 @@
 import { KnownError } from "../../base/errors.ts";
 import type { Package } from "../../package/pack.ts";
+import { chooseApp } from "../../project/choose-app.ts";
 import type { AppSetup } from "../../project/setup.ts";
 import { deployedOn, deploy as deployPackage } from "../../steps/deployment.ts";
 import { endStopped } from "../cancellation.ts";
-import type { GlobalOptions, Io } from "../io.ts";
-import { createProgressView, type ProgressView } from "../output/progress.ts";
+import { openProject } from "../open-project.ts";
 import { type PackOptions, packApps } from "../pack-apps.ts";
-import { chooseApp, openProject, type Session, withChangingSession } from "../session.ts";
+import { type Session, withChangingSession } from "../session.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
 
 interface DeployOptions extends PackOptions {
   readonly app?: string;
@@ -23,82 +24,68 @@ interface Deployed {
 }
 
 export async function deploy(io: Io, options: DeployOptions & GlobalOptions, directory: string): Promise<number> {
-  const project = await openProject(io, directory, options, false);
+  const project = await openProject(io, directory, options);
   const apps = options.app === undefined ? project.setup.apps : [chooseApp(project.setup, options.app)];
   const packages = await packApps(io, apps, options);
-  const view = createProgressView(io);
-  try {
-    return await withChangingSession(io, options, project, "deploy", async (session) => {
-      const results: Deployed[] = [];
-      const begun: string[] = [];
-      try {
-        for (const app of apps)
-          results.push(await deployOne(io, session, app, packages.get(app.key) as Package, options.force === true, view, begun));
-      } catch (error) {
-        view.close();
-        const done = results.filter(({ outcome }) => outcome === "deployed").length;
-        const doings = { made: [], changed: begun.slice(0, done), unfinished: begun.slice(done) };
-        return endStopped(error, { io, session, command: "deploy", doings });
-      }
-      view.close();
-      if (io.isJson) {
-        const [only, ...others] = results;
-        io.result(JSON.stringify(others.length === 0 ? only : { ok: true, deployments: results }, undefined, 2));
-      } else {
-        for (const { app, url, outcome, uploadedBytes } of results) {
-          io.result(`${app}: ${outcome === "unchanged" ? "unchanged, nothing uploaded" : `deployed (${uploadedBytes} bytes)`}  ${url}`);
+  return withChangingSession(io, options, project, "deploy", async (session) => {
+    const results: Deployed[] = [];
+    const done: string[] = [];
+    let unfinished: string[] = [];
+    try {
+      for (const app of apps) {
+        const found = await findDeployment(session, app, packages.get(app.key) as Package);
+        if (found.unchanged && !options.force) {
+          results.push(found.unchanged);
+          continue;
         }
+        unfinished = [`deployment ${app.key}`];
+        results.push(await deployOne(io, session, app, found));
+        done.push(...unfinished.splice(0));
       }
-      return 0;
+    } catch (error) {
+      return endStopped(error, { io, session, command: "deploy", summary: { created: [], updated: done, unfinished } });
+    }
+    show(io, results);
+    return 0;
+  });
+}
+
+/** What is to be deployed where; `unchanged`: it runs there already. */
+async function findDeployment({ cloud, setup }: Session, app: AppSetup, packed: Package) {
+  const site = await cloud.webApps.get(setup.resourceGroup, app.name);
+  if (!site)
+    throw new KnownError("azure/not-found", `web app ${app.name} does not exist in ${setup.resourceGroup}`, {
+      hint: "run `passwordless-pg up`",
     });
-  } finally {
-    view.close();
-  }
+  const running = deployedOn(site);
+  const isRunning = running?.packageHash === packed.sha256 && site.state === "Running";
+  const unchanged: Deployed | undefined = isRunning
+    ? { ok: true, app: app.name, url: site.url, uploadedBytes: 0, deploymentId: running.deploymentId || null, outcome: "unchanged" }
+    : undefined;
+  return { site, packed, unchanged };
 }
 
 async function deployOne(
   io: Io,
-  session: Session,
-  app: AppSetup,
-  packed: Package,
-  isForced: boolean,
-  view: ProgressView,
-  /** Gets the deployment's name as soon as Azure is asked to change anything. */
-  begun: string[],
+  { cloud, setup, clock, signal }: Session,
+  { key, name: app, health }: AppSetup,
+  { site, packed }: Awaited<ReturnType<typeof findDeployment>>,
 ): Promise<Deployed> {
-  const { cloud, setup, clock } = session;
-  const group = setup.resourceGroup;
-  const name = `deployment ${app.key}`;
-  const site = await cloud.webApps.get(group, app.name);
-  if (!site)
-    throw new KnownError("azure/not-found", `web app ${app.name} does not exist in ${group}`, { hint: "run `passwordless-pg up`" });
-  const running = deployedOn(site);
-  if (!isForced && running && running.packageHash === packed.sha256 && site.state === "Running") {
-    return { ok: true, app: app.name, url: site.url, uploadedBytes: 0, deploymentId: running.deploymentId || null, outcome: "unchanged" };
-  }
+  const name = `deployment ${key}`;
   const startedAt = clock.now();
-  view.begin(name, "deploying");
-  begun.push(name);
-  const deployed = await deployPackage(
-    { key: app.key, package: async () => packed, health: app.health },
-    {
-      webApps: cloud.webApps,
-      group,
-      scmSite: cloud.scmSite,
-      site: cloud.site,
-      clock,
-      signal: io.signal,
-      onDetail: (text) => view.detail(name, text),
-    },
-    site,
+  const { webApps, scmSite, site: siteClient } = cloud;
+  const onDetail = (text: string): void => io.progress.detail(name, text);
+  const context = { webApps, group: setup.resourceGroup, scmSite, site: siteClient, clock, signal, onDetail };
+  const { uploadedBytes, deploymentId } = await io.progress.during(name, "deploying", () =>
+    deployPackage({ key, package: async () => packed, health }, context, site),
   );
-  view.end(name, "updated", clock.now() - startedAt);
-  return {
-    ok: true,
-    app: app.name,
-    url: site.url,
-    uploadedBytes: deployed.uploadedBytes,
-    deploymentId: deployed.deploymentId,
-    outcome: "deployed",
-  };
+  io.progress.end(name, "updated", clock.now() - startedAt);
+  return { ok: true, app, url: site.url, uploadedBytes, deploymentId, outcome: "deployed" };
+}
+
+function show(io: Io, results: readonly Deployed[]): void {
+  if (io.isJson) io.document(results.length === 1 && results[0] ? results[0] : { ok: true, deployments: results });
+  else
+    for (const { app, url, outcome, uploadedBytes } of results)
+      io.result(`${app}: ${outcome === "unchanged" ? "unchanged, nothing uploaded" : `deployed (${uploadedBytes} bytes)`}  ${url}`);
 }

@@ -1,51 +1,41 @@
 import { exitCodeOf, KnownError } from "../../base/errors.ts";
 import { planRemoval } from "../../removal/removal.ts";
-import type { GlobalOptions, Io } from "../io.ts";
+import { openProject } from "../open-project.ts";
 import { errorBody } from "../output/error.ts";
-import { createProgressView } from "../output/progress.ts";
-import { openProject, withChangingSession } from "../session.ts";
+import { withChangingSession } from "../session.ts";
 import { describeStop, isStop, nothingChanged } from "../stop-signal.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
 
 export async function down(io: Io, options: GlobalOptions, directory: string): Promise<number> {
-  const project = await openProject(io, directory, options, false);
-  const view = createProgressView(io);
-  view.begin("looking for what this project created", "read");
-  try {
-    return await withChangingSession(io, options, project, "down", async ({ cloud, firewallAccess, setup, clock }) => {
-      const { removals, kept } = await planRemoval(setup, cloud, firewallAccess).catch((error: unknown) => {
-        throw isStop(error, io.signal) ? nothingChanged(io.signal) : error;
-      });
-      // The list stays on the screen, whatever comes: the person decides by it.
-      view.close();
-      for (const { what, why } of removals) io.note(`- ${what} (${why})`);
-      for (const what of kept) io.note(`· ${what} stays`);
-      if (removals.length > 0 && !options.yes && !(await io.confirm("Remove this for good, with all data in it?", "--yes"))) return 1;
-      const removed: string[] = [];
-      let current: string | undefined;
-      try {
-        for (const { what, remove } of removals) {
-          io.signal.throwIfAborted();
-          current = what;
-          const startedAt = clock.now();
-          view.begin(what, "removing");
-          await remove();
-          view.end(what, "removed", clock.now() - startedAt);
-          removed.push(what);
-          current = undefined;
-        }
-      } catch (error) {
-        view.close();
-        const waiting = removals.map(({ what }) => what).filter((what) => !removed.includes(what) && what !== current);
-        return endEarly(error, io, { removed, kept, ...(current === undefined ? {} : { unfinished: current }), waiting });
-      }
-      view.close();
-      if (io.isJson) io.result(JSON.stringify({ ok: true, removed, kept }, undefined, 2));
-      else io.result(removed.length === 0 ? "Nothing of this project is there." : `Removed ${removed.join(", ")}.`);
-      return 0;
+  const project = await openProject(io, directory, options);
+  return withChangingSession(io, options, project, "down", async ({ cloud, firewallAccess, setup }) => {
+    const planning = io.progress.during("looking for what this project created", "read", () => planRemoval(setup, cloud, firewallAccess));
+    const { removals, kept } = await planning.catch((error: unknown) => {
+      throw isStop(error, io.signal) ? nothingChanged(io.signal) : error;
     });
-  } finally {
-    view.close();
-  }
+    for (const { what, why } of removals) io.note(`- ${what} (${why})`);
+    for (const what of kept) io.note(`· ${what} stays`);
+    if (removals.length > 0 && !options.yes && !(await io.confirm("Remove this for good, with all data in it?", "--yes"))) return 1;
+    const removed: string[] = [];
+    let current: string | undefined;
+    try {
+      for (const { what, remove } of removals) {
+        io.signal.throwIfAborted();
+        current = what;
+        const startedAt = io.clock.now();
+        await io.progress.during(what, "removing", remove);
+        io.progress.end(what, "removed", io.clock.now() - startedAt);
+        removed.push(what);
+        current = undefined;
+      }
+    } catch (error) {
+      const waiting = removals.map(({ what }) => what).filter((what) => !removed.includes(what) && what !== current);
+      return endEarly(error, io, { removed, kept, ...(current === undefined ? {} : { unfinished: current }), waiting });
+    }
+    if (io.isJson) io.document({ ok: true, removed, kept });
+    else io.result(removed.length === 0 ? "Nothing of this project is there." : `Removed ${removed.join(", ")}.`);
+    return 0;
+  });
 }
 
 interface Removed {
@@ -75,6 +65,6 @@ function endEarly(error: unknown, io: Io, { removed, kept, unfinished, waiting }
   });
   if (!io.isJson) throw told;
   const remaining = [...(unfinished === undefined ? [] : [unfinished]), ...waiting];
-  io.result(JSON.stringify({ ok: false, removed, kept, remaining, error: errorBody(told).error }, undefined, 2));
+  io.document({ ok: false, removed, kept, remaining, error: errorBody(told).error });
   return exitCodeOf[told.code];
 }

@@ -3,11 +3,14 @@ import { resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { KnownError } from "../../base/errors.ts";
 import type { WebApp } from "../../cloud/app-service/web-apps.ts";
-import type { LogLevel, LogRecord } from "../../logs/log-record.ts";
-import type { TailState } from "../../logs/tail-logs.ts";
-import type { GlobalOptions, Io } from "../io.ts";
-import { duration, type Paint, paint, safeText } from "../output/style.ts";
-import { chooseApp, openProject, type Session, withSession } from "../session.ts";
+import { recordFilter } from "../../logs/filter-records.ts";
+import { type TailState, tailLogs } from "../../logs/tail-logs.ts";
+import { chooseApp } from "../../project/choose-app.ts";
+import { openProject } from "../open-project.ts";
+import { logLine, tailNote } from "../output/log-lines.ts";
+import { type Session, withSession } from "../session.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
+import { paint } from "../terminal/style.ts";
 
 interface TailOptions {
   readonly app?: string;
@@ -21,37 +24,29 @@ const MISSED_BYTES = 4 * 1024 * 1024;
 
 /** Lines until Ctrl-C, which is the usual end and so tells of no error. */
 export async function tail(io: Io, options: TailOptions & GlobalOptions, directory: string): Promise<number> {
-  const [{ recordFilter }, { tailLogs }, { terminalText }] = await Promise.all([
-    import("../../logs/filter-records.ts"),
-    import("../../logs/tail-logs.ts"),
-    import("../../logs/terminal-text.ts"),
-  ]);
-  const isWanted = recordFilter(options, Date.now());
-  const project = await openProject(io, directory, options, false);
+  const isWanted = recordFilter(options, io.clock.now());
+  const project = await openProject(io, directory, options);
   const app = chooseApp(project.setup, options.app);
+  const colors = paint(io.hasColor);
+  const onState = (state: TailState): void => {
+    const note = tailNote(state, colors);
+    if (note !== undefined) io.note(note);
+  };
   try {
     await withSession(io, options, project, async (session) => {
       const site = await siteOf(session, app.name);
       await ensureLogging(io, session, site);
       const scm = session.cloud.scmSite(site);
-      const colors = paint(io.hasColor);
-      const text = (record: LogRecord): string => {
-        const level = record.level ? `${levelMark(record.level, colors)} ` : "";
-        return `${colors.dim(record.time.slice(11, 23))} ${level}${record.source === "app" ? "" : colors.dim(`[${record.source}] `)}${terminalText(record.message)}`;
-      };
       io.note(`log of ${site.name}; Ctrl-C ends it`);
       const records = tailLogs({
         app: site.name,
         open: (signal) => scm.openLogStream(signal),
         readFile: (path) => scm.readLogFile(path, { lastBytes: MISSED_BYTES }),
-        clock: session.clock,
+        clock: io.clock,
         signal: io.signal,
-        onState: (state) => {
-          const note = noteOf(state, colors);
-          if (note !== undefined) io.note(note);
-        },
+        onState,
       });
-      for await (const record of records) if (isWanted(record)) io.verbatim(io.isJson ? JSON.stringify(record) : text(record));
+      for await (const record of records) if (isWanted(record)) io.verbatim(io.isJson ? JSON.stringify(record) : logLine(record, colors));
     });
   } catch (error) {
     if (!io.signal.aborted) throw error;
@@ -59,20 +54,12 @@ export async function tail(io: Io, options: TailOptions & GlobalOptions, directo
   return 130;
 }
 
-/** The line under the log; reasons and paths come from the other side. `undefined`: nothing to say. */
-export function noteOf(state: TailState, colors: Paint): string | undefined {
-  if (state.state === "waiting")
-    return colors.dim(`(connection lost: ${safeText(state.reason, 200)}; again in ${duration(state.delayMs)})`);
-  if (state.state === "gap") return colors.yellow(`(some lines of ${safeText(state.path, 200)} may have been missed)`);
-  return undefined;
-}
-
 export async function download(
   io: Io,
   options: { readonly app?: string; readonly output?: string } & GlobalOptions,
   directory: string,
 ): Promise<number> {
-  const project = await openProject(io, directory, options, false);
+  const project = await openProject(io, directory, options);
   const app = chooseApp(project.setup, options.app);
   const file = resolve(io.directory, options.output ?? "logs.zip");
   return withSession(io, options, project, async (session) => {
@@ -86,11 +73,9 @@ export async function download(
       await rm(file, { force: true }); // half a zip is of no use
       throw writeFailure(file, error, io.signal);
     }
-    io.result(
-      io.isJson
-        ? JSON.stringify({ ok: true, app: site.name, file, bytes: target.bytesWritten })
-        : `wrote ${file} (${target.bytesWritten} bytes)`,
-    );
+    const bytes = target.bytesWritten;
+    if (io.isJson) io.document({ ok: true, app: site.name, file, bytes });
+    else io.result(`wrote ${file} (${bytes} bytes)`);
     return 0;
   });
 }
@@ -132,9 +117,4 @@ async function ensureLogging(io: Io, { cloud, setup }: Session, site: WebApp): P
   if (logs?.isFileSystemLoggingOn) return;
   io.note(`file-system logging of ${site.name} is off; turning it on (this restarts the app)`);
   await cloud.webApps.enableFileSystemLogging(setup.resourceGroup, site.name);
-}
-
-function levelMark(level: LogLevel, colors: Paint): string {
-  const mark = level.toUpperCase().padEnd(8);
-  return level === "error" || level === "critical" ? colors.red(mark) : level === "warning" ? colors.yellow(mark) : colors.dim(mark);
 }

@@ -1,31 +1,26 @@
 import { warningsOf } from "../../checks/warnings.ts";
 import { blockedOf, changesOf } from "../../engine/plan.ts";
 import { allSteps } from "../../steps/all.ts";
-import { preview } from "../converge.ts";
-import type { GlobalOptions, Io } from "../io.ts";
+import { findFrom, projectOf } from "../open-project.ts";
 import { planBody, planLines, warningLines } from "../output/plan.ts";
-import { createProgressView } from "../output/progress.ts";
-import { paint } from "../output/style.ts";
-import { openProject, withSession } from "../session.ts";
+import { preview } from "../run-graph.ts";
+import { withSession } from "../session.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
+import { paint } from "../terminal/style.ts";
 
 /** Exit code 3 when something would change, or would have to. */
 const changesExitCode = 3;
 
 export async function plan(io: Io, options: GlobalOptions, directory: string): Promise<number> {
-  const project = await openProject(io, directory, options, true);
-  const view = createProgressView(io);
-  try {
-    return await withSession(io, options, project, async ({ cloud: all, firewallAccess, clock, setup }) => {
-      const cloud = all.readOnly();
-      const planned = await preview(allSteps(setup, { cloud, firewallAccess, clock, signal: io.signal }), view, { cloud, setup });
-      const warnings = await warningsOf({ setup, cloud, firewallAccess }, planned);
-      view.close();
-      const colors = paint(io.hasColor);
-      const lines = [...planLines(planned, setup, colors), ...warningLines(warnings, colors)];
-      io.result(io.isJson ? JSON.stringify(planBody(planned, setup, warnings), undefined, 2) : lines.join("\n"));
-      return changesOf(planned) + blockedOf(planned) === 0 ? 0 : changesExitCode;
-    });
-  } finally {
-    view.close();
-  }
+  const project = await projectOf(io, await findFrom(io, directory, options), options);
+  return withSession(io, options, project, async (opened) => {
+    const session = { ...opened, cloud: opened.cloud.readOnly() };
+    const { setup } = session;
+    const planned = await preview(io, allSteps(setup, session), session);
+    const warnings = await warningsOf(session, planned);
+    const colors = paint(io.hasColor);
+    if (io.isJson) io.document(planBody(planned, setup, warnings));
+    else io.result([...planLines(planned, setup, colors), ...warningLines(warnings, colors)].join("\n"));
+    return changesOf(planned) + blockedOf(planned) === 0 ? 0 : changesExitCode;
+  });
 }

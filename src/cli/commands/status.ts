@@ -1,19 +1,20 @@
-import { strayWarnings } from "../../checks/warnings.ts";
+import { orphanWarnings } from "../../checks/warnings.ts";
 import { readIdentity, withEffectiveIdentity } from "../../steps/app-identity.ts";
 import { deployedOn } from "../../steps/deployment.ts";
-import type { GlobalOptions, Io } from "../io.ts";
+import { openProject } from "../open-project.ts";
 import { warningLines } from "../output/plan.ts";
-import { paint } from "../output/style.ts";
-import { openProject, withSession } from "../session.ts";
+import { withSession } from "../session.ts";
+import type { GlobalOptions, Io } from "../terminal/io.ts";
+import { paint } from "../terminal/style.ts";
 
 export async function status(io: Io, options: GlobalOptions, directory: string): Promise<number> {
-  const project = await openProject(io, directory, options, false);
+  const project = await openProject(io, directory, options);
   io.note("asking Azure");
   return withSession(io, options, project, async ({ cloud, setup }) => {
     const group = setup.resourceGroup;
     const [server, left, sites] = await Promise.all([
       cloud.postgresServers.get(group, setup.server.name),
-      strayWarnings({ cloud, setup }),
+      orphanWarnings({ cloud, setup }),
       Promise.all(
         setup.apps.map(async (app) => {
           const [site, identity] = await Promise.all([cloud.webApps.get(group, app.name), readIdentity(setup, cloud, app)]);
@@ -49,7 +50,7 @@ export async function status(io: Io, options: GlobalOptions, directory: string):
       warnings: left,
     };
     if (io.isJson) {
-      io.result(JSON.stringify(body, undefined, 2));
+      io.document(body);
       return 0;
     }
     io.result(`${cloud.environment.name} · ${group} · signed in as ${cloud.caller.name}`);

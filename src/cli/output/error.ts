@@ -1,6 +1,6 @@
-import { type ErrorCode, exitCodeOf, KnownError } from "../../base/errors.ts";
-import type { Io } from "../io.ts";
-import { paint, safeText } from "./style.ts";
+import { exitCodeOf, KnownError } from "../../base/errors.ts";
+import type { Io } from "../terminal/io.ts";
+import { paint, safeText } from "../terminal/style.ts";
 
 /** What scripts get of a failure: `{ok:false, error:{code, message, hint?, cause?}}`. */
 export function errorBody(error: unknown): { ok: false; error: { code: string; message: string; hint?: string; cause?: string } } {
@@ -32,22 +32,22 @@ export function causeText(error: unknown): string | undefined {
 
 /** Prints a failure where it belongs and answers with the exit code. A stack trace only for bugs. */
 export function showError(error: unknown, io: Io): number {
-  const { red, dim } = paint(io.hasColor);
-  if (io.isJson) io.result(JSON.stringify(errorBody(error), undefined, 2));
+  if (io.isJson) io.document(errorBody(error));
   if (!(error instanceof KnownError)) {
     const details = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    io.complain(`${red("✗")} this is a bug in passwordless-pg\n${safeText(details, 8000)}\n  → ${bugHint}`);
+    io.complain(`${paint(io.hasColor).red("✗")} this is a bug in passwordless-pg\n${safeText(details, 8000)}\n  → ${bugHint}`);
     return 1;
   }
-  if (!io.isJson) {
-    if (error.code === "cancelled") {
-      io.complain(`${red("✗")} ${error.message}`);
-    } else {
-      io.complain(`${red("✗")} ${safeText(error.message, 8000)}`);
-      const cause = causeText(error);
-      if (cause) io.complain(`  ${dim(safeText(cause).replaceAll("\n", "\n  "))}`);
-    }
-    if (error.hint) io.complain(`  → ${safeText(error.hint)}`);
-  }
-  return exitCodeOf[error.code satisfies ErrorCode];
+  if (!io.isJson) complainOf(error, io);
+  return exitCodeOf[error.code];
+}
+
+/** The three parts of a failure for people: what failed, the cause, what to do. `message`: instead of the error's own. */
+export function complainOf(error: KnownError, io: Io, message = error.message): void {
+  const { red, dim } = paint(io.hasColor);
+  const isOurs = error.code === "cancelled"; // our own words, with names that were cleaned where they came from
+  io.complain(`${red("✗")} ${isOurs ? message : safeText(message, 8000)}`);
+  const cause = isOurs ? undefined : causeText(error);
+  if (cause) io.complain(`  ${dim(safeText(cause).replaceAll("\n", "\n  "))}`);
+  if (error.hint) io.complain(`  → ${safeText(error.hint)}`);
 }

@@ -4,7 +4,7 @@ import { blockedOf, changesOf, type Plan } from "../../engine/plan.ts";
 import type { Warning } from "../../engine/report.ts";
 import type { Change } from "../../engine/step.ts";
 import type { Setup } from "../../project/setup.ts";
-import { type Paint, safeText } from "./style.ts";
+import { type Paint, safeText } from "../terminal/style.ts";
 
 const marks: Readonly<Record<Change["kind"], string>> = { keep: "·", create: "+", update: "~", blocked: "✗" };
 

@@ -1,4 +1,4 @@
-import type { Check } from "../../checks/verify.ts";
+import type { CheckResult } from "../../checks/check.ts";
 import type { WebApp } from "../../cloud/app-service/web-apps.ts";
 import type { Cloud } from "../../cloud/cloud.ts";
 import type { PostgresServer } from "../../cloud/postgres-servers.ts";
@@ -7,7 +7,7 @@ import type { Setup } from "../../project/setup.ts";
 import { errorBody } from "./error.ts";
 
 /** What `init` and `up` answer; the fields are a contract with scripts. */
-export function resultBody(setup: Setup, cloud: Cloud, report: Report, checks?: readonly Check[]): object {
+export function resultBody(setup: Setup, cloud: Cloud, report: Report, checks?: readonly CheckResult[]): object {
   const server = report.observed.get("flexible server") as PostgresServer | undefined;
   const failed = failuresOf(report)[0];
   const isOk = isComplete(report) && (checks?.every(({ ok }) => ok) ?? true);

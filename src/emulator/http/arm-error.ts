@@ -41,3 +41,10 @@ export function diskFull(): ArmError {
     "Local Azure cannot keep this: there is no room left on the disk that its home is on (ENOSPC).",
   );
 }
+
+/** The 501 for what local Azure does not know: 404 would mean "absent". */
+export function notImplemented({ method, url }: { readonly method: string; readonly url: URL }, where: string): ArmError {
+  const version = url.searchParams.get("api-version");
+  const message = `Local Azure has no route for ${method} ${url.pathname}${version ? ` (api-version ${version})` : ""} on ${where}.`;
+  return armFront(501, "NotImplementedByLocalAzure", message);
+}

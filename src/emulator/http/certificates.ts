@@ -14,13 +14,26 @@ import { rootCertificates } from "node:tls";
 import { readIfReadable, replaceFile } from "../durable-file.ts";
 import type { HomeFiles } from "../home.ts";
 import { keptText } from "../home.ts";
-import type { Certificates } from "../platform.ts";
+import type { CertificateFlaw } from "./faults.ts";
 
 const DAY_MS = 86_400_000;
 const CA_DAYS = 825;
 /** The longest a TLS client of today accepts for a server. */
 const SERVER_DAYS = 397;
 const CA_NAME = "passwordless-pg local Azure CA";
+
+/** Local Azure's certificate authority. */
+export interface Certificates {
+  /** PEM of the CA certificate, and the file that holds it. */
+  readonly caPem: string;
+  readonly caFile: string;
+  /** PEM: the CA and the public roots that Node knows, for apps that also talk to the world. */
+  readonly bundleFile: string;
+  /** A server certificate for DNS names and IP addresses, signed by the CA. Cached. */
+  issue(names: readonly string[]): { key: string; cert: string };
+  /** The same with something wrong on purpose. */
+  issueFlawed(names: readonly string[], flaw: CertificateFlaw): { key: string; cert: string };
+}
 
 /**
  * Opens the certificate authority of a home, making it at first use: an ECDSA P-256 key (0600 in `keys`) and a self-signed

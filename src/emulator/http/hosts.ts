@@ -1,27 +1,37 @@
-import type { Certificates, Hosts } from "../platform.ts";
+import { notImplemented } from "./arm-error.ts";
+import type { Certificates } from "./certificates.ts";
 import { listen } from "./listener.ts";
-import { type Host, handleRequest, type Machinery, notImplemented } from "./pipeline.ts";
-import { createRouter, type Route } from "./router.ts";
+import { type Host, type HttpContext, handleRequest } from "./pipeline.ts";
+import { createRouter, type Handler, type Route } from "./router.ts";
 
-/** Further HTTP listeners with the journal and the faults of ARM's. `closeAll` ends those still open. */
-export function createHosts(machinery: Machinery, certificates: Certificates): Hosts & { closeAll(): Promise<void> } {
+/** Opens further HTTP listeners on 127.0.0.1 (SCM sites, the identity endpoint) with the same journal and faults as ARM's. */
+export interface Hosts {
+  serve(host: {
+    /** For journal and faults: `scm:shop-api`, `identity`. */
+    readonly name: string;
+    readonly routes: readonly Route[];
+    /** Certificate names; without them plain HTTP. */
+    readonly tlsNames?: readonly string[];
+    /** Preferred port; another is chosen when it is taken. */
+    readonly port?: number;
+    /** Answers what no route knows; 501 by default. */
+    readonly fallback?: Handler;
+  }): Promise<{ readonly port: number; close(): Promise<void> }>;
+}
+
+/** `closeAll` ends those still open. */
+export function createHosts(context: HttpContext, certificates: Certificates): Hosts & { closeAll(): Promise<void> } {
   const open = new Set<() => Promise<void>>();
   return {
     serve: async ({ name, routes, tlsNames, port, fallback }) => {
       const router = createRouter(routes);
-      const unknown: Route | undefined = fallback && { method: "GET", path: "", source: "inferred", handle: fallback, rawBody: true };
-      const host: Host = {
-        name,
-        find: (incoming) => {
-          const match = router.find(incoming.method, incoming.url.pathname);
-          if (match) return match;
-          if (unknown) return { route: unknown, params: {} };
-          throw notImplemented(incoming, name);
-        },
+      const unknown: Handler = (request) => {
+        throw notImplemented(request, name);
       };
+      const host: Host = { name, find: ({ method, url }) => router.find(method, url.pathname), fallback: fallback ?? unknown };
       const listener = await listen({
-        handle: (incoming) => handleRequest(machinery, host, incoming),
-        onBug: machinery.onBug,
+        handle: (incoming) => handleRequest(context, host, incoming),
+        onBug: context.onBug,
         ...(tlsNames ? { tls: certificates.issue(tlsNames) } : {}),
         ...(port === undefined ? {} : { port }),
       });

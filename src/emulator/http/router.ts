@@ -1,7 +1,9 @@
-import { isDiskFull } from "../durable-file.ts";
-import { armFront, diskFull, isArmError } from "./arm-error.ts";
+import type { TokenClaims } from "../../base/jwt.ts";
+import type { BodyShape } from "./body-shape.ts";
 
-export type Method = "GET" | "HEAD" | "PUT" | "POST" | "PATCH" | "DELETE";
+type BodilessMethod = "GET" | "HEAD" | "DELETE";
+type BodyMethod = "PUT" | "PATCH" | "POST";
+export type Method = BodilessMethod | BodyMethod;
 
 /** Where the knowledge behind a route comes from; printed on the coverage page. */
 export type Source = "recorded" | "specification" | "documentation" | "inferred";
@@ -13,53 +15,77 @@ export interface EmulatorRequest {
   readonly headers: Headers;
   /** Values of the `{…}` segments, percent-decoded, in the caller's case. */
   readonly params: Readonly<Record<string, string>>;
-  /** The parsed JSON body; `undefined` when there was none. Routes with `rawBody` read `stream` instead. */
+  /** The parsed JSON body, of the shape its route declares; `undefined` when there was none. A `raw` route reads `stream` instead. */
   readonly body: unknown;
   /** The body as it came, for uploads. */
   readonly stream: ReadableStream<Uint8Array> | null;
   /** `api-version` of the query, empty when absent. */
   readonly apiVersion: string;
+  /** What the bearer token says of its holder. ARM's front door has verified it; elsewhere it is a claim. */
+  readonly caller: TokenClaims | undefined;
   /** Aborted when the client goes away. */
   readonly signal: AbortSignal;
 }
 
 export type Handler = (request: EmulatorRequest) => Response | Promise<Response>;
 
-export interface Route {
+/** What a route takes: JSON of a shape, `none` that it would look at, or the `raw` stream. */
+export type RouteBody = BodyShape | "none" | "raw";
+
+/** One operation. `H` is what a table's handlers are given, before they are bound to the resource they stand on. */
+export interface RouteOf<H> {
   readonly method: Method;
   /** `/subscriptions/{subscription}/resourceGroups/{group}`; `{scope...}` takes one or more segments. */
   readonly path: string;
   readonly source: Source;
-  readonly handle: Handler;
-  /** Leave the body unread: the handler takes `stream`. */
-  readonly rawBody?: boolean;
+  readonly body: RouteBody;
+  readonly handle: H;
+  /** Answered, but not claimed: neither on the coverage page nor among the provider's resource types. */
+  readonly isUnlisted?: boolean;
 }
 
-export function route(method: Method, path: string, source: Source, handle: Handler, more: { rawBody?: boolean } = {}): Route {
-  return { method, path, source, handle, ...more };
+export type Route = RouteOf<Handler>;
+
+/** A row of a table of routes. One that can have a body must say what it takes. */
+export function route<H = Handler>(method: BodilessMethod, path: string, source: Source, handle: H): RouteOf<H>;
+export function route<H = Handler>(method: BodyMethod, path: string, source: Source, body: RouteBody, handle: H): RouteOf<H>;
+export function route<H>(method: Method, path: string, source: Source, ...rest: [H] | [RouteBody, H]): RouteOf<H> {
+  const [body, handle] = rest.length === 1 ? (["none", rest[0]] as const) : rest;
+  return { method, path, source, body, handle };
 }
 
-interface Compiled {
-  readonly route: Route;
+interface Compiled<R> {
+  readonly route: R;
   readonly pattern: RegExp;
   readonly names: readonly string[];
   readonly literals: number;
 }
 
-export interface Match {
-  readonly route: Route;
+export interface Match<R extends Route = Route> {
+  readonly route: R;
   readonly params: Readonly<Record<string, string>>;
 }
 
-/** Finds the route of a request. Literals win over parameters, fixed words match in any case, doubled slashes count as one. */
-export interface Router {
-  find(method: string, path: string): Match | undefined;
-  readonly routes: readonly Route[];
+/** What a table's row does with the resource it stands on. */
+export type OnResource<T> = (resource: T, request: EmulatorRequest) => Response | Promise<Response>;
+
+/** The rows as routes: each finds its resource first. `find` throws the refusal for one that is not there. */
+export function boundTo<T>(find: (request: EmulatorRequest) => T, rows: readonly RouteOf<OnResource<T>>[]): readonly Route[] {
+  return rows.map((row) => ({ ...row, handle: (request) => row.handle(find(request), request) }));
 }
 
-export function createRouter(routes: readonly Route[]): Router {
+export function isRead(method: string): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
+/** Finds the route of a request. Literals win over parameters, fixed words match in any case, doubled slashes count as one. */
+export interface Router<R extends Route> {
+  find(method: string, path: string): Match<R> | undefined;
+}
+
+export function createRouter<R extends Route>(routes: readonly R[]): Router<R> {
   const compiled = routes.map(compile).sort((a, b) => b.literals - a.literals);
-  const find = (path: string, accepts: (route: Route) => boolean): Match | undefined => {
+  const find = (path: string, accepts: (route: R) => boolean): Match<R> | undefined => {
     const plain = `/${path.split("/").filter(Boolean).join("/")}`;
     for (const entry of compiled) {
       if (!accepts(entry.route)) continue;
@@ -75,13 +101,12 @@ export function createRouter(routes: readonly Route[]): Router {
     return undefined;
   };
   return {
-    routes,
     find: (method, path) =>
       find(path, (entry) => entry.method === method) ?? (method === "HEAD" ? find(path, (entry) => entry.method === "GET") : undefined),
   };
 }
 
-function compile(entry: Route): Compiled {
+function compile<R extends Route>(entry: R): Compiled<R> {
   const names: string[] = [];
   let literals = 0;
   const source = entry.path
@@ -98,18 +123,6 @@ function compile(entry: Route): Compiled {
     })
     .join("/");
   return { route: entry, pattern: new RegExp(`^/${source}/?$`, "i"), names, literals };
-}
-
-/** Runs a handler; a thrown `ArmError` becomes its own answer, a full disk a 507, anything else a 500 in ARM's shape. */
-export async function answer(match: Match, request: EmulatorRequest, onBug: (error: unknown) => void): Promise<Response> {
-  try {
-    return await match.route.handle(request);
-  } catch (error) {
-    if (isArmError(error)) return error.toResponse();
-    if (isDiskFull(error)) return diskFull().toResponse();
-    onBug(error);
-    return armFront(500, "InternalServerError", "The server encountered an internal error. Please retry the request.").toResponse();
-  }
 }
 
 export function json(status: number, body: unknown, headers: Record<string, string> = {}): Response {

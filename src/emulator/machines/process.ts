@@ -1,13 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { isRunning, type ProcessStamp, statOf } from "../process-stamp.ts";
 import type { Store } from "../store.ts";
 
 /** A running process group as the store remembers it, so that it can be swept after a `kill -9` of local Azure. */
-interface ProcessRecord {
-  readonly pid: number;
-  /** Field 22 of `/proc/PID/stat`: guards against a pid that now belongs to someone else. Empty where there is no `/proc`. */
-  readonly startTime: string;
+interface ProcessRecord extends ProcessStamp {
+  /** Resource ID it works for. */
   readonly owner: string;
 }
 
@@ -64,7 +63,7 @@ export async function startProcess(plan: ProcessPlan, store: Store): Promise<Run
 /** Notes a process group for the sweep. Call what it returns when the leader has ended: it kills what the leader left behind. */
 export function rememberGroup(pid: number, owner: string, store: Store): () => void {
   const records = store.collection<ProcessRecord>(COLLECTION);
-  records.set(String(pid), { pid, startTime: startTimeOf(pid) ?? "", owner });
+  records.set(String(pid), { pid, startTime: statOf(pid)?.startTime ?? "", owner });
   store.commit();
   return () => {
     signalGroup(pid, "SIGKILL");
@@ -95,19 +94,16 @@ function isGroupAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
-  const states = statesInGroup(pid);
-  return states === undefined || states.some((state) => state !== "Z" && state !== "X");
+  return runsInGroup(pid) ?? true;
 }
 
-/** The state letters of a group's processes; `undefined` where there is no `/proc`. */
-function statesInGroup(pid: number): readonly string[] | undefined {
+/** `undefined` where there is no `/proc`. */
+function runsInGroup(pid: number): boolean | undefined {
   try {
-    return readdirSync("/proc")
-      .filter((name) => /^\d+$/.test(name))
-      .flatMap((name) => {
-        const [state, , group] = statOf(Number(name)) ?? [];
-        return state !== undefined && Number(group) === pid ? [state] : [];
-      });
+    return readdirSync("/proc").some((name) => {
+      const stat = /^\d+$/.test(name) ? statOf(Number(name)) : undefined;
+      return isRunning(stat) && stat.group === pid;
+    });
   } catch {
     return undefined;
   }
@@ -119,7 +115,7 @@ export function sweepProcesses(store: Store, ownerPrefix: string): readonly numb
   const swept: number[] = [];
   for (const record of records.list()) {
     if (!record.owner.toLowerCase().includes(ownerPrefix.toLowerCase())) continue;
-    if (record.startTime !== "" && startTimeOf(record.pid) === record.startTime) {
+    if (record.startTime !== "" && statOf(record.pid)?.startTime === record.startTime) {
       signalGroup(record.pid, "SIGKILL");
       swept.push(record.pid);
     }
@@ -135,20 +131,5 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): void {
     process.kill(-pid, signal);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-  }
-}
-
-/** Clock ticks from boot to the start of the process; `undefined` when it is gone or there is no `/proc`. */
-function startTimeOf(pid: number): string | undefined {
-  return statOf(pid)?.[19];
-}
-
-/** The fields of `/proc/PID/stat` behind the name: state, parent, process group, … */
-function statOf(pid: number): readonly string[] | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  } catch {
-    return undefined;
   }
 }

@@ -1,6 +1,7 @@
-import { readClaims } from "../../../base/jwt.ts";
 import { isSameId, parseResourceId } from "../../../base/resource-id.ts";
 import { type ArmError, armFront } from "../../http/arm-error.ts";
+import type { BodyShape } from "../../http/body-shape.ts";
+import { propertiesOf } from "../../http/properties-of.ts";
 import { type EmulatorRequest, empty, json, type Route, route } from "../../http/router.ts";
 import type { DirectoryPrincipal, Platform, Service } from "../../platform.ts";
 import { requireKnownGroup } from "../resources/groups.ts";
@@ -21,7 +22,7 @@ export function authorizationRoutes(platform: Platform, services: () => readonly
   const wire = (assignment: RoleAssignment): object => assignmentToWire(assignment, endpoints.subscriptionId);
   const requireScope = (scope: string): void => checkScope(platform, services, scope);
   const put = (request: EmulatorRequest): Response => {
-    const wanted = assignmentFrom(request, directory.find(given(request).principalId ?? ""));
+    const wanted = assignmentFrom(request, directory.find(propertiesOf<Given>(request).principalId ?? ""));
     requireScope(wanted.scope);
     const before = assignments.get(wanted.id);
     if (before && isSame(before, wanted)) return json(200, wire(before));
@@ -34,7 +35,7 @@ export function authorizationRoutes(platform: Platform, services: () => readonly
     return json(201, wire(assignment));
   };
   return [
-    route("PUT", ASSIGNMENT, "specification", put),
+    route("PUT", ASSIGNMENT, "specification", assignmentBody, put),
     route("GET", ASSIGNMENT, "specification", (request) => {
       const found = assignments.get(idOf(request));
       if (found) return json(200, wire(found));
@@ -70,6 +71,15 @@ const scopeOf = ({ params }: EmulatorRequest): string => `/${params.scope ?? ""}
 const idOf = (request: EmulatorRequest): string =>
   `${scopeOf(request)}/providers/Microsoft.Authorization/roleAssignments/${request.params.assignment}`;
 
+/** `properties` of a PUT. */
+const assignmentBody: BodyShape = {
+  "properties.roleDefinitionId": "text",
+  "properties.principalId": "text",
+  "properties.principalType": "text",
+  "properties.description": "text",
+  "properties.condition": "text",
+};
+
 interface Given {
   readonly roleDefinitionId?: string;
   readonly principalId?: string;
@@ -78,11 +88,9 @@ interface Given {
   readonly condition?: string;
 }
 
-const given = ({ body }: EmulatorRequest): Given => (body as { properties?: Given } | undefined)?.properties ?? {};
-
 /** What a PUT asks for, checked in itself; not yet dated. */
 function assignmentFrom(request: EmulatorRequest, principal: DirectoryPrincipal | undefined): RoleAssignment {
-  const { roleDefinitionId, principalId, principalType, description, condition } = given(request);
+  const { roleDefinitionId, principalId, principalType, description, condition } = propertiesOf<Given>(request);
   const name = request.params.assignment ?? "";
   if (!GUID.test(name)) throw armFront(400, "InvalidRoleAssignmentId", `The role assignment ID '${name}' is not valid. It must be a GUID.`);
   if (!roleDefinitionId || !principalId) {
@@ -114,7 +122,7 @@ function assignmentFrom(request: EmulatorRequest, principal: DirectoryPrincipal 
     principalType: principal.type,
     ...(description ? { description } : {}),
     createdOn: "",
-    createdBy: readClaims(/^Bearer (.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1] ?? "")?.oid ?? "",
+    createdBy: request.caller?.oid ?? "",
   };
 }
 

@@ -11,8 +11,14 @@ const seedNames = {
   group: "Local Database Administrators",
 } as const;
 
+/** With the person and the application that a tenant is seeded with. */
+export interface TenantDirectory extends Directory {
+  readonly user: DirectoryPrincipal;
+  readonly app: DirectoryPrincipal;
+}
+
 /** The tenant's users, groups and service principals, kept in the store. Seeded with one of each at first use. */
-export function openDirectory(store: Store): Directory & { readonly user: DirectoryPrincipal; readonly app: DirectoryPrincipal } {
+export function openDirectory(store: Store): TenantDirectory {
   const rows = store.collection<DirectoryPrincipal>("directory");
   if (rows.list().length === 0) for (const principal of seeds()) rows.set(principal.objectId, principal);
   const listeners: (() => void)[] = [];

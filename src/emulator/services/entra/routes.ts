@@ -33,8 +33,8 @@ export function entraRoutes(authority: Authority): readonly Route[] {
     route("GET", "/common/discovery/instance", "documentation", ({ url }) => json(200, instances(authority.endpoints, url))),
     route("GET", "/{tenant}/discovery/v2.0/keys", "documentation", keys),
     route("GET", "/{tenant}/discovery/keys", "documentation", keys),
-    route("POST", "/{tenant}/oauth2/v2.0/token", "documentation", (request) => token(authority, request, "v2"), { rawBody: true }),
-    route("POST", "/{tenant}/oauth2/token", "documentation", (request) => token(authority, request, "v1"), { rawBody: true }),
+    route("POST", "/{tenant}/oauth2/v2.0/token", "documentation", "raw", (request) => token(authority, request, "v2")),
+    route("POST", "/{tenant}/oauth2/token", "documentation", "raw", (request) => token(authority, request, "v1")),
   ];
 }
 

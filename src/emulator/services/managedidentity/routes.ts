@@ -37,7 +37,7 @@ export function identityRoutes(platform: Platform, identities: Collection<Identi
     );
   };
   return [
-    route("PUT", IDENTITY, "specification", (request) => {
+    route("PUT", IDENTITY, "specification", {}, (request) => {
       const group = requireGroup(platform, groupIdOf(request));
       const before = identities.get(idOf(request));
       const name = request.params.identity ?? "";
@@ -57,7 +57,7 @@ export function identityRoutes(platform: Platform, identities: Collection<Identi
       return json(before ? 200 : 201, wire(identity));
     }),
     route("GET", IDENTITY, "specification", (request) => json(200, wire(required(request)))),
-    route("PATCH", IDENTITY, "specification", (request) => {
+    route("PATCH", IDENTITY, "specification", {}, (request) => {
       const changed: Identity = { ...required(request), ...tagsOf((request.body ?? {}) as IdentityBody) };
       identities.set(changed.id, changed);
       return json(200, wire(changed));

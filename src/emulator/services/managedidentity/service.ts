@@ -21,6 +21,10 @@ export function createManagedIdentityService(platform: Platform): Service {
     ],
     routes: identityRoutes(platform, identities),
     resources: (groupId) => inGroup(groupId).map(summary),
+    setTags: (id, tags) => {
+      const identity = identities.get(id);
+      if (identity) identities.set(id, { ...identity, tags });
+    },
     removeGroup: async (groupId) => {
       for (const identity of inGroup(groupId)) {
         identities.delete(identity.id);

@@ -1,6 +1,6 @@
 import { armFront } from "../../http/arm-error.ts";
-import { portHolder } from "../../machines/port-holder.ts";
-import type { TokenGateway } from "../../machines/token-gateway.ts";
+import { portHolder } from "../../machines/postgres/port-holder.ts";
+import type { TokenGateway } from "../../machines/postgres/token-gateway.ts";
 import { candidateAddress } from "./model.ts";
 
 /** Azure's own, and the only one a client knows: a server without it is no server. */
@@ -17,10 +17,8 @@ export const PORT_TAKEN = "LocalAzurePortTaken";
  */
 export async function openDoor(
   server: { readonly name: string; readonly address?: string },
-  home: string,
-  taken: ReadonlySet<string>,
+  { home, taken, port = POSTGRES_PORT }: { readonly home: string; readonly taken: ReadonlySet<string>; readonly port?: number },
   open: (at: { readonly address: string; readonly port: number }) => Promise<TokenGateway>,
-  port = POSTGRES_PORT,
 ): Promise<TokenGateway> {
   const candidates = Array.from({ length: ADDRESS_ATTEMPTS }, (_, attempt) => candidateAddress(home, server.name, attempt));
   let refusal = "";
@@ -33,10 +31,10 @@ export async function openDoor(
       if (!["EADDRINUSE", "EADDRNOTAVAIL", "EACCES"].includes(refusal)) throw error;
     }
   }
-  throw armFront(409, PORT_TAKEN, await wordsOf(server.name, port, refusal));
+  throw armFront(409, PORT_TAKEN, await describeTaken(server.name, port, refusal));
 }
 
-async function wordsOf(name: string, port: number, refusal: string): Promise<string> {
+async function describeTaken(name: string, port: number, refusal: string): Promise<string> {
   const what = `The server '${name}' has no address: port ${port}`;
   if (refusal === "EACCES") return `${what} may not be listened on by this account.`;
   const holder = await portHolder(port);

@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import { armFront } from "../../http/arm-error.ts";
+import type { ServerState } from "./server-state.ts";
 import { computeSize, storageSteps } from "./sizes.ts";
-
-type ServerState = "Provisioning" | "Ready" | "Updating" | "Starting" | "Stopping" | "Stopped" | "Restarting" | "Dropping" | "Inaccessible";
 
 type Switch = "Enabled" | "Disabled";
 

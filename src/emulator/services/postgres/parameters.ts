@@ -1,6 +1,6 @@
 import { escapeLiteral } from "pg";
 import { armFront } from "../../http/arm-error.ts";
-import type { PostgresMachine } from "../../machines/postgres.ts";
+import type { PostgresMachine } from "../../machines/postgres/machine.ts";
 import type { FlexibleServer } from "./model.ts";
 import { RESERVED_CONNECTIONS } from "./sizes.ts";
 

@@ -3,8 +3,8 @@ import type { Platform } from "../../platform.ts";
 import type { Collection } from "../../store.ts";
 import { PORT_TAKEN } from "./doors.ts";
 import { asArmError } from "./failures.ts";
-import type { Fleet } from "./fleet.ts";
 import type { FlexibleServer } from "./model.ts";
+import { applyServerEvent, type ServerKey } from "./servers.ts";
 
 const LOOK_EVERY_MS = 3_000;
 
@@ -14,17 +14,18 @@ export interface Revival {
   stop(): void;
 }
 
-export function createRevival(platform: Platform, servers: Collection<FlexibleServer>, fleet: Fleet): Revival {
+export function createRevival(
+  platform: Pick<Platform, "operations" | "store" | "home" | "log" | "tell">,
+  servers: Collection<FlexibleServer>,
+  fleet: { launch(server: ServerKey): Promise<unknown> },
+): Revival {
   const { operations, store, log } = platform;
   const portless = new Set<string>();
   const trying = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
 
-  /** A server that does not run must not be called Ready: its address may be somebody else's by now. */
-  const set = (server: FlexibleServer, change: Pick<FlexibleServer, "state" | "isWaiting">): void => {
-    const now = servers.get(server.id);
-    if (now?.generation !== server.generation || !now) return;
-    servers.set(server.id, { ...now, ...change });
+  const apply = (server: FlexibleServer, event: "revived" | "lost"): void => {
+    applyServerEvent(servers, server, event);
     store.commit();
   };
 
@@ -34,14 +35,14 @@ export function createRevival(platform: Platform, servers: Collection<FlexibleSe
     try {
       await fleet.launch(server);
       if (portless.delete(id)) log(`postgres ${name}: it has an address again and runs`);
-      if (server.isWaiting) set(server, { state: "Ready", isWaiting: false });
+      if (server.isWaiting) apply(server, "revived");
     } catch (error) {
       const refusal = asArmError(platform, `postgres ${name}`, error);
       if (isArmError(refusal) && refusal.code === PORT_TAKEN) {
         if (!portless.has(id)) platform.tell(`postgres ${name}: ${refusal.message}`);
         portless.add(id);
       } else if (!isArmError(refusal)) log(`postgres ${name}: ${error instanceof Error ? error.message : error}`);
-      set(server, { state: "Stopped", isWaiting: true });
+      apply(server, "lost");
     } finally {
       trying.delete(id);
     }
@@ -65,6 +66,7 @@ export function createRevival(platform: Platform, servers: Collection<FlexibleSe
   };
 }
 
+/** Nobody stopped, stops or drops it. One that is being made is started by its creation. */
 function shouldRun({ state, isWaiting }: FlexibleServer): boolean {
-  return isWaiting === true || !["Stopped", "Provisioning", "Dropping"].includes(state);
+  return state === "Stopped" ? isWaiting === true : !["Stopping", "Provisioning", "Dropping"].includes(state);
 }

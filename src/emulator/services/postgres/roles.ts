@@ -1,12 +1,12 @@
 import { escapeIdentifier, escapeLiteral } from "pg";
-import type { LoginRole } from "../../machines/pg-login.ts";
-import type { PostgresMachine } from "../../machines/postgres.ts";
+import type { LoginRole } from "../../machines/postgres/login.ts";
+import type { PostgresMachine } from "../../machines/postgres/machine.ts";
 import type { Platform } from "../../platform.ts";
 import type { Administrator, FlexibleServer } from "./model.ts";
 
 /**
  * What a login is judged by; asked anew for each. It runs as the superuser in a database where apps may own objects: every session of the machine
- * searches `pg_catalog` only (`postgres-admin-options.ts`).
+ * searches `pg_catalog` only (`admin-options.ts`).
  */
 export async function findRole(machine: PostgresMachine, user: string): Promise<LoginRole | undefined> {
   const [found] = await machine.administer(

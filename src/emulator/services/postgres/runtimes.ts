@@ -1,5 +1,6 @@
-import { type PostgresRuntime, preparePostgres } from "../../machines/postgres.ts";
-import { hasPostgres } from "../../machines/postgres-binaries.ts";
+import { hasPostgres } from "../../machines/postgres/binaries.ts";
+import { preparePostgres } from "../../machines/postgres/prepare.ts";
+import type { PostgresRuntime } from "../../machines/postgres/runtime.ts";
 
 /** The PostgreSQL of each major, prepared when it is first asked for. */
 export interface Runtimes {

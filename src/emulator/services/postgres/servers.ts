@@ -1,10 +1,11 @@
-import { isSameId, parseResourceId, resourceGroupId } from "../../../base/resource-id.ts";
+import { isSameId, resourceGroupId } from "../../../base/resource-id.ts";
 import { armFront } from "../../http/arm-error.ts";
 import type { EmulatorRequest } from "../../http/router.ts";
 import type { Platform } from "../../platform.ts";
 import type { Collection } from "../../store.ts";
 import { requireKnownGroup } from "../resources/groups.ts";
 import type { Administrator, Database, FirewallRule, FlexibleServer } from "./model.ts";
+import { afterServerEvent, type ServerEvent } from "./server-state.ts";
 import { TYPE } from "./wire.ts";
 
 /** All that this provider remembers, by resource ID. */
@@ -15,7 +16,7 @@ export interface Tables {
   readonly databases: Collection<Database>;
 }
 
-export function openTables({ store }: Platform): Tables {
+export function openTables({ store }: Pick<Platform, "store">): Tables {
   return {
     servers: store.collection("postgres-servers"),
     administrators: store.collection("postgres-administrators"),
@@ -27,8 +28,29 @@ export function openTables({ store }: Platform): Tables {
 /** A server, told apart from an earlier or later one of the same name. Servers of older versions have no generation. */
 export type ServerKey = Pick<FlexibleServer, "id" | "generation">;
 
-export function isSameServer(one: ServerKey, other: ServerKey): boolean {
+function isSameServer(one: ServerKey, other: ServerKey): boolean {
   return isSameId(one.id, other.id) && one.generation === other.generation;
+}
+
+/** The row of this very server; not that of a later one with its name. */
+export function findServer(servers: Collection<FlexibleServer>, key: ServerKey): FlexibleServer | undefined {
+  const server = servers.get(key.id);
+  return server && isSameServer(server, key) ? server : undefined;
+}
+
+/** Changes the row of a server that is still there. */
+export function changeServer(
+  servers: Collection<FlexibleServer>,
+  key: ServerKey,
+  change: (server: FlexibleServer) => FlexibleServer,
+): void {
+  const server = findServer(servers, key);
+  if (server) servers.set(server.id, change(server));
+}
+
+/** Something happened to a server, if it is still there. Throws when it cannot happen in the server's state. */
+export function applyServerEvent(servers: Collection<FlexibleServer>, key: ServerKey, event: ServerEvent): void {
+  changeServer(servers, key, (server) => afterServerEvent(server, event));
 }
 
 /** The ID of the server a request's path names, spelled as Azure spells it. */
@@ -61,7 +83,7 @@ export function childNotFound(kind: string, name: string) {
 }
 
 /** Azure does one write at a time on a server, its children included. */
-export function requireIdle(platform: Platform, server: FlexibleServer): void {
+export function requireIdle(platform: Pick<Platform, "operations">, server: FlexibleServer): void {
   if (platform.operations.running(server.id).length === 0) return;
   throw armFront(
     409,
@@ -90,8 +112,4 @@ export function forget(tables: Tables, serverId: string): void {
   for (const table of [tables.administrators, tables.rules, tables.databases] as const) {
     for (const { id } of table.list(`${serverId}/`)) table.delete(id);
   }
-}
-
-export function subscriptionOf(server: FlexibleServer): string {
-  return parseResourceId(server.id)?.subscriptionId ?? "";
 }

@@ -2,11 +2,11 @@ import type { FlexibleServerRegistry, Platform, Service } from "../../platform.t
 import { POSTGRES_PORT } from "./doors.ts";
 import { createFleet } from "./fleet.ts";
 import { SYSTEM_DATABASES } from "./model.ts";
-import { createWrites } from "./operations.ts";
 import { createRevival } from "./revival.ts";
 import { postgresRoutes } from "./routes.ts";
-import { forget, openTables, serversOf } from "./servers.ts";
+import { forget, openTables, requireIdle, serverGone, serversOf } from "./servers.ts";
 import { TYPE } from "./wire.ts";
+import { createWrites } from "./writes.ts";
 
 /** Those with flexible servers (azure-rest-api-specs, specification/postgresql); the last three as az 2.8x, az 2.91 and the Python SDK 3.0 send them. */
 const API_VERSIONS = [
@@ -36,7 +36,7 @@ const USUAL_MAJOR = 16;
 export function createPostgresService(platform: Platform): Service & { readonly registry: FlexibleServerRegistry } {
   const tables = openTables(platform);
   const fleet = createFleet(platform, tables.servers, tables.rules);
-  const writes = createWrites(platform, tables, fleet);
+  const writes = createWrites({ platform, tables, fleet });
   const revival = createRevival(platform, tables.servers, fleet);
   return {
     namespace: "Microsoft.DBforPostgreSQL",
@@ -51,6 +51,12 @@ export function createPostgresService(platform: Platform): Service & { readonly 
         sku,
         ...(tags ? { tags } : {}),
       })),
+    setTags: (serverId, tags) => {
+      const server = tables.servers.get(serverId);
+      if (!server) throw serverGone(serverId);
+      requireIdle(platform, server);
+      tables.servers.set(serverId, { ...server, tags });
+    },
     removeGroup: async (groupId) => {
       for (const server of serversOf(tables, groupId)) {
         await fleet.destroy(server);

@@ -1,4 +1,4 @@
-import type { Watch } from "../../machines/token-gateway.ts";
+import type { Watch } from "../../machines/postgres/interventions.ts";
 import type { Platform } from "../../platform.ts";
 
 /** States after which the server ends the connection; any other leaves it in use (PostgreSQL documentation, appendix "Error Codes"). */

@@ -1,6 +1,7 @@
 import type { Operation } from "../../operations.ts";
 import type { Administrator, Database, FirewallRule, FlexibleServer } from "./model.ts";
 import { VERSIONS } from "./model.ts";
+import type { Parameter } from "./parameters.ts";
 import { computeSize, locationDisplayName, offeredSizes, storageSteps } from "./sizes.ts";
 
 export const TYPE = "Microsoft.DBforPostgreSQL/flexibleServers";
@@ -69,6 +70,10 @@ export function firewallRuleToWire({ id, name, startIpAddress, endIpAddress }: F
 /** Recorded (2023-03-01-preview): the charset comes back in capitals. */
 export function databaseToWire({ id, name, charset, collation }: Database): object {
   return { properties: { charset, collation }, id, name, type: `${TYPE}/databases` };
+}
+
+export function parameterToWire(server: FlexibleServer, { name, ...properties }: Parameter): object {
+  return { properties, id: `${server.id}/configurations/${name}`, name, type: `${TYPE}/configurations` };
 }
 
 /** Recorded, all versions: the answer to every write. */

@@ -51,7 +51,8 @@ export function createProviders(store: Store, services: () => readonly Service[]
 /** Resource types as the routes spell them: `sites`, `sites/slots`. */
 function typesOf(service: Service): { type: string; apiVersions: readonly string[] }[] {
   const types = new Set<string>();
-  for (const { path } of service.routes) {
+  for (const { path, isUnlisted } of service.routes) {
+    if (isUnlisted) continue;
     const after = path.split(`/providers/${service.namespace}/`).at(1);
     if (!after) continue;
     const type = after.split("/").filter((segment, index) => index % 2 === 0 && !segment.startsWith("{"));

@@ -63,12 +63,12 @@ function providerRoutes({ endpoints }: Platform, providers: Providers): readonly
       providers.advance(provider.namespace);
       return json(200, wire(provider));
     }),
-    route("POST", `${SUBSCRIPTION}/providers/{namespace}/register`, "documentation", (request) => {
+    route("POST", `${SUBSCRIPTION}/providers/{namespace}/register`, "documentation", "none", (request) => {
       const { namespace } = found(request);
       providers.register(namespace);
       return json(200, wire(found(request)));
     }),
-    route("POST", `${SUBSCRIPTION}/providers/{namespace}/unregister`, "documentation", (request) => {
+    route("POST", `${SUBSCRIPTION}/providers/{namespace}/unregister`, "documentation", "none", (request) => {
       const { namespace } = found(request);
       providers.unregister(namespace);
       return json(200, wire(found(request)));
@@ -89,8 +89,8 @@ function groupRoutes(platform: Platform): readonly Route[] {
     ),
     route("GET", GROUP, "documentation", ({ params }) => json(200, groupToWire(requireKnownGroup(platform, groupIdOf(params))))),
     route("HEAD", GROUP, "documentation", ({ params }) => empty(groups.get(groupIdOf(params)) ? 204 : 404)),
-    route("PUT", GROUP, "documentation", (request) => putGroup(platform, request)),
-    route("PATCH", GROUP, "documentation", ({ params, body }) => {
+    route("PUT", GROUP, "documentation", {}, (request) => putGroup(platform, request)),
+    route("PATCH", GROUP, "documentation", {}, ({ params, body }) => {
       const group = requireGroup(platform, groupIdOf(params));
       const tags = tagsOf(body);
       const patched: ResourceGroup = tags ? { ...group, tags } : group;

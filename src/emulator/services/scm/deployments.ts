@@ -1,28 +1,30 @@
-import { createWriteStream, readFileSync, writeFileSync } from "node:fs";
-import { copyFile, cp, mkdir, realpath, rm } from "node:fs/promises";
-import { dirname, join, resolve, sep } from "node:path";
-import { Readable, Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import type { StartOutcome } from "../../machines/app-host.ts";
-import { parseRuntime } from "../../machines/app-runtime.ts";
-import { BuildFailure, buildApp, isBuildWanted } from "../../machines/build-app.ts";
-import { type BuildLog, type BuildLogEntry, createBuildLog } from "../../machines/build-log.ts";
-import { BadArchive, unzip } from "../../machines/build-unzip.ts";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { StartOutcome } from "../../machines/app/host.ts";
+import type { BuildLog, BuildLogEntry } from "../../machines/build/log.ts";
+import { BuildFailure } from "../../machines/build/request.ts";
+import { BadArchive } from "../../machines/build/unzip.ts";
 import type { Platform } from "../../platform.ts";
-import { become, type Deployment, isComplete, type Push, RECYCLED, received, terminalPhases } from "./model.ts";
+import type { Collection } from "../../store.ts";
+import { createDeploymentLogs, type DeploymentLogs } from "./deployment-logs.ts";
+import {
+  afterDeploymentEvent,
+  type Deployment,
+  type DeploymentEvent,
+  isComplete,
+  type Push,
+  RECYCLED,
+  received,
+  terminalPhases,
+} from "./model.ts";
+import { type PackageUse, savePackage } from "./package.ts";
+import { makeRelease } from "./release.ts";
+import type { ScmSubject } from "./subject.ts";
 
-/** What SCM knows of the site it belongs to; asked anew each time. */
-export interface ScmSubject {
-  readonly siteId: string;
-  readonly siteName: string;
-  readonly linuxFxVersion: string;
-  readonly appSettings: Readonly<Record<string, string>>;
-  /** The site's folder: `home`, `releases`, `deployments`, `tmp` are below. */
-  readonly folder: string;
-  readonly isHttpLogging: boolean;
-  readonly isBasicAllowed: boolean;
-  readonly publishing: { readonly user: string; readonly password: string };
-  readonly lastModified: string;
+/** A deployment that was begun; `done` tells how it ended. */
+interface Begun {
+  readonly id: string;
+  readonly done: Promise<Deployment>;
 }
 
 /** The deployments of one site, newest first. */
@@ -33,12 +35,7 @@ export interface Deployments {
   latest(): { readonly deployment: Deployment; readonly isTemporary: boolean } | undefined;
   isDeploying(): boolean;
   /** Takes the lock, stores the package and deploys in the background. `undefined` while another deployment holds the lock. */
-  push(
-    push: Push,
-    body: ReadableStream<Uint8Array> | null,
-    signal: AbortSignal,
-    how?: PackageUse,
-  ): Promise<{ readonly id: string; readonly done: Promise<Deployment> } | undefined>;
+  push(push: Push, body: ReadableStream<Uint8Array> | null, signal: AbortSignal, use?: PackageUse): Promise<Begun | undefined>;
   log(id: string): readonly BuildLogEntry[] | undefined;
   /** The SCM container restarts: what is in flight dies. */
   interrupt(): void;
@@ -48,248 +45,218 @@ export interface Deployments {
   close(): Promise<void>;
 }
 
-/** How a package is used when it is no zip that replaces all that is there. */
-export interface PackageUse {
-  /** The files of the active release stay beside the new ones. */
-  readonly keepsFiles: boolean;
-  /** The package is one file, for this place below `/home/site/wwwroot`. */
-  readonly fileName?: string;
-}
-
-/** Zip limit of App Service (azure/kudu.md 3.2). */
-export const MAX_PACKAGE_BYTES = 2048 * 1024 * 1024;
 /** Recorded: 8.4 min from upload to running, of which the build is the greater part. */
 const RECORDED_BUILD_MS = 240_000;
 const RECORDED_START_MS = 210_000;
 
-/** The 413 of a package over the limit. */
-export class PackageTooBig extends Error {}
+interface Context {
+  readonly platform: Platform;
+  readonly subject: () => ScmSubject;
+  /** Makes a release folder the site's content. */
+  readonly activate: (folder: string) => Promise<StartOutcome | undefined>;
+  readonly rows: Collection<Deployment>;
+  readonly logs: DeploymentLogs;
+  /** Waits for containers to come up. */
+  readonly runtimeWaits: Set<Promise<void>>;
+  readonly closing: AbortController;
+  isLocked: boolean;
+  inFlight: (Begun & { readonly abort: AbortController }) | undefined;
+}
 
 export function createDeployments(
   platform: Platform,
   subject: () => ScmSubject,
   activate: (folder: string) => Promise<StartOutcome | undefined>,
 ): Deployments {
-  const rows = platform.store.collection<Deployment>("web/deployments");
-  const now = (): string => new Date(platform.clock.now()).toISOString();
-  const key = (id: string): string => `${subject().siteId}/${id}`;
-  const logs = new Map<string, BuildLog>();
-  let inFlight: { readonly id: string; readonly abort: AbortController; readonly done: Promise<Deployment> } | undefined;
-  let isLocked = false;
-  const runtimeWaits = new Set<Promise<void>>();
-  const closing = new AbortController();
-
-  const change = (id: string, by: Partial<Deployment>): Deployment => {
-    const before = rows.get(key(id));
-    if (!before) throw new Error(`deployment ${id} is gone`);
-    const after = { ...before, ...by };
-    rows.set(key(id), after);
-    platform.store.commit();
-    return after;
+  const context: Context = {
+    platform,
+    subject,
+    activate,
+    rows: platform.store.collection("web/deployments"),
+    logs: createDeploymentLogs(() => subject().folder, platform.clock),
+    runtimeWaits: new Set(),
+    closing: new AbortController(),
+    isLocked: false,
+    inFlight: undefined,
   };
-  const logFile = (id: string): string => join(subject().folder, "deployments", `${id}.json`);
-  const keepLog = (id: string): void => {
-    const log = logs.get(id);
-    if (log) writeFileSync(logFile(id), JSON.stringify(log.entries));
-    logs.delete(id);
-  };
-  const deactivateOthers = (id: string): void => {
-    for (const other of rows.list(`${subject().siteId}/`)) {
-      if (other.id !== id && other.isActive) rows.set(key(other.id), { ...other, isActive: false });
-    }
-  };
-  /** What will be left of a recorded duration that begins now: the work done here in the meantime is part of it. */
-  const restOf = (recordedMs: number): (() => number) => {
-    const dueAt = platform.clock.now() + platform.operations.paced(recordedMs);
-    return () => Math.max(0, dueAt - platform.clock.now());
-  };
-
-  const awaitRuntime = (id: string, starting: Promise<StartOutcome | undefined>): void => {
-    const wait = (async () => {
-      const recorded = restOf(RECORDED_START_MS);
-      const outcome = await starting;
-      await platform.clock.sleep(recorded(), closing.signal);
-      if (outcome && rows.get(key(id))) change(id, become.started(outcome.successful, outcome.failed));
-    })()
-      .catch((error: unknown) => {
-        if (closing.signal.aborted) return;
-        platform.log(`deployment ${id}: ${String(error)}`);
-        if (rows.get(key(id))) change(id, become.started(0, 1));
-      })
-      .finally(() => runtimeWaits.delete(wait));
-    runtimeWaits.add(wait);
-  };
-
-  const deploy = async (id: string, file: string, signal: AbortSignal, how: PackageUse): Promise<Deployment> => {
-    const site = subject();
-    const log = createBuildLog(platform.clock);
-    logs.set(id, log);
-    const folder = join(site.folder, "releases", id);
-    try {
-      const recorded = restOf(RECORDED_BUILD_MS);
-      change(id, become.building(id));
-      const active = how.keepsFiles ? rows.list(`${site.siteId}/`).find(({ isActive }) => isActive) : undefined;
-      if (active) await cp(join(site.folder, "releases", active.id), folder, { recursive: true, verbatimSymlinks: true });
-      if (how.fileName !== undefined) await placeFile(file, folder, how.fileName, log);
-      else await buildRelease(site, folder, file, log, platform, signal, (progress) => change(id, { progress }));
-      await platform.clock.sleep(recorded(), signal);
-      signal.throwIfAborted();
-      log.say("Triggering recycle (preview mode disabled).");
-      log.say(`Deployment successful. deployer = ${rows.get(key(id))?.deployer} deploymentPath = ZipDeploy. Extract zip.`);
-      keepLog(id);
-      deactivateOthers(id);
-      const done = change(id, become.built(now()));
-      awaitRuntime(id, activate(folder));
-      return done;
-    } catch (error) {
-      await rm(folder, { recursive: true, force: true });
-      const isKnown = error instanceof BuildFailure || error instanceof BadArchive;
-      const text = signal.aborted ? RECYCLED : isKnown ? error.message : "Deployment Failed.";
-      if (!signal.aborted && !isKnown) platform.log(`deployment ${id}: ${String(error)}`);
-      log.say(signal.aborted ? RECYCLED : `Deployment Failed. ${error instanceof BadArchive ? "Malformed zip: " : ""}${text}`, 2);
-      keepLog(id);
-      return change(id, signal.aborted ? become.aborted(now(), text) : become.failed(now(), text));
-    } finally {
-      await rm(file, { force: true });
-    }
-  };
-
+  const { logs } = context;
   return {
-    list: () => rows.list(`${subject().siteId}/`).reverse(),
-    find: (id) => rows.get(key(id)),
-    latest: () => {
-      const deployment = rows.list(`${subject().siteId}/`).at(-1);
-      if (!deployment) return undefined;
-      const isTemporary = !isComplete(deployment) && deployment.tempViews > 0;
-      if (isTemporary) rows.set(key(deployment.id), { ...deployment, tempViews: deployment.tempViews - 1 });
-      return { deployment, isTemporary };
-    },
-    isDeploying: () => isLocked,
-    push: async (push, body, signal, how = { keepsFiles: false }) => {
-      if (isLocked) return undefined;
-      isLocked = true;
-      try {
-        const deployment = received(subject().siteId, push, now());
-        const file = join(subject().folder, "tmp", `${deployment.id}.zip`);
-        await savePackage(body, file, signal);
-        rows.set(key(deployment.id), deployment);
-        platform.store.commit();
-        const abort = new AbortController();
-        const done = deploy(deployment.id, file, abort.signal, how).finally(() => {
-          inFlight = undefined;
-          isLocked = false;
-        });
-        done.catch((error: unknown) => platform.log(`deployment ${deployment.id}: ${String(error)}`));
-        inFlight = { id: deployment.id, abort, done };
-        return { id: deployment.id, done };
-      } catch (error) {
-        isLocked = false;
-        throw error;
-      }
-    },
-    log: (id) => {
-      if (!rows.get(key(id))) return undefined;
-      const live = logs.get(id);
-      if (live) return live.entries;
-      try {
-        return JSON.parse(readFileSync(logFile(id), "utf8")) as BuildLogEntry[];
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-        throw error;
-      }
-    },
-    interrupt: () => inFlight?.abort.abort(new Error("SCM container restart")),
+    list: () => listOf(context).reverse(),
+    find: (id) => find(context, id),
+    latest: () => latest(context),
+    isDeploying: () => context.isLocked,
+    push: (push, body, signal, use = { keepsFiles: false }) => beginPush(context, push, use, (file) => savePackage(body, file, signal)),
+    log: (id) => (find(context, id) ? logs.read(id) : undefined),
+    interrupt: () => context.inFlight?.abort.abort(new Error("SCM container restart")),
     resume: (started) => {
-      for (const deployment of rows.list(`${subject().siteId}/`)) {
-        if (!isComplete(deployment)) {
-          const log = createBuildLog(platform.clock);
-          log.say(RECYCLED, 2);
-          logs.set(deployment.id, log);
-          keepLog(deployment.id);
-          change(deployment.id, become.aborted(now(), RECYCLED));
-        } else if (!terminalPhases.includes(deployment.phase)) awaitRuntime(deployment.id, started);
-      }
+      for (const deployment of listOf(context)) resume(context, deployment, started);
     },
     close: async () => {
-      inFlight?.abort.abort(new Error("local Azure ends"));
-      closing.abort(new Error("local Azure ends"));
-      await inFlight?.done.catch(() => {});
-      await Promise.all(runtimeWaits);
+      context.inFlight?.abort.abort(new Error("local Azure ends"));
+      context.closing.abort(new Error("local Azure ends"));
+      await context.inFlight?.done.catch(() => {});
+      await Promise.all(context.runtimeWaits);
     },
   };
 }
 
-async function savePackage(body: ReadableStream<Uint8Array> | null, file: string, signal: AbortSignal): Promise<void> {
-  let bytes = 0;
-  const bound = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      bytes += chunk.length;
-      done(bytes > MAX_PACKAGE_BYTES ? new PackageTooBig() : null, chunk);
-    },
-  });
-  await mkdir(join(file, ".."), { recursive: true });
+/** Oldest first. */
+function listOf({ rows, subject }: Context): Deployment[] {
+  return rows.list(`${subject().siteId}/`);
+}
+
+function find({ rows, subject }: Context, id: string): Deployment | undefined {
+  return rows.get(`${subject().siteId}/${id}`);
+}
+
+function put({ rows, subject }: Context, deployment: Deployment): void {
+  rows.set(`${subject().siteId}/${deployment.id}`, deployment);
+}
+
+/** Puts and keeps it: nobody's answer commits what happens in the background. */
+function save(context: Context, deployment: Deployment): Deployment {
+  put(context, deployment);
+  context.platform.store.commit();
+  return deployment;
+}
+
+function change(context: Context, id: string, by: (before: Deployment) => Deployment): Deployment {
+  const before = find(context, id);
+  if (!before) throw new Error(`deployment ${id} is gone`);
+  return save(context, by(before));
+}
+
+function apply(context: Context, id: string, event: DeploymentEvent): Deployment {
+  return change(context, id, (before) => afterDeploymentEvent(before, event));
+}
+
+function now({ platform }: Context): string {
+  return new Date(platform.clock.now()).toISOString();
+}
+
+function latest(context: Context): ReturnType<Deployments["latest"]> {
+  const deployment = listOf(context).at(-1);
+  if (!deployment) return undefined;
+  const isTemporary = !isComplete(deployment) && deployment.tempViews > 0;
+  if (isTemporary) put(context, { ...deployment, tempViews: deployment.tempViews - 1 });
+  return { deployment, isTemporary };
+}
+
+async function beginPush(
+  context: Context,
+  push: Push,
+  use: PackageUse,
+  savePackage: (file: string) => Promise<void>,
+): Promise<Begun | undefined> {
+  const { platform, subject } = context;
+  if (context.isLocked) return undefined;
+  context.isLocked = true;
   try {
-    await pipeline(body ? Readable.fromWeb(body as never) : Readable.from([]), bound, createWriteStream(file, { mode: 0o600 }), { signal });
+    const deployment = received(subject().siteId, push, now(context));
+    const { id } = deployment;
+    const file = join(subject().folder, "tmp", `${id}.zip`);
+    await savePackage(file);
+    save(context, deployment);
+    const abort = new AbortController();
+    const done = deploy(context, id, { file, use, signal: abort.signal }).finally(() => {
+      context.inFlight = undefined;
+      context.isLocked = false;
+    });
+    done.catch((error: unknown) => platform.log(`deployment ${id}: ${String(error)}`));
+    context.inFlight = { id, abort, done };
+    return { id, done };
   } catch (error) {
-    await rm(file, { force: true });
+    context.isLocked = false;
     throw error;
   }
 }
 
-/** One file of a package (`type=static`, `type=startup`) to its place in the release. Nothing is built. */
-async function placeFile(file: string, folder: string, fileName: string, log: BuildLog): Promise<void> {
-  const target = resolve(folder, fileName);
-  if (!target.startsWith(resolve(folder) + sep)) throw new BadArchive(`'${fileName}' is outside of /home/site/wwwroot`);
-  await mkdir(dirname(target), { recursive: true });
-  const [root, parent] = await Promise.all([realpath(folder), realpath(dirname(target))]); // a link of the release may lead out of it
-  if (parent !== root && !parent.startsWith(root + sep)) throw new BadArchive(`'${fileName}' is outside of /home/site/wwwroot`);
-  await rm(target, { recursive: true, force: true });
-  await copyFile(file, target);
-  log.say(`Copying file to /home/site/wwwroot/${fileName}`);
+async function deploy(
+  context: Context,
+  id: string,
+  { file, use, signal }: { readonly file: string; readonly use: PackageUse; readonly signal: AbortSignal },
+): Promise<Deployment> {
+  const { platform, logs } = context;
+  const site = context.subject();
+  const log = logs.begin(id);
+  const folder = join(site.folder, "releases", id);
+  try {
+    const recorded = restOf(context, RECORDED_BUILD_MS);
+    apply(context, id, { kind: "building" });
+    const active = listOf(context).find(({ isActive }) => isActive);
+    const activeFolder = active && join(site.folder, "releases", active.id);
+    const progress = (text: string): void => void change(context, id, (before) => ({ ...before, progress: text }));
+    await makeRelease({ platform, site, folder, file, use, activeFolder, log, signal, progress });
+    await platform.clock.sleep(recorded(), signal);
+    signal.throwIfAborted();
+    log.say("Triggering recycle (preview mode disabled).");
+    log.say(`Deployment successful. deployer = ${find(context, id)?.deployer} deploymentPath = ZipDeploy. Extract zip.`);
+    logs.end(id);
+    return activateRelease(context, id, folder);
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    return endFailed(context, id, log, signal.aborted ? RECYCLED : error);
+  } finally {
+    await rm(file, { force: true });
+  }
 }
 
-/** Unpacks and builds below `folder`, with the log lines of azure/kudu.md 5.4. */
-async function buildRelease(
-  site: ScmSubject,
-  folder: string,
-  file: string,
-  log: BuildLog,
-  platform: Platform,
-  signal: AbortSignal,
-  progress: (text: string) => void,
-): Promise<void> {
-  const id = folder.split("/").at(-1) ?? "";
-  log.say("Updating submodules.");
-  log.say(`Preparing deployment for commit id '${id.slice(0, 10)}'.`);
-  log.say("PreDeployment: context.CleanOutputPath False");
-  log.say("PreDeployment: context.OutputPath /home/site/wwwroot");
-  await unzip(file, folder, signal);
-  log.say("Repository path is /tmp/zipdeploy/extracted");
-  if (await isBuildWanted(folder, site.appSettings)) {
-    const runtime = parseRuntime(site.linuxFxVersion);
-    progress("Running oryx build...");
-    const detail = log.say("Running oryx build...");
-    detail(
-      `Command: oryx build /tmp/zipdeploy/extracted -o /home/site/wwwroot --platform ${runtime.stack} --platform-version ${runtime.version} -p virtualenv_name=antenv --log-file /tmp/build-debug.log --compress-destination-dir | tee /tmp/oryx-build.log`,
-    );
-    await buildApp({
-      owner: site.siteId,
-      store: platform.store,
-      folder,
-      runtime,
-      appSettings: site.appSettings,
-      cacheFolder: platform.home.cache,
-      sitesFolder: platform.home.sites,
-      signal,
-      say: detail,
-    });
-    log.say("Running post deployment command(s)...");
-    log.say("Generating summary of Oryx build");
-    log.say("Parsing the build logs");
-    log.say("Found 0 issue(s)");
-  } else {
-    log.say("Generating deployment script.")("Using the package as it is: no build was asked for.");
-    log.say("Running deployment command...")("Command: kudusync");
-    log.say("Running post deployment command(s)...");
+function activateRelease(context: Context, id: string, folder: string): Deployment {
+  for (const other of listOf(context)) if (other.id !== id && other.isActive) put(context, { ...other, isActive: false });
+  const done = apply(context, id, { kind: "built", at: now(context) });
+  awaitRuntime(context, id, context.activate(folder));
+  return done;
+}
+
+/** `why`: the error, or the text of what broke it off. */
+function endFailed(context: Context, id: string, log: BuildLog, why: unknown): Deployment {
+  const isKnown = why instanceof BuildFailure || why instanceof BadArchive;
+  const at = now(context);
+  if (typeof why === "string") {
+    log.say(why, 2);
+    context.logs.end(id);
+    return apply(context, id, { kind: "aborted", at, text: why });
   }
+  if (!isKnown) context.platform.log(`deployment ${id}: ${String(why)}`);
+  const text = isKnown ? why.message : "Deployment Failed.";
+  log.say(`Deployment Failed. ${why instanceof BadArchive ? "Malformed zip: " : ""}${text}`, 2);
+  context.logs.end(id);
+  return apply(context, id, { kind: "build-failed", at, text });
+}
+
+/** Waits in the background until the containers are up, or are not. */
+function awaitRuntime(context: Context, id: string, starting: Promise<StartOutcome | undefined>): void {
+  const { platform, closing, runtimeWaits } = context;
+  const end = (event: DeploymentEvent): void => {
+    if (find(context, id)) apply(context, id, event);
+  };
+  const wait = (async () => {
+    const recorded = restOf(context, RECORDED_START_MS);
+    const outcome = await starting;
+    await platform.clock.sleep(recorded(), closing.signal);
+    if (outcome) end(toEvent(outcome));
+  })()
+    .catch((error: unknown) => {
+      if (closing.signal.aborted) return;
+      platform.log(`deployment ${id}: ${String(error)}`);
+      end({ kind: "start-failed", failed: 1 });
+    })
+    .finally(() => runtimeWaits.delete(wait));
+  runtimeWaits.add(wait);
+}
+
+function toEvent({ successful, failed }: StartOutcome): DeploymentEvent {
+  return failed > 0 && successful === 0 ? { kind: "start-failed", failed } : { kind: "started", successful, failed };
+}
+
+/** What will be left of a recorded duration that begins now: the work done here in the meantime is part of it. */
+function restOf({ platform }: Context, recordedMs: number): () => number {
+  const dueAt = platform.clock.now() + platform.operations.scaledMs(recordedMs);
+  return () => Math.max(0, dueAt - platform.clock.now());
+}
+
+function resume(context: Context, deployment: Deployment, started: Promise<StartOutcome | undefined>): void {
+  const { id, phase } = deployment;
+  if (!isComplete(deployment)) endFailed(context, id, context.logs.begin(id), RECYCLED);
+  else if (!terminalPhases.includes(phase)) awaitRuntime(context, id, started);
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "../../../base/clock.ts";
-import { type AppLog, followLogs, listLogFiles, readTail } from "../../machines/app-log.ts";
+import type { AppLog } from "../../machines/app/log.ts";
+import { followLogs, type LogFollower, listLogFiles, readTail } from "../../machines/app/log-files.ts";
 
 export interface LogStreamRequest {
   /** Where the files are; chosen once per connection. */
@@ -17,69 +18,75 @@ export interface LogStreamRequest {
 const HEARTBEAT_MS = 60_000;
 const TAIL_LINES = 10;
 
+interface State extends LogStreamRequest {
+  readonly follower: LogFollower;
+  /** Called at each append, and at the end. */
+  wake: (() => void) | undefined;
+  isEnded: boolean;
+  quietMinutes: number;
+}
+
 /**
  * The body of `/api/logstream`: plain lines in spite of `text/event-stream` (azure/kudu.md section 6).
  * Reads from the files as the client takes it, so a slow client loses nothing and costs no memory.
  */
 export function openLogStream(request: LogStreamRequest): ReadableStream<Uint8Array> {
-  const { clock, signal } = request;
-  const follower = followLogs(request.folder);
-  let wake: (() => void) | undefined;
-  const unsubscribe = request.log.onAppend(() => wake?.());
-  const abort = (): void => wake?.();
-  signal.addEventListener("abort", abort);
-  let isEnded = false;
+  const { clock, signal, log } = request;
+  const state: State = { ...request, follower: followLogs(request.folder), wake: undefined, isEnded: false, quietMinutes: 0 };
+  const wake = (): void => state.wake?.();
+  const unsubscribe = log.onAppend(wake);
+  signal.addEventListener("abort", wake);
   const end = (): void => {
-    isEnded = true;
-    wake?.();
+    state.isEnded = true;
+    wake();
     unsubscribe();
-    signal.removeEventListener("abort", abort);
-    follower.close();
+    signal.removeEventListener("abort", wake);
+    state.follower.close();
   };
-  const stamp = (): string => new Date(clock.now()).toISOString().slice(0, 19);
-  let quietMinutes = 0;
-
-  /** `undefined`: a minute went by without a line. */
-  const nextPiece = async (): Promise<string | undefined> => {
-    for (;;) {
-      if (signal.aborted || isEnded) return undefined;
-      const appended = new Promise<"appended">((resolve) => {
-        wake = () => resolve("appended");
-      });
-      const piece = follower.next();
-      const text = piece && keep(piece, request.filter);
-      if (text) return text;
-      if (piece) continue;
-      const waiting = new AbortController();
-      const first = await Promise.race([appended, clock.sleep(HEARTBEAT_MS, waiting.signal).catch(() => "appended" as const)]);
-      waiting.abort();
-      if (first !== "appended") return undefined;
-    }
-  };
-
   return new ReadableStream<Uint8Array>(
     {
       start: (controller) => {
-        controller.enqueue(Buffer.from(`${stamp()}  Welcome, you are now connected to log-streaming service.\n${tails(request)}`));
+        controller.enqueue(Buffer.from(`${stamp(clock)}  Welcome, you are now connected to log-streaming service.\n${tails(request)}`));
       },
       pull: async (controller) => {
-        const text = await nextPiece();
-        if (isEnded) return;
-        if (signal.aborted) {
-          end();
-          controller.close();
-        } else if (text === undefined) {
-          quietMinutes += 1;
-          controller.enqueue(Buffer.from(`${stamp()}  No new trace in the past ${quietMinutes} min(s).\n`));
-        } else {
-          quietMinutes = 0;
-          controller.enqueue(Buffer.from(`\n${text}`));
-        }
+        const text = await nextText(state);
+        if (state.isEnded) return;
+        if (!signal.aborted) return controller.enqueue(Buffer.from(text));
+        end();
+        controller.close();
       },
       cancel: end,
     },
     { highWaterMark: 1 },
   );
+}
+
+/** The next lines, or the heartbeat of a minute without any. Empty at the end. */
+async function nextText(state: State): Promise<string> {
+  const { follower, filter, clock, signal } = state;
+  while (!signal.aborted && !state.isEnded) {
+    const appended = new Promise<"appended">((resolve) => {
+      state.wake = () => resolve("appended");
+    });
+    const piece = follower.next();
+    const text = piece && keep(piece, filter);
+    if (text) {
+      state.quietMinutes = 0;
+      return `\n${text}`;
+    }
+    if (piece) continue;
+    const waiting = new AbortController();
+    const first = await Promise.race([appended, clock.sleep(HEARTBEAT_MS, waiting.signal).catch(() => "appended" as const)]);
+    waiting.abort();
+    if (first === "appended") continue;
+    state.quietMinutes += 1;
+    return `${stamp(clock)}  No new trace in the past ${state.quietMinutes} min(s).\n`;
+  }
+  return "";
+}
+
+function stamp(clock: Clock): string {
+  return new Date(clock.now()).toISOString().slice(0, 19);
 }
 
 function keep(piece: Buffer, filter: string): string {

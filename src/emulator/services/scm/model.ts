@@ -1,20 +1,34 @@
 import { randomUUID } from "node:crypto";
+import { type StateTable, stateAfter } from "../../state-table.ts";
 
 /** Kudu's numbers. */
 export const status = { pending: 0, building: 1, deploying: 2, failed: 3, success: 4 } as const;
 
-/** States of ARM `deploymentStatus` (azure/kudu.md 3.3). */
-export type Phase =
-  | "BuildRequestReceived"
-  | "BuildInProgress"
-  | "BuildSuccessful"
-  | "RuntimeStarting"
-  | "RuntimeSuccessful"
-  | "RuntimeFailed"
-  | "BuildFailed"
-  | "BuildAborted";
+/** States of ARM `deploymentStatus` that are seen here (azure/kudu.md 3.3). */
+export const phases = [
+  "BuildRequestReceived",
+  "BuildInProgress",
+  "RuntimeStarting",
+  "RuntimeSuccessful",
+  "RuntimeFailed",
+  "BuildFailed",
+  "BuildAborted",
+] as const;
+
+export type Phase = (typeof phases)[number];
 
 export const terminalPhases: readonly Phase[] = ["RuntimeSuccessful", "RuntimeFailed", "BuildFailed", "BuildAborted"];
+
+/** What Kudu says in each phase: to it a deployment is over when the content is in place, whether the app starts or not. */
+const statusIn: Readonly<Record<Phase, number>> = {
+  BuildRequestReceived: status.pending,
+  BuildInProgress: status.building,
+  RuntimeStarting: status.success,
+  RuntimeSuccessful: status.success,
+  RuntimeFailed: status.success,
+  BuildFailed: status.failed,
+  BuildAborted: status.failed,
+};
 
 /** One deployment as the store keeps it. Times are ISO, UTC. */
 export interface Deployment {
@@ -67,37 +81,54 @@ export function isComplete(deployment: Deployment): boolean {
   return deployment.status === status.failed || deployment.status === status.success;
 }
 
-/** What changes at each event of a deployment's life. */
-export const become = {
-  building: (id: string): Partial<Deployment> => ({
-    status: status.building,
-    statusText: `Building and Deploying '${id}'.`,
-    progress: "Running deployment command...",
-    phase: "BuildInProgress",
-  }),
-  built: (now: string): Partial<Deployment> => ({
-    status: status.success,
-    statusText: "",
-    progress: "",
-    endTime: now,
-    lastSuccessEndTime: now,
-    isActive: true,
-    phase: "RuntimeStarting",
-    instances: { inProgress: 1, successful: 0, failed: 0 },
-  }),
-  failed: (now: string, text: string): Partial<Deployment> => ({
-    status: status.failed,
-    statusText: text,
-    progress: "",
-    endTime: now,
-    phase: "BuildFailed",
-  }),
-  aborted: (now: string, text: string): Partial<Deployment> => ({ ...become.failed(now, text), phase: "BuildAborted" }),
-  started: (successful: number, failed: number): Partial<Deployment> => ({
-    phase: failed > 0 && successful === 0 ? "RuntimeFailed" : "RuntimeSuccessful",
-    instances: { inProgress: 0, successful, failed },
-  }),
+/** What happens to a deployment. Times are ISO, UTC. */
+export type DeploymentEvent =
+  | { readonly kind: "building" }
+  | { readonly kind: "built"; readonly at: string }
+  | { readonly kind: "build-failed"; readonly at: string; readonly text: string }
+  /** The SCM container restarted, or local Azure was killed. */
+  | { readonly kind: "aborted"; readonly at: string; readonly text: string }
+  | { readonly kind: "started"; readonly successful: number; readonly failed: number }
+  /** Of all instances not one came up. */
+  | { readonly kind: "start-failed"; readonly failed: number };
+
+export const phaseTable: StateTable<Phase, DeploymentEvent["kind"]> = {
+  building: { BuildRequestReceived: "BuildInProgress" },
+  built: { BuildInProgress: "RuntimeStarting" },
+  "build-failed": { BuildInProgress: "BuildFailed" },
+  aborted: { BuildRequestReceived: "BuildAborted", BuildInProgress: "BuildAborted" },
+  started: { RuntimeStarting: "RuntimeSuccessful" },
+  "start-failed": { RuntimeStarting: "RuntimeFailed" },
 };
+
+/** The deployment after an event. Throws on an event that is not legal in its phase, which is a bug. */
+export function afterDeploymentEvent(deployment: Deployment, event: DeploymentEvent): Deployment {
+  const phase = stateAfter(phaseTable, deployment.phase, event.kind);
+  return { ...deployment, ...changeBy(event, deployment), phase, status: statusIn[phase] };
+}
+
+function changeBy(event: DeploymentEvent, { id }: Deployment): Partial<Deployment> {
+  switch (event.kind) {
+    case "building":
+      return { statusText: `Building and Deploying '${id}'.`, progress: "Running deployment command..." };
+    case "built":
+      return {
+        statusText: "",
+        progress: "",
+        endTime: event.at,
+        lastSuccessEndTime: event.at,
+        isActive: true,
+        instances: { inProgress: 1, successful: 0, failed: 0 },
+      };
+    case "build-failed":
+    case "aborted":
+      return { statusText: event.text, progress: "", endTime: event.at };
+    case "started":
+      return { instances: { inProgress: 0, successful: event.successful, failed: event.failed } };
+    case "start-failed":
+      return { instances: { inProgress: 0, successful: 0, failed: event.failed } };
+  }
+}
 
 /** azure/kudu.md section 2 */
 export const RECYCLED =

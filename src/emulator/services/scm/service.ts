@@ -1,8 +1,9 @@
-import type { StartOutcome } from "../../machines/app-host.ts";
-import type { AppLog } from "../../machines/app-log.ts";
+import type { StartOutcome } from "../../machines/app/host.ts";
+import type { AppLog } from "../../machines/app/log.ts";
 import type { Platform } from "../../platform.ts";
-import { createDeployments, type Deployments, type ScmSubject } from "./deployments.ts";
+import { createDeployments, type Deployments } from "./deployments.ts";
 import { scmFallback, scmRoutes } from "./routes.ts";
+import type { ScmSubject } from "./subject.ts";
 
 /** The SCM (Kudu) site that stands beside every site. */
 export interface ScmSite {

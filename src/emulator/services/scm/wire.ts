@@ -1,4 +1,4 @@
-import type { BuildLogEntry } from "../../machines/build-log.ts";
+import type { BuildLogEntry } from "../../machines/build/log.ts";
 import { type Deployment, isComplete } from "./model.ts";
 
 /** Kudu's stamps have seven decimals. */

@@ -1,9 +1,10 @@
-import { readClaims } from "../../../base/jwt.ts";
 import { armFront } from "../../http/arm-error.ts";
+import { propertiesOf } from "../../http/properties-of.ts";
 import { type EmulatorRequest, json, type Route, route } from "../../http/router.ts";
 import type { Operation } from "../../operations.ts";
 import type { Platform } from "../../platform.ts";
-import type { Caller, LinkerPayload, Linkers } from "./linkers.ts";
+import type { LinkerPayload } from "./linker-work.ts";
+import type { Creator, LinkerAddress, Linkers } from "./linkers.ts";
 import type { Linker } from "./model.ts";
 import {
   etagOf,
@@ -37,7 +38,7 @@ export function linkerRoutes(platform: Platform, linkers: Linkers): readonly Rou
   const put = (request: EmulatorRequest, body: unknown): Response => {
     const { apiVersion } = request;
     const wanted = linkerFromWire(body, apiVersion);
-    const { linker, operation } = linkers.put(scopeOf(request), nameOf(request), wanted, callerOf(request), apiVersion);
+    const { linker, operation } = linkers.put(addressOf(request), wanted, creatorOf(request), apiVersion);
     // 201 for a replacement, too (recorded).
     return json(201, linkerToWire(linker, apiVersion, "put"), {
       ...HUB,
@@ -46,7 +47,7 @@ export function linkerRoutes(platform: Platform, linkers: Linkers): readonly Rou
     });
   };
   const required = (request: EmulatorRequest): Linker => {
-    const linker = linkers.get(scopeOf(request), nameOf(request));
+    const linker = linkers.get(addressOf(request));
     if (linker) return linker;
     throw armFront(404, "ResourceNotFound", `The linker '${nameOf(request)}' is not found.`); // text inferred
   };
@@ -58,21 +59,20 @@ export function linkerRoutes(platform: Platform, linkers: Linkers): readonly Rou
       const linker = required(request);
       return json(200, linkerToWire(linker, request.apiVersion, "get"), { ...HUB, etag: etagOf(linker.modifiedAt) });
     }),
-    route("PUT", LINKER, "recorded", (request) => put(request, request.body)),
-    route("PATCH", LINKER, "specification", (request) => {
-      const changes = (request.body as { properties?: object } | undefined)?.properties ?? {};
-      return put(request, { properties: { ...propertiesToBody(required(request)), ...changes } });
+    route("PUT", LINKER, "recorded", {}, (request) => put(request, request.body)),
+    route("PATCH", LINKER, "specification", {}, (request) => {
+      return put(request, { properties: { ...propertiesToBody(required(request)), ...propertiesOf(request) } });
     }),
     route("DELETE", LINKER, "recorded", (request) => {
-      const linker = linkers.get(scopeOf(request), nameOf(request));
+      const linker = linkers.get(addressOf(request));
       if (!linker) return new Response(null, { status: 204, headers: HUB });
       const operation = linkers.delete(linker, request.apiVersion);
       return accepted(operation, request.apiVersion, { etag: etagOf(operation.startTime) });
     }),
-    route("POST", `${LINKER}/validateLinker`, "recorded", (request) =>
+    route("POST", `${LINKER}/validateLinker`, "recorded", "none", (request) =>
       accepted(linkers.validate(required(request), request.apiVersion), request.apiVersion, {}),
     ),
-    route("POST", `${LINKER}/listConfigurations`, "recorded", (request) =>
+    route("POST", `${LINKER}/listConfigurations`, "recorded", "none", (request) =>
       json(200, settingsToWire(required(request).settings, request.apiVersion), HUB),
     ),
     route("GET", STATUS, "recorded", (request) => {
@@ -96,6 +96,10 @@ function scopeOf({ params }: EmulatorRequest): string {
   return `/${(params.scope ?? "").split("/").filter(Boolean).join("/")}`;
 }
 
+function addressOf(request: EmulatorRequest): LinkerAddress {
+  return { sourceId: scopeOf(request), name: nameOf(request) };
+}
+
 /** Letters, digits, `.` and `_` only: no hyphen (azure-cli). Code and text of the refusal are inferred. */
 function nameOf({ params }: EmulatorRequest): string {
   const name = params.linker ?? "";
@@ -103,7 +107,6 @@ function nameOf({ params }: EmulatorRequest): string {
   throw armFront(400, "InvalidResourceName", `The linker name '${name}' is not valid: it can only have letters, digits, '.' and '_'.`);
 }
 
-function callerOf({ headers }: EmulatorRequest): Caller {
-  const claims = readClaims(/^Bearer (.+)$/i.exec(headers.get("authorization") ?? "")?.[1] ?? "");
-  return claims?.upn ? { name: claims.upn, type: "User" } : { name: claims?.appid ?? "", type: "Application" };
+function creatorOf({ caller }: EmulatorRequest): Creator {
+  return caller?.upn ? { name: caller.upn, type: "User" } : { name: caller?.appid ?? "", type: "Application" };
 }

@@ -24,6 +24,7 @@ export const refusals = {
       "ResourceNotFound",
       `The Resource 'Microsoft.Web/${type}/${name}' under resource group '${group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix`,
     ),
+  noSlots: (): ArmError => armFront(501, "NotImplementedByLocalAzure", "Local Azure makes no deployment slots yet."),
   /** Recorded. */
   nameTaken: (name: string): ArmError => webError(409, "Conflict", "54001", "Website with given name {0} already exists.", name),
   /** Recorded: also the answer to a Linux runtime on a Windows plan. */

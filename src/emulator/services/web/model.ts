@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { parseResourceId } from "../../../base/resource-id.ts";
 import type { DirectoryPrincipal } from "../../platform.ts";
+import type { SiteState } from "./site-state.ts";
 
 /** A plan as the store keeps it. */
 export interface Plan {
@@ -93,7 +94,7 @@ export interface Site {
   readonly kind: string;
   readonly tags?: Readonly<Record<string, string>>;
   readonly planId: string;
-  readonly state: "Running" | "Stopped";
+  readonly state: SiteState;
   readonly isHttpsOnly: boolean;
   readonly isClientAffinityEnabled: boolean;
   readonly publicNetworkAccess: string | null;

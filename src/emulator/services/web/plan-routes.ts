@@ -1,4 +1,5 @@
 import { normalizeLocation, resourceGroupId, resourceId } from "../../../base/resource-id.ts";
+import type { BodyShape } from "../../http/body-shape.ts";
 import { type EmulatorRequest, empty, json, type Route, route } from "../../http/router.ts";
 import type { Platform } from "../../platform.ts";
 import { requireGroup, requireKnownGroup } from "../resources/groups.ts";
@@ -24,6 +25,15 @@ interface PlanBody {
   };
 }
 
+/** The members that local Azure reads (azure-rest-api-specs, specification/web). */
+const planBody: BodyShape = {
+  "properties.reserved": "flag",
+  "properties.perSiteScaling": "flag",
+  "properties.elasticScaleEnabled": "flag",
+  "properties.maximumElasticWorkerCount": "number",
+  "properties.zoneRedundant": "flag",
+};
+
 /** App Service plans: learn.microsoft.com/rest/api/appservice/app-service-plans. */
 export function planRoutes(platform: Platform, sites: Sites): readonly Route[] {
   const wire = (plan: Plan, form: "put" | "get"): object => planToWire(plan, sites.onPlan(plan.id).length, form);
@@ -35,7 +45,7 @@ export function planRoutes(platform: Platform, sites: Sites): readonly Route[] {
     return found;
   };
   return [
-    route("PUT", PLAN, "recorded", (request) => {
+    route("PUT", PLAN, "recorded", planBody, (request) => {
       const group = requireGroup(platform, groupIdOf(request));
       const id = planId(request);
       const before = sites.plans.get(id);
@@ -45,7 +55,7 @@ export function planRoutes(platform: Platform, sites: Sites): readonly Route[] {
       return json(200, wire(plan, "put"));
     }),
     route("GET", PLAN, "recorded", (request) => json(200, wire(find(request), "get"))),
-    route("PATCH", PLAN, "specification", (request) => {
+    route("PATCH", PLAN, "specification", planBody, (request) => {
       const before = find(request);
       const body = (request.body ?? {}) as PlanBody;
       // The SDK's type has no sku here, and the service leaves it alone.
@@ -76,11 +86,11 @@ export function planRoutes(platform: Platform, sites: Sites): readonly Route[] {
       const rows = sites.onPlan(plan.id).map((site) => siteToWire(site, plan, platform.endpoints.tenantId, "get"));
       return json(200, { value: rows, nextLink: null });
     }),
-    route("POST", `${PLAN}/restartSites`, "specification", (request) => {
+    route("POST", `${PLAN}/restartSites`, "specification", "none", (request) => {
       restartAll(platform, sites, find(request).id);
       return empty(204);
     }),
-    route("POST", `${PLAN}/listinstances`, "specification", (request) => {
+    route("POST", `${PLAN}/listinstances`, "specification", "none", (request) => {
       const plan = find(request);
       const instances = Array.from({ length: plan.sku.capacity }, (_, at) => ({
         instanceName: `lw${at}sdlwk000${at}`,

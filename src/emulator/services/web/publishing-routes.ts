@@ -1,47 +1,40 @@
-import { type EmulatorRequest, json, type Method, type Route, type Source } from "../../http/router.ts";
+import { json } from "../../http/router.ts";
+import type { Platform } from "../../platform.ts";
 import type { Site } from "./model.ts";
+import { publishingPassword } from "./publishing-password.ts";
+import { onSite, type SiteOperation } from "./site-operations.ts";
 import { childToWire } from "./wire.ts";
-
-/** Makes a route below a site; its handler is given the site. */
-export type OnSite = (
-  method: Method,
-  path: string,
-  source: Source,
-  handle: (site: Site, request: EmulatorRequest) => Response | Promise<Response>,
-) => Route;
 
 /**
  * What az looks at around a site: `az webapp create` and `az webapp show` end with the publishing profiles (seen with 2.70 and 2.91).
  * Shapes: learn.microsoft.com/rest/api/appservice/web-apps; the XML after Microsoft's published samples, not recorded.
  */
-export function publishingRoutes(on: OnSite, passwordOf: (site: Site) => string): readonly Route[] {
+export function publishingOperations(platform: Platform): readonly SiteOperation[] {
   return [
     // What no site of local Azure can have; az lists it.
     ...["backups", "snapshots", "continuouswebjobs", "triggeredwebjobs"].map((kind) =>
-      on("GET", `/${kind}`, "specification", () => json(200, { value: [], nextLink: null })),
+      onSite("GET", `/${kind}`, "specification", () => json(200, { value: [], nextLink: null })),
     ),
     // A bare list in the specification, not a page of one.
-    on("GET", "/virtualNetworkConnections", "specification", () => json(200, [])),
+    onSite("GET", "/virtualNetworkConnections", "specification", () => json(200, [])),
     // Sign-in in front of an app is never on here; writing it answers 501.
-    on("POST", "/config/authsettings/list", "specification", (site) =>
+    onSite("POST", "/config/authsettings/list", "specification", "none", (site) =>
       json(200, childToWire(site, "config/authsettings", "config", { enabled: false })),
     ),
     ...["", "/list"].map((end) =>
-      on("GET", `/config/authsettingsV2${end}`, "specification", (site) =>
+      onSite("GET", `/config/authsettingsV2${end}`, "specification", (site) =>
         json(200, childToWire(site, "config/authsettingsV2", "config", { platform: { enabled: false, runtimeVersion: "~1" } })),
       ),
     ),
-    on("POST", "/config/azurestorageaccounts/list", "specification", (site) =>
+    onSite("POST", "/config/azurestorageaccounts/list", "specification", "none", (site) =>
       json(200, childToWire(site, "config/azurestorageaccounts", "config", {})),
     ),
-    on(
-      "POST",
-      "/publishxml",
-      "documentation",
-      (site) => new Response(publishProfiles(site, passwordOf(site)), { headers: { "content-type": "application/xml" } }),
-    ),
-    on("GET", "/hostNameBindings", "specification", (site) => json(200, { value: [hostNameBinding(site)], nextLink: null })),
-    on("GET", "/sourcecontrols/web", "specification", (site) =>
+    onSite("POST", "/publishxml", "documentation", "none", (site) => {
+      const profiles = publishProfiles(site, publishingPassword(platform, site));
+      return new Response(profiles, { headers: { "content-type": "application/xml" } });
+    }),
+    onSite("GET", "/hostNameBindings", "specification", (site) => json(200, { value: [hostNameBinding(site)], nextLink: null })),
+    onSite("GET", "/sourcecontrols/web", "specification", (site) =>
       json(200, childToWire(site, "sourcecontrols/web", "sourcecontrols", NO_REPOSITORY)),
     ),
   ];

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { type EmulatorRequest, json, type Route, route } from "../../http/router.ts";
-import { writeShims } from "../../machines/app-shims.ts";
+import { writeShims } from "../../machines/app/shims.ts";
 import { sweepProcesses } from "../../machines/process.ts";
 import type { Platform, ResourceSummary, Service, SiteRegistry } from "../../platform.ts";
 import { locations } from "../resources/locations.ts";
@@ -51,6 +51,11 @@ export function createWebService(platform: Platform): Service & SiteRegistry {
     enableSystemIdentity: sites.enableSystemIdentity,
     assignIdentity: sites.assignIdentity,
     resources: (groupId) => summaries(sites, groupId),
+    setTags: (id, tags) => {
+      const plan = sites.plans.get(id);
+      if (plan) sites.plans.set({ ...plan, tags });
+      else sites.update(id, { tags }, false);
+    },
     removeGroup: async (groupId) => {
       for (const site of sites.list(`${groupId}/`)) await sites.delete(site.id);
       for (const plan of sites.plans.list(`${groupId}/`)) sites.plans.delete(plan.id);
@@ -101,8 +106,8 @@ function subscriptionRoutes(sites: Sites): readonly Route[] {
   };
   const stacks = (): Response => json(200, { value: webAppStacks, nextLink: null, id: null });
   return [
-    route("POST", `${provider}/checknameavailability`, "recorded", (request) => json(200, checkName(request))),
-    route("POST", `${provider}/locations/{location}/checknameavailability`, "inferred", (request) => {
+    route("POST", `${provider}/checknameavailability`, "recorded", {}, (request) => json(200, checkName(request))),
+    route("POST", `${provider}/locations/{location}/checknameavailability`, "inferred", {}, (request) => {
       const checked = checkName(request);
       const name = (request.body as { name?: string } | undefined)?.name ?? "";
       return json(200, { hostName: checked.nameAvailable ? `${name.toLowerCase()}.azurewebsites.net` : null, ...checked });

@@ -1,12 +1,14 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { type AppFront, type FrontWatch, openFront } from "../../machines/app-front.ts";
-import { type AppDescription, type AppHost, createAppHost, type StartOutcome } from "../../machines/app-host.ts";
-import { type AppLog, createAppLog } from "../../machines/app-log.ts";
+import type { AppDescription } from "../../machines/app/description.ts";
+import { type AppFront, type FrontTarget, type FrontWatch, openFront } from "../../machines/app/front.ts";
+import { type AppHost, createAppHost, type StartOutcome } from "../../machines/app/host.ts";
+import { type AppLog, createAppLog } from "../../machines/app/log.ts";
+import type { Shims } from "../../machines/app/shims.ts";
 import type { Platform } from "../../platform.ts";
-import type { ScmSubject } from "../scm/deployments.ts";
 import { openScmSite, type ScmSite } from "../scm/service.ts";
+import type { ScmSubject } from "../scm/subject.ts";
 import type { IdentityEndpoint } from "./identity.ts";
 import type { Plan, Site } from "./model.ts";
 import { publishingPassword } from "./publishing-password.ts";
@@ -35,7 +37,7 @@ export interface SiteSource {
   setRelease(folder: string): void;
 }
 
-/** Real limit of a container's start, and the one at pace `fast`. */
+/** Real limit of a container's start, and the one on the clock `fast`. */
 const START_LIMIT_MS = 230_000;
 const FAST_START_LIMIT_MS = 60_000;
 
@@ -43,14 +45,11 @@ export async function openSiteMachine(
   platform: Platform,
   source: SiteSource,
   identity: IdentityEndpoint,
-  shims: { readonly node: string; readonly python: string },
+  shims: Shims,
 ): Promise<SiteMachine> {
-  const folder = join(platform.home.sites, source.site().folder);
-  for (const name of ["home/LogFiles", "home/site", "home/data", "releases", "deployments", "tmp", "volatile"]) {
-    mkdirSync(join(folder, name), { recursive: true });
-  }
-  // What a killed local Azure was building or replacing; nothing builds yet.
-  for (const other of otherReleases(join(folder, "releases"), source.site().release ?? "")) rmSync(other, { recursive: true, force: true });
+  const { name, folder: folderName, ports } = source.site();
+  const folder = join(platform.home.sites, folderName);
+  prepareFolder(folder, source.site().release ?? "");
   const isHttpLogging = (): boolean => source.site().logs.httpLogs.fileSystem.enabled;
   const log = createAppLog(() => join(folder, isHttpLogging() ? "home/LogFiles" : "volatile"), platform.clock);
   const host = createAppHost(() => describeApp(platform, source, folder), {
@@ -62,46 +61,27 @@ export async function openSiteMachine(
     startLimitMs: (seconds) => startLimit(platform, seconds),
     identity: { open: (header) => identity.open(header, source.site().id), close: (header) => identity.closeHeader(header) },
   });
-  const known = source.site().ports;
   const front = await openFront(
-    async () => {
-      if (source.site().state !== "Running") return "stopped";
-      const target = host.pick();
-      if (target !== "stopped") return target;
-      await host.settled(); // a visitor of a container that is just starting waits for it
-      const started = host.pick();
-      return started === "stopped" ? "down" : started;
+    {
+      pick: () => pick(source, host),
+      tls: platform.certificates.issue(["localhost", "127.0.0.1"]),
+      watch: watchOf(platform, `site:${name}`),
     },
-    platform.certificates.issue(["localhost", "127.0.0.1"]),
-    watchOf(platform, `site:${source.site().name}`),
-    known.app,
+    ports.app,
   );
   const restartApp = async (): Promise<StartOutcome | undefined> => (source.site().state === "Running" ? host.recycle() : undefined);
-  const activate = async (release: string): Promise<StartOutcome | undefined> => {
-    const others = otherReleases(join(folder, "releases"), release);
-    source.setRelease(release);
-    pointTo(join(folder, "home/site/wwwroot"), release);
-    const outcome = await restartApp();
-    for (const other of others) await rm(other, { recursive: true, force: true });
-    return outcome;
-  };
   const scm = await openScmSite(platform, {
     log,
-    activate,
+    activate: (release) => activate(source, folder, release, restartApp),
     subject: () => describeScm(platform, source.site(), folder),
-    ...(known.scm === undefined ? {} : { port: known.scm }),
+    ...(ports.scm === undefined ? {} : { port: ports.scm }),
   });
-  const report = (error: unknown): void => platform.log(`site ${source.site().name}: ${String(error)}`);
   return {
-    front,
-    scm,
-    host,
-    log,
+    ...{ front, scm, host, log, restartApp },
     ports: { app: front.port, scm: scm.port },
-    restartApp,
     recycleAll: () => {
       scm.recycle();
-      restartApp().catch(report);
+      restartApp().catch((error: unknown) => platform.log(`site ${source.site().name}: ${String(error)}`));
     },
     close: async () => {
       await scm.close();
@@ -110,6 +90,39 @@ export async function openSiteMachine(
       log.close();
     },
   };
+}
+
+function prepareFolder(folder: string, release: string): void {
+  for (const name of ["home/LogFiles", "home/site", "home/data", "releases", "deployments", "tmp", "volatile"]) {
+    mkdirSync(join(folder, name), { recursive: true });
+  }
+  // What a killed local Azure was building or replacing; nothing builds yet.
+  for (const other of otherReleases(join(folder, "releases"), release)) rmSync(other, { recursive: true, force: true });
+}
+
+/** Where the next request goes. A visitor of a container that is just starting waits for it. */
+async function pick(source: SiteSource, host: AppHost): Promise<FrontTarget> {
+  if (source.site().state !== "Running") return "stopped";
+  const target = host.pick();
+  if (target !== "stopped") return target;
+  await host.waitUntilSettled();
+  const started = host.pick();
+  return started === "stopped" ? "down" : started;
+}
+
+/** Makes a release the site's content, starts the app from it, and removes what it replaced. */
+async function activate(
+  source: SiteSource,
+  folder: string,
+  release: string,
+  restartApp: SiteMachine["restartApp"],
+): Promise<StartOutcome | undefined> {
+  const others = otherReleases(join(folder, "releases"), release);
+  source.setRelease(release);
+  pointTo(join(folder, "home/site/wwwroot"), release);
+  const outcome = await restartApp();
+  for (const other of others) await rm(other, { recursive: true, force: true });
+  return outcome;
 }
 
 /** Faults put on the app's own address, and tests. */
@@ -128,7 +141,7 @@ function watchOf({ clock, faults, onTraffic }: Platform, host: string): FrontWat
 
 function startLimit(platform: Platform, settingSeconds: number | undefined): number {
   if (settingSeconds !== undefined) return Math.min(1800, Math.max(10, settingSeconds)) * 1000;
-  return Math.max(FAST_START_LIMIT_MS, platform.operations.paced(START_LIMIT_MS));
+  return Math.max(FAST_START_LIMIT_MS, platform.operations.scaledMs(START_LIMIT_MS));
 }
 
 function describeApp(platform: Platform, source: SiteSource, folder: string): AppDescription {

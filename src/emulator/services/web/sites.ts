@@ -2,11 +2,13 @@ import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isSameId } from "../../../base/resource-id.ts";
-import type { Platform, SiteRegistry } from "../../platform.ts";
+import type { Shims } from "../../machines/app/shims.ts";
+import type { Platform, SiteRegistry, SiteView } from "../../platform.ts";
+import type { Collection } from "../../store.ts";
 import type { Deployment } from "../scm/model.ts";
 import type { IdentityEndpoint } from "./identity.ts";
 import { isUserIdentityId, type Plan, type Site, type SitePrincipals } from "./model.ts";
-import { openSiteMachine, type SiteMachine } from "./site-machine.ts";
+import { openSiteMachine, type SiteMachine, type SiteSource } from "./site-machine.ts";
 import { outboundAddresses } from "./wire.ts";
 
 /** Plans, sites and the machines behind them. */
@@ -32,159 +34,186 @@ export interface Sites extends SiteRegistry {
   stop(): Promise<void>;
 }
 
-export function createSites(
-  platform: Platform,
-  identity: () => IdentityEndpoint,
-  shims: { readonly node: string; readonly python: string },
-): Sites {
-  const planRows = platform.store.collection<Plan>("web/plans");
-  const siteRows = platform.store.collection<Site>("web/sites");
-  const deploymentRows = platform.store.collection<Deployment>("web/deployments");
-  const machines = new Map<string, SiteMachine>();
-  const queues = new Map<string, Promise<void>>();
-  const now = (): string => new Date(platform.clock.now()).toISOString();
+interface Context {
+  readonly platform: Platform;
+  readonly identity: () => IdentityEndpoint;
+  readonly shims: Shims;
+  readonly plans: Collection<Plan>;
+  readonly sites: Collection<Site>;
+  readonly machines: Map<string, SiteMachine>;
+  /** The end of what was last asked of a site. */
+  readonly queues: Map<string, Promise<void>>;
+}
 
-  const require = (id: string): Site => {
-    const site = siteRows.get(id);
-    if (!site) throw new Error(`site ${id} is gone`);
-    return site;
-  };
-  const machine = (site: Site): SiteMachine => {
-    const found = machines.get(site.id.toLowerCase());
-    if (!found) throw new Error(`site ${site.name} has no machine`);
-    return found;
-  };
-  const update = (id: string, change: Partial<Site>, recycle: boolean): Site => {
-    const site = { ...require(id), ...change, lastModified: now() };
-    siteRows.set(id, site);
-    if (recycle) machine(site).recycleAll();
-    return site;
-  };
-  const open = async (site: Site): Promise<SiteMachine> => {
-    const { id } = site;
-    // By its folder, which is of this creation alone: a machine that is being closed must not write to the next site of the name.
-    const own = (): Site | undefined => {
-      const found = siteRows.get(id);
-      return found?.folder === site.folder ? found : undefined;
-    };
-    const opened = await openSiteMachine(
-      platform,
-      {
-        site: () => own() ?? site,
-        plan: () => planRows.get((own() ?? site).planId),
-        setRelease: (release) => {
-          const found = own();
-          if (!found) throw new Error(`site ${id} is gone`);
-          siteRows.set(id, { ...found, release });
-          platform.store.commit();
-        },
-      },
-      identity(),
-      shims,
-    );
-    machines.set(id.toLowerCase(), opened);
-    siteRows.set(id, { ...require(id), ports: opened.ports });
-    return opened;
-  };
-
-  const api: Sites = {
+export function createSites(platform: Platform, identity: () => IdentityEndpoint, shims: Shims): Sites {
+  const plans = platform.store.collection<Plan>("web/plans");
+  const sites = platform.store.collection<Site>("web/sites");
+  const context: Context = { platform, identity, shims, plans, sites, machines: new Map(), queues: new Map() };
+  const change = (id: string, by: Partial<Site>): Site => update(context, id, by, true);
+  return {
     plans: {
-      get: (id) => planRows.get(id),
-      list: (prefix) => planRows.list(prefix),
-      set: (plan) => planRows.set(plan.id, plan),
-      delete: (id) => void planRows.delete(id),
+      get: (id) => plans.get(id),
+      list: (prefix) => plans.list(prefix),
+      set: (plan) => plans.set(plan.id, plan),
+      delete: (id) => void plans.delete(id),
     },
-    get: (id) => siteRows.get(id),
-    list: (prefix) => siteRows.list(prefix),
-    onPlan: (planId) => siteRows.list().filter((site) => isSameId(site.planId, planId)),
-    byName: (name) => siteRows.list().find((site) => site.name.toLowerCase() === name.toLowerCase()),
-    machine,
-    create: async (site) => {
-      siteRows.set(site.id, site);
-      const opened = await open(site).catch(async (error) => {
-        siteRows.delete(site.id); // a site without its machine would be there and could do nothing
-        await rm(join(platform.home.sites, site.folder), { recursive: true, force: true }).catch(() => {}); // what failed first is told
-        throw error;
-      });
-      await opened.restartApp();
-      return require(site.id);
-    },
-    update,
+    get: (id) => sites.get(id),
+    list: (prefix) => sites.list(prefix),
+    onPlan: (planId) => sites.list().filter((site) => isSameId(site.planId, planId)),
+    byName: (name) => sites.list().find((site) => site.name.toLowerCase() === name.toLowerCase()),
+    machine: (site) => machineOf(context, site),
+    create: (site) => create(context, site),
+    update: (id, by, recycle) => update(context, id, by, recycle),
     enableSystemIdentity: (siteId) => {
-      const site = require(siteId);
-      if (site.principalId) return { principalId: site.principalId };
-      const principal = platform.directory.createManagedIdentity(site.id, site.name);
-      update(site.id, { principalId: principal.objectId }, true);
-      return { principalId: principal.objectId };
+      const site = requireSite(context, siteId);
+      const principalId = site.principalId ?? platform.directory.createManagedIdentity(site.id, site.name).objectId;
+      if (!site.principalId) change(site.id, { principalId });
+      return { principalId };
     },
-    disableSystemIdentity: (id) => {
-      const { principalId, ...rest } = require(id);
-      if (principalId === undefined) return;
-      platform.directory.remove(principalId);
-      identity().forget(principalId);
-      siteRows.set(id, rest);
-      update(id, {}, true);
-    },
-    assignIdentity: (siteId, clientId) => {
-      const principal = platform.directory.findByAppId(clientId);
-      const resourceId = principal?.managedIdentityOf ?? "";
-      if (!principal?.appId || !isUserIdentityId(resourceId)) return false;
-      const site = require(siteId);
-      const userIdentities = site.userIdentities ?? {};
-      if (Object.keys(userIdentities).some((id) => isSameId(id, resourceId))) return true;
-      const assigned = { principalId: principal.objectId, clientId: principal.appId };
-      update(siteId, { userIdentities: { ...userIdentities, [resourceId]: assigned } }, true);
-      return true;
-    },
-    principalsOf: (id) => {
-      const site = siteRows.get(id);
-      const find = (principalId: string | undefined) => (principalId === undefined ? undefined : platform.directory.find(principalId));
-      return {
-        system: find(site?.principalId),
-        assigned: Object.values(site?.userIdentities ?? {}).flatMap(({ principalId }) => find(principalId) ?? []),
-      };
-    },
-    changeAppSettings: (siteId, change) => void update(siteId, { appSettings: change(require(siteId).appSettings) }, true),
+    disableSystemIdentity: (id) => disableSystemIdentity(context, id),
+    assignIdentity: (siteId, clientId) => assignIdentity(context, siteId, clientId),
+    principalsOf: (id) => principalsOf(platform, sites.get(id)),
+    changeAppSettings: (siteId, by) => void change(siteId, { appSettings: by(requireSite(context, siteId).appSettings) }),
     find: (siteId) => {
-      const site = siteRows.get(siteId);
-      if (!site) return undefined;
-      const { id, name, location, principalId, appSettings } = site;
-      return { id, name, location, appSettings, outboundAddresses, ...(principalId ? { principalId } : {}) };
+      const site = sites.get(siteId);
+      return site && toView(site);
     },
-    delete: async (id) => {
-      const site = require(id);
-      const opened = machines.get(id.toLowerCase());
-      machines.delete(id.toLowerCase());
-      siteRows.delete(id);
-      await opened?.close();
-      if (site.principalId) platform.directory.remove(site.principalId);
-      for (const row of deploymentRows.list(`${id}/`)) deploymentRows.delete(`${id}/${row.id}`);
-      await rm(join(platform.home.sites, site.folder), { recursive: true, force: true });
+    delete: (id) => remove(context, id),
+    oneAtATime: (id, work) => oneAtATime(context, id, work),
+    start: () => start(context),
+    stop: async () => {
+      await Promise.all([...context.machines.values()].map((opened) => opened.close()));
+      context.machines.clear();
     },
-    oneAtATime: async (id, work) => {
-      const before = queues.get(id.toLowerCase()) ?? Promise.resolve();
-      const mine = before.then(work);
-      const settled = mine.catch(() => {}).then(() => {});
-      queues.set(id.toLowerCase(), settled);
-      return mine;
-    },
-    start: async () => {
-      // All known ports first: an app must not get the port that another site had.
-      for (const site of siteRows.list()) await open(site);
-      for (const site of siteRows.list()) {
-        const opened = machine(site);
-        const starting = opened.restartApp();
-        opened.scm.deployments.resume(starting);
-        starting.catch((error: unknown) => platform.log(`site ${site.name}: ${String(error)}`));
-      }
+  };
+}
+
+function requireSite({ sites }: Context, id: string): Site {
+  const site = sites.get(id);
+  if (!site) throw new Error(`site ${id} is gone`);
+  return site;
+}
+
+function machineOf({ machines }: Context, { id, name }: Site): SiteMachine {
+  const found = machines.get(id.toLowerCase());
+  if (!found) throw new Error(`site ${name} has no machine`);
+  return found;
+}
+
+function update(context: Context, id: string, by: Partial<Site>, recycle: boolean): Site {
+  const lastModified = new Date(context.platform.clock.now()).toISOString();
+  const site = { ...requireSite(context, id), ...by, lastModified };
+  context.sites.set(id, site);
+  if (recycle) machineOf(context, site).recycleAll();
+  return site;
+}
+
+async function create(context: Context, site: Site): Promise<Site> {
+  const { sites, platform } = context;
+  sites.set(site.id, site);
+  const opened = await open(context, site).catch(async (error) => {
+    sites.delete(site.id); // a site without its machine would be there and could do nothing
+    await rm(join(platform.home.sites, site.folder), { recursive: true, force: true }).catch(() => {}); // what failed first is told
+    throw error;
+  });
+  await opened.restartApp();
+  return requireSite(context, site.id);
+}
+
+async function open(context: Context, site: Site): Promise<SiteMachine> {
+  const { platform, identity, shims, plans, sites, machines } = context;
+  const { id } = site;
+  // By its folder, which is of this creation alone: a machine that is being closed must not write to the next site of the name.
+  const own = (): Site | undefined => {
+    const found = sites.get(id);
+    return found?.folder === site.folder ? found : undefined;
+  };
+  const source: SiteSource = {
+    site: () => own() ?? site,
+    plan: () => plans.get((own() ?? site).planId),
+    setRelease: (release) => {
+      const found = own();
+      if (!found) throw new Error(`site ${id} is gone`);
+      sites.set(id, { ...found, release });
       platform.store.commit();
     },
-    stop: async () => {
-      await Promise.all([...machines.values()].map((opened) => opened.close()));
-      machines.clear();
-    },
   };
-  return api;
+  const opened = await openSiteMachine(platform, source, identity(), shims);
+  machines.set(id.toLowerCase(), opened);
+  sites.set(id, { ...requireSite(context, id), ports: opened.ports });
+  return opened;
+}
+
+async function remove(context: Context, id: string): Promise<void> {
+  const { platform, sites, machines } = context;
+  const site = requireSite(context, id);
+  const opened = machines.get(id.toLowerCase());
+  machines.delete(id.toLowerCase());
+  sites.delete(id);
+  await opened?.close();
+  if (site.principalId) platform.directory.remove(site.principalId);
+  const deployments = platform.store.collection<Deployment>("web/deployments");
+  for (const row of deployments.list(`${id}/`)) deployments.delete(`${id}/${row.id}`);
+  await rm(join(platform.home.sites, site.folder), { recursive: true, force: true });
+}
+
+function oneAtATime<T>({ queues }: Context, id: string, work: () => Promise<T>): Promise<T> {
+  const before = queues.get(id.toLowerCase()) ?? Promise.resolve();
+  const mine = before.then(work);
+  queues.set(
+    id.toLowerCase(),
+    mine.then(
+      () => {},
+      () => {},
+    ),
+  );
+  return mine;
+}
+
+async function start(context: Context): Promise<void> {
+  const { sites, platform } = context;
+  // All known ports first: an app must not get the port that another site had.
+  for (const site of sites.list()) await open(context, site);
+  for (const site of sites.list()) {
+    const { restartApp, scm } = machineOf(context, site);
+    const starting = restartApp();
+    scm.deployments.resume(starting);
+    starting.catch((error: unknown) => platform.log(`site ${site.name}: ${String(error)}`));
+  }
+  platform.store.commit();
+}
+
+function disableSystemIdentity(context: Context, id: string): void {
+  const { platform, identity, sites } = context;
+  const { principalId, ...rest } = requireSite(context, id);
+  if (principalId === undefined) return;
+  platform.directory.remove(principalId);
+  identity().forget(principalId);
+  sites.set(id, rest);
+  update(context, id, {}, true);
+}
+
+function assignIdentity(context: Context, siteId: string, clientId: string): boolean {
+  const principal = context.platform.directory.findByAppId(clientId);
+  const resourceId = principal?.managedIdentityOf ?? "";
+  if (!principal?.appId || !isUserIdentityId(resourceId)) return false;
+  const { userIdentities = {} } = requireSite(context, siteId);
+  if (Object.keys(userIdentities).some((id) => isSameId(id, resourceId))) return true;
+  const assigned = { principalId: principal.objectId, clientId: principal.appId };
+  update(context, siteId, { userIdentities: { ...userIdentities, [resourceId]: assigned } }, true);
+  return true;
+}
+
+function principalsOf({ directory }: Platform, site: Site | undefined): SitePrincipals {
+  const find = (principalId: string | undefined) => (principalId === undefined ? undefined : directory.find(principalId));
+  return {
+    system: find(site?.principalId),
+    assigned: Object.values(site?.userIdentities ?? {}).flatMap(({ principalId }) => find(principalId) ?? []),
+  };
+}
+
+function toView({ id, name, location, principalId, appSettings }: Site): SiteView {
+  return { id, name, location, appSettings, outboundAddresses, ...(principalId ? { principalId } : {}) };
 }
 
 /** The folder of a site: readable, and different after a site is deleted and made again. */

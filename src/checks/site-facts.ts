@@ -1,0 +1,66 @@
+import { memoize } from "../base/memoize.ts";
+import { parseResourceId } from "../base/resource-id.ts";
+import type { AppSetup } from "../project/setup.ts";
+import { readIdentity, withEffectiveIdentity } from "../steps/app-identity.ts";
+import { absent, type SharedFacts } from "./shared-facts.ts";
+
+/** What Azure and the database say of one site, without what its app says. */
+export function gatherOutsideFacts(shared: SharedFacts, app: AppSetup) {
+  return { ...gatherAzureFacts(shared, app), ...gatherRoleFacts(shared, app) };
+}
+
+export type OutsideFacts = SharedFacts & ReturnType<typeof gatherOutsideFacts>;
+
+function gatherAzureFacts(shared: SharedFacts, app: AppSetup) {
+  const { cloud, setup } = shared.context;
+  const { webApps } = cloud;
+  const { resourceGroup: group } = setup;
+  const { name } = app;
+  /** The user-assigned identity of the app; `undefined` for a system-assigned one. */
+  const identity = memoize(() => readIdentity(setup, cloud, app));
+  const findSite = memoize(async () => {
+    const [found, chosen] = await Promise.all([webApps.get(group, name), identity()]);
+    return found && withEffectiveIdentity(found, chosen);
+  });
+  const site = memoize(async () => (await findSite()) ?? absent(`web app ${name}`));
+  /** A part of the web app, which is there when the web app is. */
+  const part = <T>(what: string, read: () => Promise<T | undefined>): (() => Promise<T>) =>
+    memoize(async () => {
+      await site();
+      return (await read()) ?? absent(`${what} of ${name}`);
+    });
+  return {
+    app,
+    identity,
+    findSite,
+    site,
+    settings: part("settings", () => webApps.getSettings(group, name)),
+    config: part("configuration", () => webApps.getConfig(group, name)),
+    policies: part("publishing policies", () => webApps.getPublishingPolicies(group, name)),
+    logs: part("log settings", () => webApps.getLogs(group, name)),
+    plan: part("App Service plan", async () => {
+      const id = parseResourceId((await site()).planId);
+      return id && webApps.getPlan(id.resourceGroup, id.path.at(-1) ?? "");
+    }),
+    linkers: memoize(async () => cloud.linkers.list((await site()).id)),
+  };
+}
+
+function gatherRoleFacts({ context, signedIn }: SharedFacts, { role, access: level }: AppSetup) {
+  const { principals } = context.cloud;
+  const { database } = context.setup;
+  const findPrincipal = memoize(() => signedIn((at, as) => principals.find(at, as, role)));
+  const principal = async () => (await findPrincipal()) ?? absent(`role ${role}`);
+  /** Asked only of a role that is there. */
+  const ofRole = <T>(read: (...signIn: Parameters<typeof principals.list>) => Promise<T>): (() => Promise<T>) =>
+    memoize(async () => {
+      await principal();
+      return signedIn(read);
+    });
+  return {
+    findPrincipal,
+    principal,
+    access: ofRole((at, as) => principals.access(at, as, database, role)),
+    extraGrants: ofRole((at, as) => principals.extraGrants(at, as, database, role, level)),
+  };
+}
