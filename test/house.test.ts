@@ -15,7 +15,6 @@ const FUNCTION_LINES = 60;
 /** Over the limit today. The lists only get shorter: an entry that is not needed any more fails as well. */
 const LONG_FILES: readonly string[] = [
   "cloud/database/principals.ts",
-  "cloud/postgres-servers.ts",
 ];
 const LONG_FUNCTIONS: readonly string[] = [
   "cloud/database/extra-grants.ts extraGrants",

@@ -100,7 +100,13 @@ export async function pollUntilDone<T>(begin: () => Promise<Poller<T>>, waiting:
 }
 
 /** The poller of `@azure/core-lro` 2 (PostgreSQL, Resources). */
-export function fromSimplePoller<T>(poller: { isDone(): boolean; poll(): Promise<unknown>; getResult(): T | undefined }): Poller<T> {
+export interface SimplePoller<T> {
+  isDone(): boolean;
+  poll(): Promise<unknown>;
+  getResult(): T | undefined;
+}
+
+export function fromSimplePoller<T>(poller: SimplePoller<T>): Poller<T> {
   return {
     isDone: () => poller.isDone(),
     poll: async () => {

@@ -11,12 +11,11 @@ import { KnownError } from "../base/errors.ts";
 import { memoize } from "../base/memoize.ts";
 import { poll } from "../base/poll.ts";
 import { normalizeLocation } from "../base/resource-id.ts";
-import { retry } from "../base/retry.ts";
-import type { Arm, OperationLimits } from "./arm.ts";
-import { azureCodeOf } from "./errors.ts";
+import type { Arm } from "./arm.ts";
 import { hints } from "./hints.ts";
-import { fromSimplePoller, lookInterval, type Poller } from "./operations.ts";
+import { fromSimplePoller, lookInterval, type SimplePoller } from "./operations.ts";
 import { ownHost } from "./own-host.ts";
+import { serverWrites } from "./server-writes.ts";
 
 export interface PostgresServer {
   readonly id: string;
@@ -136,10 +135,6 @@ const MINUTE_MS = 60_000;
 /** Recorded: 2 to 7 minutes for a create, 1 to 3 for the rest; a deadline for every wait, since servers have hung in `Updating`. */
 const SERVER_DEADLINE_MS = 30 * MINUTE_MS;
 const CHILD_DEADLINE_MS = 10 * MINUTE_MS;
-/** How long after its own create a server may still be unknown to the writes of its children. */
-const NEW_SERVER_MS = 5 * MINUTE_MS;
-const NOT_KNOWN_PAUSE_MS = 3_000;
-
 const POSTGRES_PORT = 5432;
 
 const TRANSITIONS = new Set(["creating", "provisioning", "starting", "stopping", "restarting", "updating", "dropping"]);
@@ -247,87 +242,30 @@ async function collect<From, To>(items: AsyncIterable<From>, convert: (item: Fro
   return found;
 }
 
-interface LroPoller<T> {
-  isDone(): boolean;
-  poll(): Promise<unknown>;
-  getResult(): T | undefined;
-}
-
 /** `@azure/arm-postgresql-flexible` 9, api-version 2025-08-01. */
 export function postgresServers(arm: Arm): PostgresServers {
-  const { clock, credential, signal, subscriptionId } = arm.context;
+  const { clock, credential, onProgress, signal, subscriptionId } = arm.context;
   const serverOf = (server: Server): PostgresServer => toServer(server, arm.context.environment.postgresDomains);
-  const oneWriteAtATime = queues();
-  const createdAt = new Map<string, number>();
-  /** Servers that were busy for longer than is waited. */
-  const busy = new Set<string>();
   const client = memoize(async () => {
     const { PostgreSQLManagementFlexibleServerClient } = await import("@azure/arm-postgresql-flexible");
     return new PostgreSQLManagementFlexibleServerClient(credential, subscriptionId, arm.clientOptions);
   });
 
-  const keyOf = (group: string, server: string): string => `${group}/${server}`.toLowerCase();
-
   const read = (group: string, name: string) =>
     arm.orUndefined(`read the server ${name}`, async () => serverOf(await (await client()).servers.get(group, name)));
 
-  /** A busy answer is worth waiting for only while the server runs or is on its way. */
-  const stillRunning = (group: string, name: string) => async () => {
-    const server = await read(group, name);
-    if (server?.state !== "Stopped" && server?.state !== "Disabled") return;
-    throw new KnownError("azure/conflict", `the server ${name} is ${server.state.toLowerCase()}`, {
-      hint: "start it with `passwordless-pg server start`",
-    });
-  };
+  const writes = serverWrites(arm, read);
+  type Begin<T> = (sdk: PostgreSQLManagementFlexibleServerClient) => Promise<SimplePoller<T>>;
+  const begun =
+    <T>(begin: Begin<T>) =>
+    async () =>
+      fromSimplePoller(await begin(await client()));
 
-  /** A server that was just made is not known everywhere in Azure for a while: not found means not yet. */
-  const onceKnown = <T>(group: string, server: string, work: () => Promise<T>): Promise<T> =>
-    retry(work, {
-      clock,
-      signal,
-      pauseMs: ({ error }) => {
-        const isNew = clock.now() - (createdAt.get(keyOf(group, server)) ?? -NEW_SERVER_MS) < NEW_SERVER_MS;
-        const isUnknown = ["ResourceNotFound", "ParentResourceNotFound"].includes(azureCodeOf(error) ?? "");
-        return isNew && isUnknown ? NOT_KNOWN_PAUSE_MS : undefined;
-      },
-    });
+  const writeServer = <T>(what: string, group: string, name: string, begin: Begin<T>) =>
+    writes.to(group, name).write(`${what} the server ${name}`, begun(begin), SERVER_DEADLINE_MS);
 
-  /** One write, in the server's queue: parallel writes to one server, children included, answer ServerIsBusy. */
-  const write = <T>(
-    what: string,
-    [group, server]: readonly [string, string],
-    begin: (sdk: PostgreSQLManagementFlexibleServerClient) => Promise<LroPoller<T>>,
-    limits: Pick<OperationLimits, "deadlineMs">,
-  ): Promise<T> => {
-    const start = async (): Promise<Poller<T>> => fromSimplePoller(await begin(await client()));
-    const key = keyOf(group, server);
-    return oneWriteAtATime(key, async () => {
-      try {
-        // What one write has waited for in vain, those behind it in the queue do not wait for again.
-        const more = { isImpatient: busy.has(key), beforeRetry: stillRunning(group, server) };
-        const result = await onceKnown(group, server, () => arm.operate(what, start, { ...limits, ...more }));
-        busy.delete(key);
-        return result;
-      } catch (error) {
-        if (error instanceof KnownError && error.code === "azure/busy") busy.add(key);
-        throw error;
-      }
-    });
-  };
-
-  const writeServer = <T>(
-    what: string,
-    group: string,
-    name: string,
-    begin: (sdk: PostgreSQLManagementFlexibleServerClient) => Promise<LroPoller<T>>,
-  ) => write(`${what} the server ${name}`, [group, name], begin, { deadlineMs: SERVER_DEADLINE_MS });
-
-  const writeChild = <T>(
-    what: string,
-    group: string,
-    server: string,
-    begin: (sdk: PostgreSQLManagementFlexibleServerClient) => Promise<LroPoller<T>>,
-  ) => write(`${what} of the server ${server}`, [group, server], begin, { deadlineMs: CHILD_DEADLINE_MS });
+  const writeChild = <T>(what: string, group: string, server: string, begin: Begin<T>) =>
+    writes.to(group, server).write(`${what} of the server ${server}`, begun(begin), CHILD_DEADLINE_MS);
 
   /** A delete of what is absent answers 204, or 404 where the parent is gone too: both are done. */
   const absentIsFine = async (work: Promise<unknown>): Promise<void> => {
@@ -349,7 +287,7 @@ export function postgresServers(arm: Arm): PostgresServers {
           signal,
           deadlineMs: SERVER_DEADLINE_MS,
           intervalMs: lookInterval,
-          onWait: (server) => arm.context.onProgress?.(`waiting for the server ${name}, which is ${server?.state.toLowerCase()}`),
+          onWait: (server) => onProgress?.(`waiting for the server ${name}, which is ${server?.state.toLowerCase()}`),
           late: (server) =>
             new KnownError("azure/timeout", `the server ${name} is still ${server?.state.toLowerCase()}`, { hint: hints.serverState }),
         },
@@ -360,7 +298,7 @@ export function postgresServers(arm: Arm): PostgresServers {
       const server = await writeServer("create", group, name, (sdk) =>
         sdk.servers.beginCreateOrUpdate(group, name, fromNewServer(desired)),
       );
-      createdAt.set(keyOf(group, name), clock.now());
+      writes.to(group, name).isCreated();
       return serverOf(server);
     },
     update: async (group, name, change) =>
@@ -384,11 +322,13 @@ export function postgresServers(arm: Arm): PostgresServers {
       }),
 
     listAdministrators: (group, server) =>
-      onceKnown(group, server, () =>
-        arm.call(`list the administrators of the server ${server}`, async () =>
-          collect((await client()).administratorsMicrosoftEntra.listByServer(group, server), toAdministrator),
+      writes
+        .to(group, server)
+        .onceKnown(() =>
+          arm.call(`list the administrators of the server ${server}`, async () =>
+            collect((await client()).administratorsMicrosoftEntra.listByServer(group, server), toAdministrator),
+          ),
         ),
-      ),
     putAdministrator: async (group, server, { objectId, name, type, tenantId }) => {
       const parameters = { principalName: name, principalType: type, tenantId };
       await writeChild(`put the administrator ${name}`, group, server, (sdk) =>
@@ -403,11 +343,13 @@ export function postgresServers(arm: Arm): PostgresServers {
       ),
 
     listFirewallRules: (group, server) =>
-      onceKnown(group, server, () =>
-        arm.call(`list the firewall rules of the server ${server}`, async () =>
-          collect((await client()).firewallRules.listByServer(group, server), toFirewallRule),
+      writes
+        .to(group, server)
+        .onceKnown(() =>
+          arm.call(`list the firewall rules of the server ${server}`, async () =>
+            collect((await client()).firewallRules.listByServer(group, server), toFirewallRule),
+          ),
         ),
-      ),
     putFirewallRule: async (group, server, { name, start, end }) => {
       const rule = { startIpAddress: start, endIpAddress: end };
       await writeChild(`put the firewall rule ${name}`, group, server, (sdk) =>
@@ -442,15 +384,5 @@ export function postgresServers(arm: Arm): PostgresServers {
           sdk.configurations.beginUpdate(group, server, name, { value, source: "user-override" }),
         ),
       ),
-  };
-}
-
-/** Runs the work of one key in turn; keys run beside each other. */
-function queues(): <T>(key: string, work: () => Promise<T>) => Promise<T> {
-  const tails = new Map<string, Promise<unknown>>();
-  return (key, work) => {
-    const turn = (tails.get(key) ?? Promise.resolve()).then(work, work);
-    tails.set(key, turn);
-    return turn;
   };
 }
