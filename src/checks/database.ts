@@ -1,5 +1,5 @@
 import { connectionBudget } from "../advice/connections.ts";
-import { hinders } from "../cloud/database/principals.ts";
+import { hinders } from "../cloud/database/access-differences.ts";
 import { quoteIdentifier } from "../cloud/database/sql.ts";
 import { type Check, fix, toFinding } from "./check.ts";
 import type { ProjectFacts } from "./facts.ts";

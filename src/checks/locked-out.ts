@@ -5,7 +5,6 @@ import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import type { Warning } from "../engine/report.ts";
 import type { Setup } from "../project/setup.ts";
-import { administratorLogin } from "../steps/entra-administrator.ts";
 import { secretSettingNames } from "../steps/secret-settings.ts";
 
 export interface LockoutContext {
@@ -43,10 +42,9 @@ async function webAppsWithPassword({ setup, cloud }: LockoutContext, server: Pos
   return found.flat();
 }
 
-async function rolesWithPassword({ setup, cloud, firewallAccess }: LockoutContext, server: PostgresServer): Promise<string[]> {
-  const login = await administratorLogin({ cloud, firewallAccess, group: setup.resourceGroup }, server);
-  const roles = await firewallAccess.withAccess(server, () => cloud.principals.passwordRoles(server, login));
-  return roles.map((role) => `role ${role}`);
+async function rolesWithPassword({ cloud, firewallAccess }: LockoutContext, server: PostgresServer): Promise<string[]> {
+  const administrator = await cloud.databases(firewallAccess).asAdministrator(server);
+  return (await administrator.listWithPassword()).map((role) => `role ${role}`);
 }
 
 /** A server that lets nobody in yet, or settings that may not be read: nothing is known, and the plan says the rest. */

@@ -1,6 +1,6 @@
 import { isTemporaryRule } from "../cloud/firewall-access.ts";
 import { hints } from "../cloud/hints.ts";
-import type { FirewallRule } from "../cloud/postgres-servers.ts";
+import type { FirewallRule } from "../cloud/server-children.ts";
 import { mayClose } from "../steps/adoption.ts";
 import { covers, describeRule, exposureOf, removalCommand } from "../steps/firewall.ts";
 import { type Check, fix } from "./check.ts";

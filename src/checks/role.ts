@@ -1,5 +1,5 @@
+import { type AccessDifferenceCode, accessDifferences } from "../cloud/database/access-differences.ts";
 import { describeExtraGrants, extraGrantHint } from "../cloud/database/extra-grants.ts";
-import { accessDifferences } from "../cloud/database/principals.ts";
 import { type Check, fix } from "./check.ts";
 import type { SiteFacts } from "./facts.ts";
 
@@ -68,90 +68,80 @@ const identityChecks: readonly Check<SiteFacts>[] = [
   },
 ];
 
-/**
- * How the access of the role differs from that of its level, each difference in the first check whose pattern it fits. The check without
- * one, the last, has those of no other: they are too much.
- */
-const differences: readonly (Pick<Check<SiteFacts>, "code" | "name" | "meaning" | "proof"> & {
-  readonly pattern?: RegExp;
-  /** What is told when there is none; else the level. */
-  readonly well?: string;
-})[] = [
-  {
+/** How the access of the role differs from that of its level, each difference in the check of its code. */
+const differences: Readonly<
+  Record<
+    AccessDifferenceCode,
+    Pick<Check<SiteFacts>, "code" | "name" | "meaning" | "proof"> & {
+      /** What is told when there is none; else the level. */
+      readonly well?: string;
+    }
+  >
+> = {
+  "administrative-right": {
     code: "role/no-admin-right",
     name: "role holds no administrative right",
     meaning: "it may make roles and databases or pass by row security",
     proof: unprivileged,
-    pattern: /create roles|create databases|superuser|bypasses|replicate/,
     well: "no administrative right",
   },
-  {
+  membership: {
     code: "role/no-member",
     name: "role is a member of no role",
     meaning: "it has all rights of that role too (azure_pg_admin: of an administrator)",
     proof: unprivileged,
-    pattern: /^is a member of/,
     well: "member of no role",
   },
-  {
+  "misleading-setting": {
     code: "role/no-misleading-setting",
     name: "role starts with no misleading setting",
     meaning: "unqualified names find other tables, writes are refused, or the app works as another role",
-    pattern: /^starts with/,
   },
-  {
+  connect: {
     code: "role/connect",
     name: "role may connect to the database",
     meaning: "the app gets `permission denied for database`",
-    pattern: /may not connect|temporary tables/,
   },
-  {
+  login: {
     code: "role/login",
     name: "role may sign in",
     meaning: "the app gets `role is not permitted to log in` or `too many connections for role`",
-    pattern: /^is barred/,
   },
-  {
+  schema: {
     code: "role/schema",
     name: "role may use schema public",
     meaning: "the app gets `permission denied for schema public`",
-    pattern: /may not (use|create in) schema/,
   },
-  {
+  "later-objects": {
     code: "role/later-tables",
     name: "later tables serve the role",
     meaning: "tables made after this day are closed to the app",
-    pattern: /lacks privileges on .* made later/,
   },
-  {
+  sequences: {
     code: "role/sequences",
     name: "sequence rights are complete",
     meaning: "inserts into serial columns get `permission denied for sequence`",
-    pattern: /only .* sequences$/,
   },
-  {
+  tables: {
     code: "role/tables",
     name: "table rights are complete",
     meaning: "the app gets `permission denied for table`",
-    pattern: /only .* tables$/,
   },
-  {
+  excess: {
     code: "role/no-more",
     name: ({ app }) => `role may do no more than "${app.access}"`,
     meaning: "an error or a break-in in the app reaches further than it should",
   },
-];
+};
 
-const accessChecks = differences.map(
-  ({ pattern, well, ...check }): Check<SiteFacts> => ({
+const accessChecks = Object.entries(differences).map(
+  ([difference, { well, ...check }]): Check<SiteFacts> => ({
     proof: exact,
     ...check,
     repair: fix,
     look: async ({ access, app }) => {
-      const found = accessDifferences(await access(), app.access).filter(
-        (words) => differences.find((one) => one.pattern?.test(words) ?? true)?.code === check.code,
-      );
-      return { ok: found.length === 0, detail: found.join("; ") || (well ?? `level "${app.access}"`) };
+      const found = accessDifferences(await access(), app.access).filter(({ code }) => code === difference);
+      return { ok: found.length === 0, detail: found.map(({ text }) => text).join("; ") || (well ?? `level "${app.access}"`) };
     },
   }),
 );

@@ -2,10 +2,10 @@ import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { memoize } from "../base/memoize.ts";
 import type { Cloud } from "../cloud/cloud.ts";
+import type { ServerRoles } from "../cloud/database/databases.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import type { AppSetup, Setup } from "../project/setup.ts";
-import { administratorOf } from "../steps/entra-administrator.ts";
 
 export interface CheckContext {
   readonly setup: Setup;
@@ -64,29 +64,22 @@ function gatherSignInFacts({ cloud, setup, firewallAccess }: CheckContext, serve
     });
   });
   const administrators = memoize(async () => cloud.postgresServers.listAdministrators(setup.resourceGroup, (await server()).name));
-  const administrator = memoize(async () => {
-    const at = await openServer();
-    return administratorOf(cloud.caller, await administrators(), (login) =>
-      firewallAccess.withAccess(at, () => cloud.principals.canSignIn(at, login)),
-    );
-  });
+  const databases = cloud.databases(firewallAccess);
+  const administrator = memoize(async () => databases.ownAdministrator(await openServer(), await administrators()));
   const login = async (): Promise<string> => (await administrator())?.name ?? cloud.caller.name;
-  /** Work with the roles of the server, signed in as the caller. */
-  const signedIn = async <T>(work: (at: PostgresServer, login: string) => Promise<T>): Promise<T> => {
-    const [at, as] = [await openServer(), await login()];
-    return firewallAccess.withAccess(at, () => work(at, as));
-  };
+  /** The roles of the server, as the caller is let in. */
+  const serverRoles = async (): Promise<ServerRoles> => databases.at(await openServer(), await login());
   return {
     openServer,
     administrators,
     administrator,
     login,
-    signedIn,
+    serverRoles,
     connectivity: memoize(async () => {
       const { host, port } = await openServer();
       return cloud.probeConnectivity({ host, port });
     }),
-    roles: memoize(() => signedIn((at, as) => cloud.principals.list(at, as))),
+    roles: memoize(async () => (await serverRoles()).list()),
   };
 }
 

@@ -1,5 +1,6 @@
 import { memoize } from "../base/memoize.ts";
 import { parseResourceId } from "../base/resource-id.ts";
+import type { DatabaseRights } from "../cloud/database/databases.ts";
 import type { AppSetup } from "../project/setup.ts";
 import { readIdentity, withEffectiveIdentity } from "../steps/app-identity.ts";
 import { absent, type SharedFacts } from "./shared-facts.ts";
@@ -46,21 +47,19 @@ function gatherAzureFacts(shared: SharedFacts, app: AppSetup) {
   };
 }
 
-function gatherRoleFacts({ context, signedIn }: SharedFacts, { role, access: level }: AppSetup) {
-  const { principals } = context.cloud;
-  const { database } = context.setup;
-  const findPrincipal = memoize(() => signedIn((at, as) => principals.find(at, as, role)));
+function gatherRoleFacts({ context, serverRoles }: SharedFacts, { role, access: level }: AppSetup) {
+  const findPrincipal = memoize(async () => (await serverRoles()).find(role));
   const principal = async () => (await findPrincipal()) ?? absent(`role ${role}`);
   /** Asked only of a role that is there. */
-  const ofRole = <T>(read: (...signIn: Parameters<typeof principals.list>) => Promise<T>): (() => Promise<T>) =>
+  const ofRole = <T>(read: (rights: DatabaseRights) => Promise<T>): (() => Promise<T>) =>
     memoize(async () => {
       await principal();
-      return signedIn(read);
+      return read((await serverRoles()).in(context.setup.database));
     });
   return {
     findPrincipal,
     principal,
-    access: ofRole((at, as) => principals.access(at, as, database, role)),
-    extraGrants: ofRole((at, as) => principals.extraGrants(at, as, database, role, level)),
+    access: ofRole((rights) => rights.access(role)),
+    extraGrants: ofRole((rights) => rights.extraGrants(role, level)),
   };
 }

@@ -7,8 +7,9 @@ import { openArm } from "./arm.ts";
 import type { CloudContext } from "./connection.ts";
 import { type Connectivity, probeConnectivity } from "./connectivity.ts";
 import { accessToken, type Caller, whoAmI } from "./credential.ts";
-import { type Principals, principals } from "./database/principals.ts";
+import { type Databases, openDatabases } from "./database/databases.ts";
 import type { Environment } from "./environment.ts";
+import type { FirewallAccess } from "./firewall-access.ts";
 import { wordedAdapter, wordedFor } from "./hints.ts";
 import { type Linkers, linkers } from "./linkers.ts";
 import { type ManagedIdentities, managedIdentities } from "./managed-identities.ts";
@@ -33,7 +34,8 @@ export interface Cloud {
   readonly webApps: WebApps;
   readonly managedIdentities: ManagedIdentities;
   readonly linkers: Linkers;
-  readonly principals: Principals;
+  /** What the servers hold, through a firewall that is opened where it must be. */
+  databases(firewallAccess: Pick<FirewallAccess, "withAccess">): Databases;
   scmSite(webApp: Pick<WebApp, "name" | "scmHost">): ScmSite;
   site(webApp: Pick<WebApp, "name" | "url">): SiteClient;
   /** Name, port and TLS of a database server, tried without signing in. */
@@ -55,6 +57,9 @@ function adaptersOf(context: CloudContext, caller: Caller): Cloud {
   const { credential, environment, signal, subscriptionId } = context;
   const arm = openArm(context);
   const worded = <T extends object>(adapter: T): T => wordedAdapter(environment, adapter);
+  const servers = worded(postgresServers(arm));
+  const databases = (firewallAccess: Pick<FirewallAccess, "withAccess">) =>
+    openDatabases({ session: context, caller, servers, firewallAccess });
   const allSites = sites(arm);
   const app = { plans: worded(plans(arm)), sites: worded({ ...allSites, at: (address: SiteAddress) => worded(allSites.at(address)) }) };
   return {
@@ -64,12 +69,12 @@ function adaptersOf(context: CloudContext, caller: Caller): Cloud {
     readOnly: () => adaptersOf({ ...context, registersProviders: false }, caller),
     subscription: worded(subscription(arm)),
     resourceGroups: worded(resourceGroups(arm)),
-    postgresServers: worded(postgresServers(arm)),
+    postgresServers: servers,
     ...app,
     webApps: webApps(app.plans, app.sites),
     managedIdentities: worded(managedIdentities(arm)),
     linkers: worded(linkers(arm)),
-    principals: worded(principals(context)),
+    databases,
     scmSite: (webApp) => worded(scmSite(context, webApp)),
     site: (webApp) => worded(siteClient(context, webApp)),
     probeConnectivity: ({ host, port }) =>

@@ -3,7 +3,8 @@ import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { isUnanswered, refusedAddress } from "./database/sql.ts";
 import { hints } from "./hints.ts";
-import type { FirewallRule, PostgresServers } from "./postgres-servers.ts";
+import type { PostgresServers } from "./postgres-servers.ts";
+import type { FirewallRule } from "./server-children.ts";
 
 /**
  * The caller's own way through the server's firewall. Nothing is opened while the server lets the caller in anyway;

@@ -3,6 +3,7 @@ import { poll } from "../base/poll.ts";
 import { retry } from "../base/retry.ts";
 import type { Arm, PlainAnswer } from "./arm.ts";
 import { accessToken } from "./credential.ts";
+import { type LinkerValidation, toValidation, type WireValidation } from "./linker-validation.ts";
 import { lookInterval, type Poller } from "./operations.ts";
 
 /** A Service Connector connection of a web app to a database. */
@@ -34,12 +35,6 @@ interface DesiredLinker {
   readonly leavesFirewall?: boolean;
   /** The user-assigned identity to use instead of the system-assigned one. */
   readonly identity?: { readonly clientId: string; readonly subscriptionId: string };
-}
-
-interface LinkerValidation {
-  readonly isAvailable: boolean;
-  readonly items: readonly { readonly name: string; readonly isOk: boolean; readonly detail?: string }[];
-  readonly message?: string;
 }
 
 /** Microsoft.ServiceLinker, api-version 2024-04-01: the SDK drops `userName`, so the JSON is ours. */
@@ -91,31 +86,6 @@ interface StatusDocument {
   readonly properties?: WireValidation | null;
 }
 
-interface WireValidation {
-  readonly isConnectionAvailable?: boolean;
-  readonly validationDetail?: readonly WireItem[] | null;
-  readonly message?: string | null;
-  /** Spelled with a capital in 2023. */
-  readonly Message?: string | null;
-}
-
-interface WireItem {
-  readonly name?: string;
-  readonly description?: string | null;
-  readonly result?: string | number;
-  readonly errorMessage?: string | null;
-}
-
-/** The JSON text that older answers carry inside a message. */
-interface PascalReport {
-  readonly IsConnectionAvailable?: boolean;
-  readonly ValidationDetail?: readonly {
-    readonly Name?: string;
-    readonly Description?: string | null;
-    readonly Result?: string | number;
-  }[];
-}
-
 /** Service Connector may not see a database that ARM shows already: its making is not quite over (met after killed runs). */
 const NEW_TARGET_MS = 60_000;
 
@@ -124,44 +94,6 @@ const SETTLED = new Set(["", "Succeeded", "Failed", "Canceled"]);
 /** Service Connector is still at work on it, for an earlier run that was killed or for another run. */
 export function isInTransition({ provisioningState }: Linker): boolean {
   return !SETTLED.has(provisioningState);
-}
-
-/** 0 and `success` are recorded for success, `warning` is in the specification; other numbers were never seen. */
-const isGood = (result: string | number | undefined): boolean =>
-  result === 0 || (typeof result === "string" && ["success", "warning"].includes(result.toLowerCase()));
-
-function toItem({ name, description, result, errorMessage }: WireItem): LinkerValidation["items"][number] {
-  const detail = errorMessage ?? description;
-  return { name: name ?? description ?? "", isOk: isGood(result), ...(detail && { detail }) };
-}
-
-function parseReport(words: string): PascalReport | undefined {
-  try {
-    const report: unknown = JSON.parse(words);
-    return typeof report === "object" && report !== null ? (report as PascalReport) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The verdict in any of the three recorded forms: structured (2023), JSON inside `message` (2022), words (2021). */
-function toValidation(properties: WireValidation | null | undefined): LinkerValidation {
-  const words = properties?.Message ?? properties?.message ?? "";
-  if (properties?.isConnectionAvailable !== undefined) {
-    return { isAvailable: properties.isConnectionAvailable, items: (properties.validationDetail ?? []).map(toItem) };
-  }
-  const report = parseReport(words);
-  if (report) {
-    const items = (report.ValidationDetail ?? []).map(({ Name, Description, Result }) =>
-      toItem({
-        ...(Name !== undefined && { name: Name }),
-        ...(Description && { description: Description }),
-        ...(Result !== undefined && { result: Result }),
-      }),
-    );
-    return { isAvailable: report.IsConnectionAvailable ?? false, items };
-  }
-  return { isAvailable: /IsConnectionAvailable: True/i.test(words), items: [], ...(words !== "" && { message: words }) };
 }
 
 /** `{scope}/providers/Microsoft.ServiceLinker/linkers`, written by hand: see `Linkers`. */

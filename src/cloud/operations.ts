@@ -100,13 +100,7 @@ export async function pollUntilDone<T>(begin: () => Promise<Poller<T>>, waiting:
 }
 
 /** The poller of `@azure/core-lro` 2 (PostgreSQL, Resources). */
-export interface SimplePoller<T> {
-  isDone(): boolean;
-  poll(): Promise<unknown>;
-  getResult(): T | undefined;
-}
-
-export function fromSimplePoller<T>(poller: SimplePoller<T>): Poller<T> {
+export function fromSimplePoller<T>(poller: { isDone(): boolean; poll(): Promise<unknown>; getResult(): T | undefined }): Poller<T> {
   return {
     isDone: () => poller.isDone(),
     poll: async () => {

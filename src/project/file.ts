@@ -1,6 +1,7 @@
 import { createReadStream, existsSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import type { AccessLevel } from "../base/access-level.ts";
 import { KnownError } from "../base/errors.ts";
 
 const projectFileName = "passwordless-pg.json";
@@ -38,8 +39,6 @@ export interface AppPart {
   readonly settings?: Readonly<Record<string, string>>;
   readonly include?: readonly string[];
 }
-
-export type AccessLevel = "owner" | "write" | "read";
 
 export interface FoundProject {
   /** Absolute path of the project file, whether it exists or not. */

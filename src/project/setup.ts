@@ -1,9 +1,10 @@
 import { resolve } from "node:path";
 import type { ErrorObject } from "ajv";
+import type { AccessLevel } from "../base/access-level.ts";
 import { KnownError } from "../base/errors.ts";
 import { parseResourceId } from "../base/resource-id.ts";
 import { checkDatabaseSecret } from "./database-secret.ts";
-import type { AccessLevel, AppPart, ProjectFile } from "./file.ts";
+import type { AppPart, ProjectFile } from "./file.ts";
 import {
   checkDatabaseName,
   checkIdentity,

@@ -3,6 +3,9 @@ import type { WebApp } from "../cloud/app-service/web-apps.ts";
 import { quoteIdentifier } from "../cloud/database/sql.ts";
 import type { Warning } from "../engine/report.ts";
 import { ownerTag, type Setup } from "../project/setup.ts";
+import { resourceKinds } from "./resource-kinds.ts";
+
+const { "microsoft.web/sites": siteKind, "microsoft.web/serverfarms": planKind } = resourceKinds;
 
 /** A web app that this project made and that its file no longer names. */
 export interface Orphan {
@@ -24,14 +27,14 @@ export function findOrphans(sites: readonly WebApp[], setup: Setup): Orphan[] {
 }
 
 /** What is said of them, by `doctor` and before `init`. The role of an app has the name of its web app. */
-export function describeOrphans(strays: readonly Orphan[], { resourceGroup: group }: Setup): Omit<Warning, "name"> {
-  const named = strays.map(({ site, plan }) => `${site.name}${plan === undefined ? "" : ` (App Service plan ${plan})`}`);
-  const one = strays.length === 1;
-  const apps = one ? "web app" : "web apps";
-  const roles = strays.map(({ site }) => site.name).join(", ");
+export function describeOrphans(orphans: readonly Orphan[], { resourceGroup: group }: Setup): Omit<Warning, "name"> {
+  const named = orphans.map(({ site, plan }) => `${site.name}${plan === undefined ? "" : ` (${planKind.label} ${plan})`}`);
+  const one = orphans.length === 1;
+  const apps = `${siteKind.label}${one ? "" : "s"}`;
+  const roles = orphans.map(({ site }) => site.name).join(", ");
   const tell = `${apps} ${named.join(", ")} ${one ? "carries" : "carry"} this project's tag but ${one ? "is" : "are"} not in the project file`;
-  const removals = strays.map(({ site }) => `\`az webapp delete -g ${group} -n ${site.name}\``).join(", ");
-  const clean = strays.map(({ site }) => removeRole(quoteIdentifier(site.name))).join(" ");
+  const removals = orphans.map(({ site }) => `\`az webapp delete -g ${group} -n ${site.name}\``).join(", ");
+  const clean = orphans.map(({ site }) => removeRole(quoteIdentifier(site.name))).join(" ");
   return {
     detail: `${tell}: still there and paid for; the database ${one ? "role" : "roles"} ${roles} may still sign in`,
     hint: `put the old name back into the project file, or remove what is left: ${removals}; then in \`passwordless-pg connect\`: ${clean}`,

@@ -1,4 +1,5 @@
-import type { Administrator, FirewallRule, PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
+import type { PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
+import type { Administrator, FirewallRule } from "../cloud/server-children.ts";
 import { adoptionTagPrefix, ownerTag, type Setup } from "../project/setup.ts";
 import { azureServicesRule, isAllOfAzure } from "./firewall.ts";
 

@@ -3,8 +3,9 @@ import { parseResourceId, resourceGroupId, resourceId } from "../base/resource-i
 import type { WebAppConfig } from "../cloud/app-service/web-apps.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
-import type { FirewallRule, PostgresServer } from "../cloud/postgres-servers.ts";
+import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
+import type { FirewallRule } from "../cloud/server-children.ts";
 import type { AnyStep, Step } from "../engine/step.ts";
 import type { Package } from "../package/pack.ts";
 import { type AppSetup, ownerTag, type Setup } from "../project/setup.ts";
@@ -17,7 +18,7 @@ import { database } from "./database.ts";
 import { databaseAccess } from "./database-access.ts";
 import { databasePrincipal } from "./database-principal.ts";
 import { deployment } from "./deployment.ts";
-import { administratorOf, entraAdministrator } from "./entra-administrator.ts";
+import { entraAdministrator } from "./entra-administrator.ts";
 import { firewallForAddresses, firewallForAzureServices } from "./firewall.ts";
 import { logSettings } from "./log-settings.ts";
 import { managedIdentity } from "./managed-identity.ts";
@@ -47,14 +48,14 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
   const location = setup.location;
 
   const groupStep = resourceGroup({ name: group, location, tags }, cloud.resourceGroups);
-  const canSignIn = (at: PostgresServer, login: string) => firewallAccess.withAccess(at, () => cloud.principals.canSignIn(at, login));
+  const databases = cloud.databases(firewallAccess);
   const { tenantId, objectId } = cloud.caller;
   const adoption = adoptionOf(setup, objectId, async (at, administrators) => {
-    return (await administratorOf(cloud.caller, administrators, (login) => canSignIn(at, login))) !== undefined;
+    return (await databases.ownAdministrator(at, administrators)) !== undefined;
   });
   const desiredServer = { ...setup.server, location, tenantId, tags, adoption };
   const server = postgresServer(desiredServer, cloud.postgresServers, { group: groupStep });
-  const administrator = entraAdministrator(cloud.caller, group, cloud.postgresServers, canSignIn, { server });
+  const administrator = entraAdministrator(cloud.caller, group, cloud.postgresServers, databases, { server });
   const databaseStep = database(setup.database, group, cloud.postgresServers, { server });
   const identityIds = new Map(setup.apps.map((app) => [app.key, identityIdOf(setup, cloud.subscriptionId, app)]));
   const identities = identitySteps(setup, context, groupStep);
@@ -110,13 +111,13 @@ export function allSteps(setup: Setup, context: GraphContext): AnyStep[] {
       cloud.webApps,
       { site, server, database: databaseStep, connection },
     );
-    const principal = databasePrincipal({ key, role }, cloud.principals, firewallAccess, {
+    const principal = databasePrincipal({ key, role }, databases, {
       server,
       administrator,
       site,
       database: databaseStep,
     });
-    const access = databaseAccess({ key, role, level: app.access }, cloud.principals, firewallAccess, {
+    const access = databaseAccess({ key, role, level: app.access }, databases, {
       server,
       administrator,
       database: databaseStep,

@@ -1,6 +1,7 @@
 import type { WebApp, WebApps } from "../cloud/app-service/web-apps.ts";
 import type { Linker } from "../cloud/linkers.ts";
-import type { Database, PostgresServer } from "../cloud/postgres-servers.ts";
+import type { PostgresServer } from "../cloud/postgres-servers.ts";
+import type { Database } from "../cloud/server-children.ts";
 import { defineStep, type Step } from "../engine/step.ts";
 import { isSecretSetting } from "./secret-settings.ts";
 

@@ -1,14 +1,14 @@
 import type { WebApp } from "../cloud/app-service/web-apps.ts";
-import type { DatabasePrincipal, Principals } from "../cloud/database/principals.ts";
-import type { FirewallAccess } from "../cloud/firewall-access.ts";
-import type { Administrator, Database, PostgresServer } from "../cloud/postgres-servers.ts";
+import type { Databases } from "../cloud/database/databases.ts";
+import type { DatabasePrincipal } from "../cloud/database/roles.ts";
+import type { PostgresServer } from "../cloud/postgres-servers.ts";
+import type { Administrator, Database } from "../cloud/server-children.ts";
 import { type Change, defineStep, type Step } from "../engine/step.ts";
 
 /** The PostgreSQL role the web app signs in as, labelled with the object ID of its managed identity. */
 export const databasePrincipal = (
   desired: { key: string; role: string },
-  principals: Principals,
-  firewallAccess: FirewallAccess,
+  databases: Databases,
   needs: {
     readonly server: Step<PostgresServer>;
     readonly administrator: Step<Administrator>;
@@ -20,15 +20,12 @@ export const databasePrincipal = (
     name: `database principal ${desired.key}`,
     needs,
     lane: "database roles",
-    read: ({ server, administrator }) => firewallAccess.withAccess(server, () => principals.find(server, administrator.name, desired.role)),
+    read: ({ server, administrator }) => databases.at(server, administrator.name).find(desired.role),
     plan: (observed, { site }) => planPrincipal(observed, desired.role, site.principalId),
     apply: async (change, { server, administrator, site, database }) => {
-      const objectId = site.principalId ?? "";
-      await firewallAccess.withAccess(server, () =>
-        change.kind === "create"
-          ? principals.create(server, administrator.name, { role: desired.role, objectId, type: "service" })
-          : principals.repair(server, administrator.name, { role: desired.role, objectId, databases: [database.name] }),
-      );
+      const app = { role: desired.role, objectId: site.principalId ?? "" };
+      const roles = databases.at(server, administrator.name);
+      await (change.kind === "create" ? roles.create(app) : roles.repair(app, [database.name]));
     },
   });
 

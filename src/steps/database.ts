@@ -1,4 +1,5 @@
-import type { Database, PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
+import type { PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
+import type { Database } from "../cloud/server-children.ts";
 import { defineStep, type Step } from "../engine/step.ts";
 
 export const database = (name: string, group: string, servers: PostgresServers, needs: { readonly server: Step<PostgresServer> }) =>

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { WebApp } from "../cloud/app-service/web-apps.ts";
-import type { FirewallRule, PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
+import type { PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
+import type { FirewallRule } from "../cloud/server-children.ts";
 import { type Difference, defineStep, type Step } from "../engine/step.ts";
 import type { Setup } from "../project/setup.ts";
 

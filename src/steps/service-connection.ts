@@ -1,7 +1,7 @@
 import { isSameId } from "../base/resource-id.ts";
 import type { WebApp } from "../cloud/app-service/web-apps.ts";
 import { isInTransition, type Linker, type Linkers } from "../cloud/linkers.ts";
-import type { Database } from "../cloud/postgres-servers.ts";
+import type { Database } from "../cloud/server-children.ts";
 import { type AnyStep, type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
 
 interface DesiredConnection {

@@ -4,7 +4,6 @@ import { verify } from "../../src/checks/verify.ts";
 import { signIn, whoAmI } from "../../src/cloud/credential.ts";
 import { environments } from "../../src/cloud/environment.ts";
 import type { Report } from "../../src/engine/report.ts";
-import { administratorLogin } from "../../src/steps/entra-administrator.ts";
 import { type TestEmulator, fileTest as test } from "../support/emulator.ts";
 import { openTestProject, type TestProject } from "../support/project.ts";
 import { makeSite, pythonApp } from "../support/sites.ts";
@@ -35,13 +34,13 @@ async function administratorsOf({ cloud, setup }: TestProject) {
 }
 
 /** The role that PostgreSQL says the caller signed in as. */
-async function loginOf({ cloud, firewallAccess, setup }: TestProject): Promise<string> {
+async function loginOf({ cloud, databases, firewallAccess, setup }: TestProject): Promise<string> {
   const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
   if (!server) throw new Error("no server");
-  const login = await administratorLogin({ cloud, firewallAccess, group: setup.resourceGroup }, server);
-  expect(await firewallAccess.withAccess(server, () => cloud.principals.canSignIn(server, login))).toBe(true);
+  const roles = await databases.asAdministrator(server);
+  expect(await roles.canSignIn()).toBe(true);
   await firewallAccess.revoke();
-  return login;
+  return roles.login;
 }
 
 afterEach(() => void vi.unstubAllEnvs());

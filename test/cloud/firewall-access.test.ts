@@ -1,8 +1,8 @@
 import { describe, expect } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { KnownError } from "../../src/base/errors.ts";
-import { doctor } from "../../src/checks/doctor.ts";
 import type { CheckResult as Check } from "../../src/checks/check.ts";
+import { doctor } from "../../src/checks/doctor.ts";
 import { verify } from "../../src/checks/verify.ts";
 import { hints } from "../../src/cloud/hints.ts";
 import { fileTest as test } from "../support/emulator.ts";
@@ -13,7 +13,7 @@ describe.sequential("the way through a closed firewall", () => {
   test("opened for one address, seen as in use by verify, closed at the end, also when another run took it away", async ({ emulator }) => {
     const project = await openTestProject(emulator, {});
     await project.init();
-    const { cloud, firewallAccess, setup } = project;
+    const { cloud, databases, firewallAccess, setup } = project;
     const { resourceGroup: group, server } = setup;
     const rules = async () => (await cloud.postgresServers.listFirewallRules(group, server.name)).map(({ name }) => name);
     await cloud.postgresServers.deleteFirewallRule(group, server.name, "azure-services");
@@ -31,9 +31,7 @@ describe.sequential("the way through a closed firewall", () => {
     const administrators = await cloud.postgresServers.listAdministrators(group, server.name);
     const at = await cloud.postgresServers.get(group, server.name);
     if (!at) throw new Error("the server is gone");
-    expect(
-      await firewallAccess.withAccess(at, () => cloud.principals.find(at, administrators[0]?.name ?? "", setup.apps[0]?.role ?? "")),
-    ).toBeDefined();
+    expect(await databases.at(at, administrators[0]?.name ?? "").find(setup.apps[0]?.role ?? "")).toBeDefined();
     await firewallAccess.revoke();
     expect(await rules()).toEqual([]);
   });
@@ -48,7 +46,7 @@ describe.sequential("the way through a closed firewall", () => {
     await cloud.postgresServers.deleteFirewallRule(group, server.name, "azure-services");
     const at = await cloud.postgresServers.get(group, server.name);
     if (!at) throw new Error("the server is gone");
-    await others.firewallAccess.withAccess(at, () => others.cloud.principals.find(at, cloud.caller.name, setup.apps[0]?.role ?? ""));
+    await others.databases.at(at, cloud.caller.name).find(setup.apps[0]?.role ?? "");
     const [opening] = others.firewallAccess.temporaryRules;
     const rules = async () => (await cloud.postgresServers.listFirewallRules(group, server.name)).map(({ name }) => name);
     expect(await rules()).toEqual([opening]);

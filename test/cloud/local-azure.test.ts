@@ -4,10 +4,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as yazl from "yazl";
 import { type Cloud, openCloud } from "../../src/cloud/cloud.ts";
 import type { CloudContext } from "../../src/cloud/connection.ts";
-import { placeholderOf } from "../../src/cloud/database/ownership.ts";
-import { accessDifferences } from "../../src/cloud/database/principals.ts";
+import { accessDifferences } from "../../src/cloud/database/access-differences.ts";
+import type { ServerRoles } from "../../src/cloud/database/databases.ts";
+import { placeholderRole } from "../../src/cloud/database/ownership.ts";
 import { connectSql, quoteIdentifier, type SqlSession } from "../../src/cloud/database/sql.ts";
-import { testCloudContext } from "../support/cloud.ts";
+import { testCloudContext, withoutFirewall } from "../support/cloud.ts";
 import { startTestEmulator, type TestEmulator } from "../support/emulator.ts";
 import { PATIENCE_MS } from "../support/patience.ts";
 
@@ -34,17 +35,21 @@ const login = () => cloud.caller.name;
 const target = async () => {
   const server = await cloud.postgresServers.get(GROUP, SERVER);
   if (!server) throw new Error("no server");
-  return { host: server.host, port: server.port };
+  return server;
 };
-const session = async (database: string): Promise<SqlSession> =>
-  connectSql({
-    ...(await target()),
+const openRoles = async (): Promise<ServerRoles> => cloud.databases(withoutFirewall).at(await target(), login());
+const session = async (database: string): Promise<SqlSession> => {
+  const { host, port } = await target();
+  return connectSql({
+    host,
+    port,
     database,
     user: login(),
     token: async () => (await cloud.databaseToken()).token,
     environment: context.environment,
     signal: context.signal,
   });
+};
 const inDatabase = async <T>(work: (session: SqlSession) => Promise<T>): Promise<T> => {
   const open = await session(DATABASE);
   try {
@@ -96,24 +101,24 @@ describe("adapters over local Azure", () => {
 
   // trap: postgres 17
   it("creates a role for an identity, finds it, and grants exactly the level", async () => {
-    const server = await target();
-    expect(await cloud.principals.find(server, login(), ROLE)).toBeUndefined();
-    const made = await cloud.principals.create(server, login(), { role: ROLE, objectId: OBJECT_ID, type: "service" });
+    const roles = await openRoles();
+    expect(await roles.find(ROLE)).toBeUndefined();
+    const made = await roles.create({ role: ROLE, objectId: OBJECT_ID });
     expect(made).toEqual({ role: ROLE, objectId: OBJECT_ID, type: "service", isAdmin: false });
-    expect(await cloud.principals.create(server, login(), { role: ROLE, objectId: OBJECT_ID, type: "service" })).toEqual(made);
+    expect(await roles.create({ role: ROLE, objectId: OBJECT_ID })).toEqual(made);
     const other = "99999999-2222-4333-8444-555555555555";
-    await expect(cloud.principals.create(server, login(), { role: ROLE, objectId: other, type: "service" })).rejects.toMatchObject({
+    await expect(roles.create({ role: ROLE, objectId: other })).rejects.toMatchObject({
       code: "azure/conflict",
     });
     await inDatabase(async (admin) => {
       await admin.query('CREATE TABLE "Old Things" (id serial PRIMARY KEY, name text)');
     });
     for (const level of ["read", "owner", "write", "read", "owner"] as const) {
-      expect(accessDifferences(await cloud.principals.access(server, login(), DATABASE, ROLE), level), `before ${level}`).not.toEqual([]);
-      await cloud.principals.grant(server, login(), DATABASE, ROLE, level);
-      expect(accessDifferences(await cloud.principals.access(server, login(), DATABASE, ROLE), level), `after ${level}`).toEqual([]);
+      expect(accessDifferences(await roles.in(DATABASE).access(ROLE), level), `before ${level}`).not.toEqual([]);
+      await roles.in(DATABASE).grant(ROLE, level);
+      expect(accessDifferences(await roles.in(DATABASE).access(ROLE), level), `after ${level}`).toEqual([]);
     }
-    await cloud.principals.grant(server, login(), DATABASE, ROLE, "owner");
+    await roles.in(DATABASE).grant(ROLE, "owner");
     const later = await inDatabase(async (admin) => {
       await admin.query('CREATE TABLE "Later Things" (id serial PRIMARY KEY)');
       return admin.query(`SELECT has_table_privilege($1, '"Later Things"', 'INSERT') AS may`, [ROLE]);
@@ -122,7 +127,7 @@ describe("adapters over local Azure", () => {
   });
 
   it("gives a role to a recreated identity and keeps what the role owned", async () => {
-    const server = await target();
+    const roles = await openRoles();
     await inDatabase(async (admin) => {
       await admin.query(`GRANT "app-role ""1""" TO CURRENT_USER`);
       await admin.query(`SET ROLE "app-role ""1"""`);
@@ -132,22 +137,22 @@ describe("adapters over local Azure", () => {
       await admin.query(`REVOKE "app-role ""1""" FROM CURRENT_USER`);
     });
     const objectId = "22222222-2222-4333-8444-555555555555";
-    const repaired = await cloud.principals.repair(server, login(), { role: ROLE, objectId, databases: [DATABASE] });
+    const repaired = await roles.repair({ role: ROLE, objectId }, [DATABASE]);
     expect(repaired).toMatchObject({ role: ROLE, objectId });
-    await cloud.principals.grant(server, login(), DATABASE, ROLE, "owner");
-    const access = await cloud.principals.access(server, login(), DATABASE, ROLE);
+    await roles.in(DATABASE).grant(ROLE, "owner");
+    const access = await roles.in(DATABASE).access(ROLE);
     expect(accessDifferences(access, "owner")).toEqual([]);
     expect(access.ownedTables).toBe(1);
-    const roles = await inDatabase((admin) => admin.query("SELECT count(*)::int AS n FROM pg_roles WHERE rolname LIKE '%_held'"));
-    expect(roles.rows).toEqual([{ n: 0 }]);
+    const held = await inDatabase((admin) => admin.query("SELECT count(*)::int AS n FROM pg_roles WHERE rolname LIKE '%_held'"));
+    expect(held.rows).toEqual([{ n: 0 }]);
 
-    await cloud.principals.grant(server, login(), DATABASE, ROLE, "read");
-    expect((await cloud.principals.access(server, login(), DATABASE, ROLE)).ownedTables).toBe(0);
-    await cloud.principals.drop(server, login(), { role: ROLE, databases: [DATABASE] });
-    expect(await cloud.principals.find(server, login(), ROLE)).toBeUndefined();
+    await roles.in(DATABASE).grant(ROLE, "read");
+    expect((await roles.in(DATABASE).access(ROLE)).ownedTables).toBe(0);
+    await roles.drop(ROLE, [DATABASE]);
+    expect(await roles.find(ROLE)).toBeUndefined();
     // Nobody has the rights of the placeholder unasked; an administrator may take them.
     const kept = await inDatabase(async (admin) => {
-      await admin.query(`GRANT ${quoteIdentifier(placeholderOf(ROLE))} TO CURRENT_USER`);
+      await admin.query(`GRANT ${quoteIdentifier(placeholderRole(ROLE))} TO CURRENT_USER`);
       return admin.query("SELECT count(*)::int AS n FROM owned_by_app");
     });
     expect(kept.rows).toEqual([{ n: 1 }]);

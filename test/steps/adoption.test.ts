@@ -3,7 +3,7 @@ import { systemClock } from "../../src/base/clock.ts";
 import { repairBeside, safePart } from "../../src/checks/repair.ts";
 import { warningsOf } from "../../src/checks/warnings.ts";
 import { apply, describe as describeChange } from "../../src/engine/apply.ts";
-import { planRemoval } from "../../src/removal/removal.ts";
+import { planRemoval } from "../../src/removal/plan-removal.ts";
 import { databasesOf } from "../support/databases.ts";
 import { type TestEmulator, fileTest as test } from "../support/emulator.ts";
 import { openTestProject, type TestProject } from "../support/project.ts";

@@ -3,8 +3,10 @@ import { systemClock } from "../../src/base/clock.ts";
 import { warningsOf } from "../../src/checks/warnings.ts";
 import { apply } from "../../src/engine/apply.ts";
 import { blockedOf, changesOf } from "../../src/engine/plan.ts";
+
 const orphansName = "no web app is left over";
-import { planRemoval } from "../../src/removal/removal.ts";
+
+import { planRemoval } from "../../src/removal/plan-removal.ts";
 import { refuseTaken } from "../../src/steps/taken-names.ts";
 import { databasesOf } from "../support/databases.ts";
 import { fileTest as test } from "../support/emulator.ts";
@@ -59,7 +61,7 @@ describe.sequential("a project file that was changed after init", () => {
 
   test("on somebody else's server the old app's role goes, and its tables keep no database", async ({ emulator }) => {
     const project = await openTestProject(emulator, named("new-api"));
-    const { cloud, setup, firewallAccess } = project;
+    const { cloud, databases, setup, firewallAccess } = project;
     const { resourceGroup: group } = setup;
     const server = await cloud.postgresServers.get(group, setup.server.name);
     const note = { "passwordless-pg-shop": "made database=shop" };
@@ -76,7 +78,7 @@ describe.sequential("a project file that was changed after init", () => {
       expect.arrayContaining(["database role new-api", "database role old-api", "database shop"]),
     );
     for (const { what, remove } of removals) if (/old-api$/.test(what)) await remove();
-    const roles = server ? await firewallAccess.withAccess(server, () => cloud.principals.list(server, cloud.caller.name)) : [];
+    const roles = server ? await databases.at(server, cloud.caller.name).list() : [];
     await firewallAccess.revoke();
     expect(roles.map(({ role }) => role)).toContain("new-api");
     expect(roles.map(({ role }) => role)).not.toContain("old-api");

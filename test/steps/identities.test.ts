@@ -1,14 +1,14 @@
 import { createRequire } from "node:module";
 import { describe, expect } from "vitest";
 import { type Clock, systemClock } from "../../src/base/clock.ts";
+import type { CheckResult as Check } from "../../src/checks/check.ts";
 import { doctor } from "../../src/checks/doctor.ts";
 import { safePart } from "../../src/checks/repair.ts";
-import type { CheckResult as Check } from "../../src/checks/check.ts";
 import { verify } from "../../src/checks/verify.ts";
 import { apply } from "../../src/engine/apply.ts";
 import { changesOf } from "../../src/engine/plan.ts";
 import type { Report } from "../../src/engine/report.ts";
-import { planRemoval } from "../../src/removal/removal.ts";
+import { planRemoval } from "../../src/removal/plan-removal.ts";
 import { databasesOf } from "../support/databases.ts";
 import { type TestEmulator, fileTest as test } from "../support/emulator.ts";
 import { openTestProject, type TestProject } from "../support/project.ts";
@@ -103,10 +103,10 @@ async function identityOf(project: TestProject, name?: string) {
 }
 
 async function labelOf(project: TestProject, role = app.name): Promise<string | undefined> {
-  const { cloud, firewallAccess, setup } = project;
+  const { cloud, databases, firewallAccess, setup } = project;
   const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
   if (!server) throw new Error("no server");
-  const found = await firewallAccess.withAccess(server, () => cloud.principals.find(server, cloud.caller.name, role));
+  const found = await databases.at(server, cloud.caller.name).find(role);
   await firewallAccess.revoke();
   return found?.objectId;
 }

@@ -4,6 +4,7 @@ import { type Cloud, openCloud } from "../../src/cloud/cloud.ts";
 import type { CloudContext } from "../../src/cloud/connection.ts";
 import { signIn } from "../../src/cloud/credential.ts";
 import { type Environment, environments } from "../../src/cloud/environment.ts";
+import type { FirewallAccess } from "../../src/cloud/firewall-access.ts";
 import type { TestEmulator } from "./emulator.ts";
 
 /** A signal that nobody aborts. */
@@ -37,3 +38,6 @@ export async function testCloudContext(emulator: TestEmulator, more: Partial<Clo
 export async function openTestCloud(emulator: TestEmulator, more: Partial<CloudContext> = {}): Promise<Cloud> {
   return openCloud(await testCloudContext(emulator, more));
 }
+
+/** For servers whose firewall lets the test in anyway. */
+export const withoutFirewall: Pick<FirewallAccess, "withAccess"> = { withAccess: (_server, work) => work() };

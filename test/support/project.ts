@@ -1,6 +1,7 @@
 import type { TokenCredential } from "@azure/core-auth";
 import { type Clock, systemClock } from "../../src/base/clock.ts";
 import type { Cloud } from "../../src/cloud/cloud.ts";
+import type { Databases } from "../../src/cloud/database/databases.ts";
 import { createFirewallAccess, type FirewallAccess } from "../../src/cloud/firewall-access.ts";
 import { apply } from "../../src/engine/apply.ts";
 import { type Plan, plan } from "../../src/engine/plan.ts";
@@ -17,6 +18,7 @@ export interface TestProject {
   readonly setup: Setup;
   readonly cloud: Cloud;
   readonly firewallAccess: FirewallAccess;
+  readonly databases: Databases;
   steps(): AnyStep[];
   plan(): Promise<Plan>;
   init(): Promise<Report>;
@@ -67,6 +69,7 @@ export async function openTestProject(
     setup,
     cloud,
     firewallAccess,
+    databases: cloud.databases(firewallAccess),
     steps: graph,
     plan: () => plan(graph()),
     init: async () => {

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { loadModule, parseSync } from "libpg-query";
 import ts from "typescript";
 
@@ -15,16 +15,17 @@ const STATEMENT =
 
 /**
  * Every SQL statement that the files of a folder send, found in their source: a new query is there by itself. A constant that is put into a
- * statement is put in here too; any other value stands as `x`.
+ * statement is put in here too, also one of another file; any other value stands as `x`.
  */
 export function sqlTextsOf(folder: string): SqlText[] {
   const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
   return names.flatMap((name) => {
-    const source = ts.createSourceFile(name, readFileSync(join(folder, name), "utf8"), ts.ScriptTarget.Latest, true);
+    const source = sourceOf(join(folder, name));
+    const constants = constantsOf(source);
     const found: SqlText[] = [];
     const visit = (node: ts.Node): void => {
       if (ts.isStringLiteralLike(node) || ts.isTemplateExpression(node)) {
-        const text = textOf(node, constantsOf(source));
+        const text = textOf(node, constants);
         const line = source.getLineAndCharacterOfPosition(node.getStart()).line + 1;
         if (STATEMENT.test(text)) found.push({ where: `${name}:${line}`, text });
       } else ts.forEachChild(node, visit);
@@ -34,23 +35,34 @@ export function sqlTextsOf(folder: string): SqlText[] {
   });
 }
 
-function constantsOf(source: ts.SourceFile): Map<string, ts.Expression> {
-  const found = new Map<string, ts.Expression>();
+const sourceOf = (path: string): ts.SourceFile => ts.createSourceFile(path, readFileSync(path, "utf8"), ts.ScriptTarget.Latest, true);
+
+/** By name: the text of a constant that is one. */
+type Constants = ReadonlyMap<string, () => string>;
+
+/** Of a file, and of the files it imports from. */
+function constantsOf(source: ts.SourceFile): Constants {
+  const found = new Map<string, () => string>();
   for (const statement of source.statements) {
-    if (!ts.isVariableStatement(statement)) continue;
-    for (const { name, initializer } of statement.declarationList.declarations) {
-      if (ts.isIdentifier(name) && initializer) found.set(name.text, initializer);
+    if (ts.isVariableStatement(statement)) {
+      for (const { name, initializer } of statement.declarationList.declarations) {
+        const isText = initializer && (ts.isStringLiteralLike(initializer) || ts.isTemplateExpression(initializer));
+        if (ts.isIdentifier(name) && isText) found.set(name.text, () => textOf(initializer, found));
+      }
     }
+    if (!ts.isImportDeclaration(statement) || !ts.isStringLiteral(statement.moduleSpecifier)) continue;
+    const { text: from } = statement.moduleSpecifier;
+    const bindings = statement.importClause?.namedBindings;
+    if (!from.startsWith(".") || !bindings || !ts.isNamedImports(bindings)) continue;
+    const theirs = (name: string) => () => constantsOf(sourceOf(resolve(dirname(source.fileName), from))).get(name)?.() ?? "x";
+    for (const { name, propertyName } of bindings.elements) found.set(name.text, theirs((propertyName ?? name).text));
   }
   return found;
 }
 
-function textOf(node: ts.Expression, constants: ReadonlyMap<string, ts.Expression>): string {
+function textOf(node: ts.Expression, constants: Constants): string {
   if (ts.isStringLiteralLike(node)) return node.text;
-  if (ts.isIdentifier(node)) {
-    const constant = constants.get(node.text);
-    return constant && (ts.isStringLiteralLike(constant) || ts.isTemplateExpression(constant)) ? textOf(constant, constants) : "x";
-  }
+  if (ts.isIdentifier(node)) return constants.get(node.text)?.() ?? "x";
   if (!ts.isTemplateExpression(node)) return "x";
   const text = node.head.text + node.templateSpans.map(({ expression, literal }) => textOf(expression, constants) + literal.text).join("");
   return text.replaceAll("(x)", "(SELECT 1)"); // a query that another file has: it is looked at there

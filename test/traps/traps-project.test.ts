@@ -4,11 +4,11 @@ import { join } from "node:path";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { verify } from "../../src/checks/verify.ts";
-import { principals } from "../../src/cloud/database/principals.ts";
 import { connectSql } from "../../src/cloud/database/sql.ts";
 import { audiences } from "../../src/emulator/platform.ts";
-import { planRemoval } from "../../src/removal/removal.ts";
+import { planRemoval } from "../../src/removal/plan-removal.ts";
 import { leapingClock } from "../cloud/replay-server.ts";
+import { openTestCloud, withoutFirewall } from "../support/cloud.ts";
 import { databasesOf } from "../support/databases.ts";
 import { startTestEmulator, type TestEmulator } from "../support/emulator.ts";
 import { openTestProject, type TestProject } from "../support/project.ts";
@@ -39,12 +39,11 @@ async function server() {
   return found;
 }
 
-/** The client's database adapter with a clock that leaps: its pauses are over at once. */
-async function leapingPrincipals() {
-  const { environment } = project.cloud;
+/** The roles of the server as a client sees them whose clock leaps: its pauses are over at once. */
+async function leapingRoles() {
   const clock = leapingClock();
-  const signal = new AbortController().signal;
-  return { clock, adapter: principals({ environment, credential: emulator.credential, signal, clock }) };
+  const cloud = await openTestCloud(emulator, { clock });
+  return { clock, roles: cloud.databases(withoutFirewall).at(await server(), cloud.caller.name) };
 }
 
 /** What only Azure itself can do: over the server's own socket. */
@@ -115,11 +114,8 @@ describe("roles", () => {
   test("two identities of one name are no trouble: roles are made by object ID", async () => {
     const { directory } = emulator.platform;
     const [one, two] = ["one", "two"].map((id) => directory.createManagedIdentity(`/subscriptions/x/sites/${id}`, "twin"));
-    const made = await project.cloud.principals.create(await server(), project.cloud.caller.name, {
-      role: "twin",
-      objectId: two?.objectId ?? "",
-      type: "service",
-    });
+    const roles = project.databases.at(await server(), project.cloud.caller.name);
+    const made = await roles.create({ role: "twin", objectId: two?.objectId ?? "" });
     expect(made).toMatchObject({ role: "twin", objectId: two?.objectId });
     expect(made.objectId).not.toBe(one?.objectId);
   });
@@ -139,12 +135,8 @@ describe("roles", () => {
        END $$`,
     );
     try {
-      const { adapter, clock } = await leapingPrincipals();
-      const made = await adapter.create(await server(), project.cloud.caller.name, {
-        role: "late",
-        objectId: identity.objectId,
-        type: "service",
-      });
+      const { roles, clock } = await leapingRoles();
+      const made = await roles.create({ role: "late", objectId: identity.objectId });
       expect(made).toMatchObject({ role: "late", objectId: identity.objectId });
       expect(clock.slept).toEqual([5_000, 10_000]);
     } finally {
@@ -157,8 +149,8 @@ describe("roles", () => {
 
   // trap: postgres 20
   test("the list of principals is read whatever its first column is called", async () => {
-    const { caller, principals: adapter } = project.cloud;
-    const before = await adapter.find(await server(), caller.name, app().role);
+    const roles = project.databases.at(await server(), project.cloud.caller.name);
+    const before = await roles.find(app().role);
     await asAzure(
       "ALTER FUNCTION pgaadauth_list_principals(boolean) RENAME TO real_list",
       `CREATE FUNCTION pg_catalog.pgaadauth_list_principals(a boolean)
@@ -167,7 +159,7 @@ describe("roles", () => {
     );
     try {
       expect(before).toMatchObject({ role: app().role, type: "service" });
-      expect(await adapter.find(await server(), caller.name, app().role)).toEqual(before);
+      expect(await roles.find(app().role)).toEqual(before);
     } finally {
       await asAzure(
         "DROP FUNCTION pgaadauth_list_principals(boolean)",
@@ -180,7 +172,7 @@ describe("roles", () => {
 describe("firewall and diagnoses", () => {
   // trap: postgres 21, passwordless-flow 8
   test("an opening that acts late is waited for, named for this tool, of one address, and given back", async () => {
-    const { cloud, firewallAccess, setup } = project;
+    const { cloud, databases, firewallAccess, setup } = project;
     await cloud.postgresServers.deleteFirewallRule(setup.resourceGroup, setup.server.name, "azure-services");
     const refusal = 'no pg_hba.conf entry for host "127.0.0.1", user "u", database "d", SSL encryption';
     // Three refusals: the first for want of a rule, two although the rule is there.
@@ -192,7 +184,7 @@ describe("firewall and diagnoses", () => {
     });
     try {
       const at = await server();
-      const found = await firewallAccess.withAccess(at, () => cloud.principals.find(at, cloud.caller.name, app().role));
+      const found = await databases.at(at, cloud.caller.name).find(app().role);
       expect(found).toMatchObject({ role: app().role });
       const rules = await cloud.postgresServers.listFirewallRules(setup.resourceGroup, at.name);
       expect(rules).toEqual([

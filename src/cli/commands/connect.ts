@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { rootCertificates } from "node:tls";
 import { execa } from "execa";
 import { KnownError } from "../../base/errors.ts";
-import { administratorLogin } from "../../steps/entra-administrator.ts";
 import { openProject } from "../open-project.ts";
 import { withSession } from "../session.ts";
 import { makeTemporaryFolder } from "../temporary-folder.ts";
@@ -43,9 +42,9 @@ export async function connect(io: Io, options: ConnectOptions & GlobalOptions, d
       // Its address may be somebody else's by now, and nobody answers there for it.
       throw new KnownError("azure/conflict", `the server ${server.name} is stopped`, { hint: "start it: `passwordless-pg init`" });
     }
-    const login = await administratorLogin({ cloud, firewallAccess, group: setup.resourceGroup }, server);
+    const administrator = await cloud.databases(firewallAccess).asAdministrator(server);
     // Opens the firewall when it has to, with an error that says more than psql's.
-    await firewallAccess.withAccess(server, () => cloud.principals.find(server, login, login));
+    await administrator.find(administrator.login);
     const { token: password } = await cloud.databaseToken();
     const { searchPath } = options;
     if (searchPath === undefined) io.note("names without a schema mean pg_catalog: write public.NAME, or run it with --search-path public");
@@ -53,7 +52,7 @@ export async function connect(io: Io, options: ConnectOptions & GlobalOptions, d
       PGOPTIONS: [io.environment.PGOPTIONS, startOption("search_path", searchPath ?? "pg_catalog")].filter(Boolean).join(" "),
       PGHOST: server.host,
       PGPORT: String(server.port),
-      PGUSER: login,
+      PGUSER: administrator.login,
       PGDATABASE: options.database ?? setup.database,
       PGPASSWORD: password,
       PGSSLMODE: "verify-full",

@@ -1,5 +1,5 @@
 import { exitCodeOf, KnownError } from "../../base/errors.ts";
-import { planRemoval } from "../../removal/removal.ts";
+import { planRemoval } from "../../removal/plan-removal.ts";
 import { openProject } from "../open-project.ts";
 import { errorBody } from "../output/error.ts";
 import { withChangingSession } from "../session.ts";

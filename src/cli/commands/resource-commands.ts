@@ -2,7 +2,6 @@ import { KnownError } from "../../base/errors.ts";
 import { escapeControls } from "../../base/json.ts";
 import { isComplete, type Report } from "../../engine/report.ts";
 import { allSteps, siteId, stepsNamed } from "../../steps/all.ts";
-import { administratorLogin } from "../../steps/entra-administrator.ts";
 import { exposureOf } from "../../steps/firewall.ts";
 import { openProject } from "../open-project.ts";
 import { prepareProject } from "../prepare-project.ts";
@@ -118,13 +117,11 @@ export const connectionValidate = show(async ({ cloud, setup }) => {
 export const principalAdd = create("principal add", "database principal", "database access");
 export const principalShow = show(async (session) => {
   const { cloud, firewallAccess, setup } = session;
-  const server = await theServer(session);
-  const login = await administratorLogin({ cloud, firewallAccess, group: setup.resourceGroup }, server);
+  const administrator = await cloud.databases(firewallAccess).asAdministrator(await theServer(session));
   return Promise.all(
     setup.apps.map(async (app) => {
-      const principal = await firewallAccess.withAccess(server, () => cloud.principals.find(server, login, app.role));
-      const access =
-        principal && (await firewallAccess.withAccess(server, () => cloud.principals.access(server, login, setup.database, app.role)));
+      const principal = await administrator.find(app.role);
+      const access = principal && (await administrator.in(setup.database).access(app.role));
       return { key: app.key, role: app.role, principal: principal ?? null, access: access ?? null };
     }),
   );

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { KnownError } from "../../base/errors.ts";
-import { asMemberOf, passGrants, passLaterGifts, run, transaction } from "./database-grants.ts";
+import { copyDefaultPrivileges, passGrants } from "./copied-grants.ts";
 import { disarm, unhook } from "./planted-code.ts";
 import { quoteIdentifier, quoteLiteral, type SqlSession } from "./sql.ts";
+import { asMemberOf, run, transaction } from "./transaction.ts";
 
 /**
  * What a role owns never goes to a person. A SECURITY DEFINER routine, a view, a rule, an index expression, a materialized view works with the
@@ -11,16 +12,16 @@ import { quoteIdentifier, quoteLiteral, type SqlSession } from "./sql.ts";
  */
 
 /** Where the objects of a role stay when it may own nothing any more, or is gone: the same name for the same role, and no other role's. */
-export function placeholderOf(role: string): string {
+export function placeholderRole(role: string): string {
   return `ppg_${hashOf(role)}_kept`;
 }
 
 /** Where they wait while the role is made anew. One that is there means that an earlier run was broken off. */
-export function holderOf(role: string): string {
+export function heldRole(role: string): string {
   return `ppg_${hashOf(role)}_held`;
 }
 
-/** Names that `placeholderOf` gives, as a pattern for LIKE. */
+/** Names that `placeholderRole` gives, as a pattern for LIKE. */
 export const PLACEHOLDERS = "ppg\\_%\\_kept";
 
 function hashOf(role: string): string {
@@ -86,12 +87,22 @@ export async function ownsAnything(session: SqlSession, role: string): Promise<b
   return rows.length > 0;
 }
 
+/** Roles that own tables, views or sequences in this database; what belongs to an extension is left out. */
+export async function readOwners(session: SqlSession): Promise<string[]> {
+  const { rows } = await session.query(
+    `SELECT DISTINCT pg_catalog.pg_get_userbyid(c.relowner)::text AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`,
+  );
+  return rows.map(({ name }) => String(name));
+}
+
 /**
  * Within a transaction, after `shutOut`: all that the role owns in this database goes to its placeholder, but for its large objects, which are
  * its rows. Answers with the routines that lost SECURITY DEFINER.
  */
 export async function retire(session: SqlSession, role: string): Promise<string[]> {
-  const placeholder = placeholderOf(role);
+  const placeholder = placeholderRole(role);
   return asMemberOf(session, role, () =>
     asMemberOf(session, placeholder, async () => {
       await reassign(session, role, placeholder);
@@ -135,7 +146,7 @@ export async function moveTables(session: SqlSession, from: string, to: string):
 
 /** Within a transaction: the role owns again what its placeholder kept of it in this database; an empty placeholder goes. */
 export async function takeBack(session: SqlSession, role: string): Promise<void> {
-  const placeholder = placeholderOf(role);
+  const placeholder = placeholderRole(role);
   if (!(await isThere(session, placeholder))) return;
   await asMemberOf(session, role, () => asMemberOf(session, placeholder, () => reassign(session, placeholder, role)));
   await dropEmpty(session, placeholder);
@@ -246,7 +257,7 @@ export function handOver(session: SqlSession, database: string, { from, to, keep
     asMemberOf(session, from, () =>
       asMemberOf(session, to, async () => {
         const lost = await passGrants(session, from, keepsGrants ? to : undefined);
-        if (keepsGrants) await passLaterGifts(session, from, to);
+        if (keepsGrants) await copyDefaultPrivileges(session, from, to);
         const hooks = disarms ? await unhook(session, from, to) : [];
         await reassign(session, from, to);
         const disarmed = disarms ? await disarm(session, to) : [];
@@ -260,7 +271,7 @@ export function handOver(session: SqlSession, database: string, { from, to, keep
 
 /** What became of the objects of a role that may own nothing any more, and how a person gets at them. */
 export function describeKept(databases: string, role: string): string {
-  const name = quoteIdentifier(placeholderOf(role));
+  const name = quoteIdentifier(placeholderRole(role));
   return `what ${role} owned in ${databases} belongs to ${name}, a role without login and rights; GRANT ${name} TO an administrator opens it`;
 }
 

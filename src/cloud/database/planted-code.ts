@@ -1,5 +1,5 @@
-import { asMemberOf, run } from "./database-grants.ts";
 import { quoteIdentifier, type SqlSession } from "./sql.ts";
+import { asMemberOf, run } from "./transaction.ts";
 
 /**
  * Code of a role that runs with the rights of somebody else, though nobody calls it: a trigger of the role on another's table runs as whoever

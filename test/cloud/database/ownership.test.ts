@@ -1,10 +1,10 @@
 import { describe, expect } from "vitest";
+import type { AccessLevel } from "../../../src/base/access-level.ts";
 import { doctor } from "../../../src/checks/doctor.ts";
 import { verify } from "../../../src/checks/verify.ts";
-import { placeholderOf } from "../../../src/cloud/database/ownership.ts";
-import type { AccessLevel } from "../../../src/cloud/database/principals.ts";
+import { placeholderRole } from "../../../src/cloud/database/ownership.ts";
 import { quoteIdentifier, type SqlSession } from "../../../src/cloud/database/sql.ts";
-import { planRemoval } from "../../../src/removal/removal.ts";
+import { planRemoval } from "../../../src/removal/plan-removal.ts";
 import { databasesOf, type TestDatabases } from "../../support/databases.ts";
 import { type TestEmulator, fileTest as test } from "../../support/emulator.ts";
 import { openTestProject, type TestProject } from "../../support/project.ts";
@@ -152,8 +152,11 @@ describe.sequential("what an app made never comes to belong to a person", () => 
     );
     expect(owners.rows).toEqual([{ name: login.role }]);
     expect(
-      (await databases.admin("shop", (session) => session.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [placeholderOf(login.role)])))
-        .rows,
+      (
+        await databases.admin("shop", (session) =>
+          session.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [placeholderRole(login.role)]),
+        )
+      ).rows,
     ).toEqual([]);
     await databases.as(login, (session) => session.query("DROP OWNED BY CURRENT_USER"));
     expect(failed(await project.init())).toEqual([]);
@@ -309,7 +312,7 @@ describe.sequential("what an app made never comes to belong to a person", () => 
     await databases.as(await loginOf(project, "api"), (session) => session.query("ALTER FUNCTION public.lent(text) SECURITY DEFINER"));
     const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
     if (!server) throw new Error("no server");
-    await cloud.principals.drop(server, cloud.caller.name, { role, databases: ["shop"] });
+    await project.databases.at(server, cloud.caller.name).drop(role, ["shop"]);
     const roles = setup.apps.map((app) => app.role);
     expect(await damage(databases, roles)).toEqual(nothing);
     await setOff(emulator, project, ["other"]);
@@ -319,9 +322,9 @@ describe.sequential("what an app made never comes to belong to a person", () => 
         `SELECT r.rolname, r.rolcanlogin, pg_relation_size('mine') > 0 AS has_rows FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.relname = 'mine'`,
       ),
     );
-    expect(rows).toEqual([{ rolname: placeholderOf(role), rolcanlogin: false, has_rows: true }]);
+    expect(rows).toEqual([{ rolname: placeholderRole(role), rolcanlogin: false, has_rows: true }]);
     // A second run finds nothing more to do, and keeps what is kept.
-    await cloud.principals.drop(server, cloud.caller.name, { role, databases: ["shop"] });
+    await project.databases.at(server, cloud.caller.name).drop(role, ["shop"]);
     expect(failed(await project.init())).toEqual([]);
     const login = await loginOf(project, "api");
     expect(await databases.as(login, (session) => session.query("DROP TABLE public.noted").then(() => "done"))).toBe("done");
@@ -331,7 +334,7 @@ describe.sequential("what an app made never comes to belong to a person", () => 
     const project = await openTestProject(emulator, file());
     const databases = databasesOf(emulator, project);
     const role = roleOf(project, "api");
-    const placeholder = quoteIdentifier(placeholderOf(role));
+    const placeholder = quoteIdentifier(placeholderRole(role));
     await databases.run(
       "postgres",
       `CREATE ROLE ${placeholder} LOGIN`,
@@ -389,7 +392,7 @@ describe.sequential("what an app made never comes to belong to a person", () => 
     for (const { remove } of (await planRemoval(guest.setup, guest.cloud, guest.firewallAccess)).removals) await remove();
     await guest.firewallAccess.revoke();
     const { rows } = await databasesOf(emulator, owner).admin("postgres", (session) =>
-      session.query("SELECT rolname::text FROM pg_roles WHERE rolname IN ($1, $2)", [role, placeholderOf(role)]),
+      session.query("SELECT rolname::text FROM pg_roles WHERE rolname IN ($1, $2)", [role, placeholderRole(role)]),
     );
     expect(rows).toEqual([]);
   });

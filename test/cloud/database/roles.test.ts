@@ -3,15 +3,16 @@ import { join } from "node:path";
 import fc from "fast-check";
 import pg from "pg";
 import { describe, expect } from "vitest";
+import type { AccessLevel } from "../../../src/base/access-level.ts";
 import { KnownError } from "../../../src/base/errors.ts";
-import { doctor } from "../../../src/checks/doctor.ts";
 import type { CheckResult as Check } from "../../../src/checks/check.ts";
+import { doctor } from "../../../src/checks/doctor.ts";
 import { verify } from "../../../src/checks/verify.ts";
+import { accessDifferences } from "../../../src/cloud/database/access-differences.ts";
 import type { ExtraGrants } from "../../../src/cloud/database/extra-grants.ts";
-import { type AccessLevel, accessDifferences } from "../../../src/cloud/database/principals.ts";
+import { ownAdministrator } from "../../../src/cloud/database/own-administrator.ts";
 import { quoteIdentifier, type SqlSession, sqlStateOf } from "../../../src/cloud/database/sql.ts";
 import type { Report } from "../../../src/engine/report.ts";
-import { administratorLogin, administratorOf } from "../../../src/steps/entra-administrator.ts";
 import { databasesOf } from "../../support/databases.ts";
 import { type TestEmulator, fileTest as test } from "../../support/emulator.ts";
 import { openTestProject, type TestProject } from "../../support/project.ts";
@@ -47,10 +48,10 @@ async function attempt(session: SqlSession, statement: string): Promise<string> 
   }
 }
 
-async function extraOf({ cloud, setup }: TestProject, role: string, level: AccessLevel): Promise<ExtraGrants> {
+async function extraOf({ cloud, databases, setup }: TestProject, role: string, level: AccessLevel): Promise<ExtraGrants> {
   const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
   if (!server) throw new Error("no server");
-  return cloud.principals.extraGrants(server, cloud.caller.name, setup.database, role, level);
+  return databases.at(server, cloud.caller.name).in(setup.database).extraGrants(role, level);
 }
 
 /** What verify and doctor say of one app's rights. */
@@ -217,7 +218,8 @@ describe.sequential("roles of the apps, probed on the real server", () => {
     if (!server) throw new Error("no server");
     const role = roleOf(project, "api");
     const databases = databasesOf(emulator, project);
-    const access = () => cloud.principals.access(server, cloud.caller.name, "shop", role);
+    const rights = project.databases.at(server, cloud.caller.name).in("shop");
+    const access = () => rights.access(role);
     const spoils: readonly [level: AccessLevel, statement: string, difference: RegExp][] = [
       ["read", "GRANT UPDATE (name) ON things TO %", /may change rows/],
       ["write", "GRANT TRUNCATE ON things TO %", /may truncate/],
@@ -231,11 +233,13 @@ describe.sequential("roles of the apps, probed on the real server", () => {
       ["owner", "REVOKE ALL ON SEQUENCE things_id_seq FROM %", /may use only/],
     ];
     for (const [level, statement, difference] of spoils) {
-      await cloud.principals.grant(server, cloud.caller.name, "shop", role, level);
+      await rights.grant(role, level);
       expect(accessDifferences(await access(), level), `as ${level}`).toEqual([]);
       await databases.run("shop", statement.replace("%", quoteIdentifier(role)));
-      expect(accessDifferences(await access(), level).join("; "), statement).toMatch(difference);
-      await cloud.principals.grant(server, cloud.caller.name, "shop", role, level);
+      expect(accessDifferences(await access(), level), statement).toContainEqual(
+        expect.objectContaining({ text: expect.stringMatching(difference) }),
+      );
+      await rights.grant(role, level);
       expect(accessDifferences(await access(), level), `${level} again after ${statement}`).toEqual([]);
     }
   });
@@ -474,7 +478,10 @@ describe.sequential("roles of the apps, probed on the real server", () => {
       ),
     ).toBe("done");
     const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
-    expect(server && (await cloud.principals.find(server, cloud.caller.name, role))).toMatchObject({ objectId: after, type: "service" });
+    expect(server && (await project.databases.at(server, cloud.caller.name).find(role))).toMatchObject({
+      objectId: after,
+      type: "service",
+    });
     await databases.run("other", `DROP TABLE owned_elsewhere`, `REVOKE CREATE ON SCHEMA public FROM ${to}`);
   });
 
@@ -489,7 +496,7 @@ describe.sequential("roles of the apps, probed on the real server", () => {
     const other = emulator.platform.directory.createManagedIdentity("/drift", "drift");
     const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
     if (!server) throw new Error("no server");
-    const repair = (objectId: string) => cloud.principals.repair(server, cloud.caller.name, { role, objectId, databases: ["shop"] });
+    const repair = (objectId: string) => project.databases.at(server, cloud.caller.name).repair({ role, objectId }, ["shop"]);
     await repair(other.objectId); // somebody has given the role to another identity
     await databases.as({ role, principal: other.objectId, database: "shop" }, async (session) => {
       await repair(identity);
@@ -508,7 +515,7 @@ describe.sequential("roles of the apps, probed on the real server", () => {
     const role = roleOf(project, "worker");
     const drop = async () => {
       const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
-      if (server) await cloud.principals.drop(server, cloud.caller.name, { role, databases: ["shop"] });
+      if (server) await project.databases.at(server, cloud.caller.name).drop(role, ["shop"]);
     };
     await drop();
     await databases.run(
@@ -561,8 +568,8 @@ describe.sequential("roles of the apps, probed on the real server", () => {
     // Tokens with too many groups, and those of managed identities, name none: then the login itself tells.
     const at = await project.cloud.postgresServers.get(resourceGroup, server.name);
     if (!at) throw new Error("no server");
-    const tried = await administratorOf({ ...project.cloud.caller, groups: [] }, administrators, (login) =>
-      project.firewallAccess.withAccess(at, () => project.cloud.principals.canSignIn(at, login)),
+    const tried = await ownAdministrator({ ...project.cloud.caller, groups: [] }, administrators, (login) =>
+      project.databases.at(at, login).canSignIn(),
     );
     expect(tried?.name).toBe(group.displayName);
     await project.firewallAccess.revoke();
@@ -583,8 +590,7 @@ describe.sequential("roles of the apps, probed on the real server", () => {
     const project = await openTestProject(emulator, threeApps, { caller: user?.objectId });
     expect(failuresOf(await project.init())).toEqual([]);
     const at = await project.cloud.postgresServers.get(resourceGroup, server.name);
-    const { cloud, firewallAccess } = project;
-    expect(at && (await administratorLogin({ cloud, firewallAccess, group: resourceGroup }, at))).toBe(name);
+    expect(at && (await project.databases.asAdministrator(at)).login).toBe(name);
     await project.firewallAccess.revoke();
   });
 
@@ -595,36 +601,33 @@ describe.sequential("roles of the apps, probed on the real server", () => {
     if (!server) throw new Error("no server");
     const databases = databasesOf(emulator, project);
     await databases.run("shop", "SELECT 1");
-    const admin = cloud.caller.name;
+    const roles = project.databases.at(server, cloud.caller.name);
     await fc.assert(
       fc.asyncProperty(hostileName, async (role) => {
         const [first, second] = ["first", "second"].map((name) =>
           emulator.platform.directory.createManagedIdentity(`/hostile/${name}`, name),
         );
         if (!first || !second) throw new Error("no identity");
-        await project.firewallAccess.withAccess(server, () =>
-          cloud.principals.create(server, admin, { role, objectId: first.objectId, type: "service" }),
-        );
-        await cloud.principals.grant(server, admin, "shop", role, "write");
-        expect(accessDifferences(await cloud.principals.access(server, admin, "shop", role), "write")).toEqual([]);
+        await roles.create({ role, objectId: first.objectId });
+        await roles.in("shop").grant(role, "write");
+        expect(accessDifferences(await roles.in("shop").access(role), "write")).toEqual([]);
         const signedIn = await databases.as({ role, principal: first.objectId, database: "shop" }, async (session) => {
           await session.query("INSERT INTO things (name) VALUES ($1)", [role]);
           return (await session.query("SELECT current_user::text AS me")).rows[0]?.me;
         });
         expect(signedIn).toBe(role);
-        await cloud.principals.repair(server, admin, { role, objectId: second.objectId, databases: ["shop"] });
-        expect(await cloud.principals.find(server, admin, role)).toMatchObject({ role, objectId: second.objectId, type: "service" });
-        await cloud.principals.drop(server, admin, { role, databases: ["shop"] });
-        expect(await cloud.principals.find(server, admin, role)).toBeUndefined();
+        await roles.repair({ role, objectId: second.objectId }, ["shop"]);
+        expect(await roles.find(role)).toMatchObject({ role, objectId: second.objectId, type: "service" });
+        await roles.drop(role, ["shop"]);
+        expect(await roles.find(role)).toBeUndefined();
         for (const { objectId } of [first, second]) emulator.platform.directory.remove(objectId);
       }),
       { numRuns: 6, examples: [[`a"; DROP TABLE things; --`], ["back\\slash'quote"], ["ü".repeat(31)], ["%I$1\n\ttab"], ["x".repeat(63)]] },
     );
     for (const role of ["public", "none", "", "pg_mine", "x".repeat(64), "ü".repeat(32), "zero\0"]) {
-      await expect(
-        cloud.principals.create(server, admin, { role, objectId: "11111111-2222-4333-8444-555555555555", type: "service" }),
-        role,
-      ).rejects.toMatchObject({ code: "project/invalid" });
+      await expect(roles.create({ role, objectId: "11111111-2222-4333-8444-555555555555" }), role).rejects.toMatchObject({
+        code: "project/invalid",
+      });
     }
     await project.firewallAccess.revoke();
   });

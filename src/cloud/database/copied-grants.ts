@@ -1,46 +1,6 @@
 import { KnownError } from "../../base/errors.ts";
-import { quoteIdentifier, type SqlResult, type SqlSession, sqlStateOf } from "./sql.ts";
-
-/**
- * Runs a statement whose warnings count as errors: a GRANT without grant option only warns (01007), and so does a REVOKE (01006).
- */
-export async function run(session: SqlSession, text: string): Promise<SqlResult> {
-  const result = await session.query(text);
-  const refusal = result.notices.find(({ code }) => code === "01007" || code === "01006");
-  if (refusal) {
-    throw new KnownError("database/denied", "the administrator may not pass on these privileges", {
-      hint: "the owner of the database or its tables must grant them: the cause names the object",
-      cause: Object.assign(new Error(`${refusal.code}: ${refusal.message}`), { name: "PostgresError", code: refusal.code }),
-    });
-  }
-  return result;
-}
-
-export async function transaction<T>(session: SqlSession, work: () => Promise<T>): Promise<T> {
-  await session.query("BEGIN");
-  try {
-    const result = await work();
-    await session.query("COMMIT");
-    return result;
-  } catch (error) {
-    // The first error is the one to tell; a connection that is gone has rolled back by itself.
-    await session.query("ROLLBACK").catch(() => {});
-    throw error;
-  }
-}
-
-/**
- * Does work that needs the rights of another role, by joining it for the time of the surrounding transaction.
- * Inferred for Azure: an Entra administrator may grant itself the roles it manages (CREATEROLE).
- */
-export async function asMemberOf<T>(session: SqlSession, role: string, work: () => Promise<T>): Promise<T> {
-  const { rows } = await session.query("SELECT pg_catalog.pg_has_role(current_user, $1::name, 'USAGE') AS is_member", [role]);
-  if (rows[0]?.is_member === true) return work();
-  await run(session, `GRANT ${quoteIdentifier(role)} TO CURRENT_USER`);
-  const result = await work();
-  await run(session, `REVOKE ${quoteIdentifier(role)} FROM CURRENT_USER`);
-  return result;
-}
+import { type SqlSession, sqlStateOf } from "./sql.ts";
+import { asMemberOf, run } from "./transaction.ts";
 
 /**
  * Every right that others have granted the role in this database, as a statement that gives it to another role, one that takes it, and the role that has to say them.
@@ -81,7 +41,7 @@ const GRANTS = `
    WHERE a.grantee = source.oid AND d.defaclrole <> source.oid`;
 
 /** What the role's own later objects in this database give to others, as statements that let another role's later objects give the same. */
-const LATER_GIFTS = `
+const DEFAULT_PRIVILEGES = `
   SELECT pg_catalog.format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s GRANT %s ON %s TO %s%s', $2::text,
                 CASE WHEN n.nspname IS NULL THEN '' ELSE pg_catalog.format(' IN SCHEMA %I', n.nspname) END, a.privilege_type,
                 CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS' WHEN 'T' THEN 'TYPES' ELSE 'SCHEMAS' END,
@@ -94,8 +54,8 @@ const LATER_GIFTS = `
  * Lets the later objects of `to` serve others as those of `from` do: `DROP OWNED` forgets it. Within a transaction, after `passGrants`, as a
  * member of both.
  */
-export async function passLaterGifts(session: SqlSession, from: string, to: string): Promise<void> {
-  const { rows } = await session.query(LATER_GIFTS, [from, to]);
+export async function copyDefaultPrivileges(session: SqlSession, from: string, to: string): Promise<void> {
+  const { rows } = await session.query(DEFAULT_PRIVILEGES, [from, to]);
   for (const { giving } of rows) await run(session, String(giving));
 }
 
