@@ -1,7 +1,10 @@
 import { isIP, isIPv4 } from "node:net";
 import type { Client as PgClient } from "pg";
 import { cancelled, orCancelled } from "../../base/cancellation.ts";
+import { systemClock } from "../../base/clock.ts";
 import { type ErrorCode, KnownError } from "../../base/errors.ts";
+import { retry } from "../../base/retry.ts";
+import { withTimeout } from "../../base/with-timeout.ts";
 import type { Environment } from "../environment.ts";
 import { withoutSecrets } from "../errors.ts";
 import { hints } from "../hints.ts";
@@ -198,21 +201,15 @@ async function connectOnce(target: SqlTarget): Promise<PgClient> {
   const client = await newClient(target);
   // An idle connection that breaks emits `error`; the next query reports it.
   client.on("error", () => {});
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(Object.assign(new Error(`no answer within ${CONNECT_TIMEOUT_MS / 1000} s`), { code: "ETIMEDOUT" })),
-      CONNECT_TIMEOUT_MS,
-    );
-  });
+  const late = (): never => {
+    throw Object.assign(new Error(`no answer within ${CONNECT_TIMEOUT_MS / 1000} s`), { code: "ETIMEDOUT" });
+  };
   try {
-    await orCancelled(target.signal, Promise.race([client.connect(), limit]));
+    await orCancelled(target.signal, withTimeout(client.connect(), CONNECT_TIMEOUT_MS, late));
     return client;
   } catch (error) {
     cutOff(client);
     throw error;
-  } finally {
-    clearTimeout(timer);
   }
 }
 
@@ -236,19 +233,12 @@ async function close(client: PgClient): Promise<void> {
  */
 export async function connectSql(target: SqlTarget): Promise<SqlSession> {
   const what = `connect to ${target.database} on ${target.host} as ${target.user}`;
-  for (const pauseMs of NOT_YET_PAUSES_MS) {
-    try {
-      return openSession(target, await connectOnce(target));
-    } catch (error) {
-      if (target.signal.aborted) throw cancelled(target.signal);
-      if (!isNotYet(error)) throw translateSql(what, error);
-    }
-    await orCancelled(target.signal, new Promise((resolve) => setTimeout(resolve, pauseMs)));
-  }
+  const pauseMs = ({ error, tries }: { readonly error: unknown; readonly tries: number }) =>
+    isNotYet(error) ? NOT_YET_PAUSES_MS[tries - 1] : undefined;
   try {
-    return openSession(target, await connectOnce(target));
+    return openSession(target, await retry(() => connectOnce(target), { clock: systemClock, signal: target.signal, pauseMs }));
   } catch (error) {
-    throw translateSql(what, error);
+    throw target.signal.aborted ? cancelled(target.signal) : translateSql(what, error);
   }
 }
 
