@@ -14,7 +14,7 @@ const planPerMonth: Readonly<Record<string, number>> = { F1: 0, B1: 12.41, B2: 2
 
 interface Priced {
   readonly server: { readonly sku: string; readonly storageGb: number };
-  readonly apps: readonly { readonly plan: { readonly sku: string } }[];
+  readonly plans: readonly { readonly sku: string }[];
 }
 
 /** `undefined` when one part's price is not known. */
@@ -22,7 +22,7 @@ export function monthlyPrice(setup: Priced): { readonly dollars: number; readonl
   const parts = [
     serverPerMonth[setup.server.sku],
     setup.server.storageGb * storagePerGb,
-    ...setup.apps.map(({ plan }) => planPerMonth[plan.sku]),
+    ...setup.plans.map(({ sku }) => planPerMonth[sku]),
   ];
   let dollars = 0;
   for (const part of parts) {

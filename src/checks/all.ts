@@ -20,5 +20,5 @@ export const webAppChecks = [...siteChecks, ...configurationChecks, ...connectio
 
 /** All that can be wrong, in the order of the chain. */
 export function checksOf(facts: ProjectFacts): BoundCheck[] {
-  return [...bindChecks(projectChecks, facts), ...facts.sites.flatMap((site) => bindChecks(webAppChecks, site, site.app.key))];
+  return [...bindChecks(projectChecks, facts), ...facts.sites.flatMap((site) => bindChecks(webAppChecks, site, site.app.label))];
 }

@@ -60,7 +60,7 @@ export const databaseChecks: readonly Check<ProjectFacts>[] = [
         parameter("max_connections"),
         Promise.all(
           sites.map(async ({ app, settings, plan }) => ({
-            name: app.name,
+            name: app.address.app,
             settings: await settings(),
             instances: (await plan()).capacity,
           })),

@@ -30,7 +30,7 @@ export async function lockedOut(context: LockoutContext, server: PostgresServer,
 /** Other web apps of the group whose settings name this server and hold a secret. */
 async function webAppsWithPassword({ setup, cloud }: LockoutContext, server: PostgresServer, sites: readonly WebApp[]): Promise<string[]> {
   const { resourceGroup: group } = setup;
-  const others = sites.filter((site) => !setup.apps.some(({ name }) => name === site.name));
+  const others = sites.filter((site) => !setup.sites.some(({ address: { app: name } }) => name === site.name));
   const found = await Promise.all(
     others.map(async ({ name }) => {
       const settings = (await cloud.webApps.getSettings(group, name)) ?? {};

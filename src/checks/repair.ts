@@ -4,7 +4,7 @@ import type { Cloud } from "../cloud/cloud.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import { withoutFields } from "../engine/apply.ts";
 import type { Plan, PlannedStep } from "../engine/plan.ts";
-import type { StepReport } from "../engine/report.ts";
+import type { Attempt } from "../engine/report.ts";
 import type { AnyStep } from "../engine/step.ts";
 import { ownerTag, type Setup } from "../project/setup.ts";
 import { tlsParameter } from "./network.ts";
@@ -18,8 +18,8 @@ export async function repairBeside(
   { resourceGroup: group, server, owner }: Setup,
   { subscription, postgresServers }: Cloud,
   clock: Clock,
-): Promise<StepReport[]> {
-  const attempt = async (name: string, work: () => Promise<unknown>): Promise<StepReport> => {
+): Promise<Attempt[]> {
+  const attempt = async (name: string, work: () => Promise<unknown>): Promise<Attempt> => {
     const startedAt = clock.now();
     const took = (): number => Math.round(clock.now() - startedAt);
     try {

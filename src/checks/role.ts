@@ -58,7 +58,7 @@ const identityChecks: readonly Check<SiteFacts>[] = [
     look: async ({ site, roles, app, context: { setup } }) => {
       const { principalId } = await site();
       // Apps that share a user-assigned identity have a role each, with the same access (the project file is refused otherwise).
-      const isOfProject = (role: string): boolean => setup.apps.some((one) => one.role === role && one.identity !== undefined);
+      const isOfProject = (role: string): boolean => setup.sites.some((one) => one.role === role && one.identity !== undefined);
       const others = (await roles()).filter(
         ({ objectId, role }) =>
           principalId !== undefined && objectId.toLowerCase() === principalId.toLowerCase() && role !== app.role && !isOfProject(role),
@@ -193,7 +193,7 @@ const surroundingChecks: readonly Check<SiteFacts>[] = [
     look: async ({ access, app, context: { setup } }) => {
       if (app.access !== "owner") return undefined;
       const { foreignTables } = await access();
-      const strange = foreignTables.filter((table) => !setup.apps.some(({ role }) => table.endsWith(`(${role})`)));
+      const strange = foreignTables.filter((table) => !setup.sites.some(({ role }) => table.endsWith(`(${role})`)));
       return { ok: strange.length === 0, detail: strange.slice(0, 5).join(", ") || "all of them" };
     },
   },

@@ -18,7 +18,7 @@ export const noSecretSetting: Check<Pick<SiteFacts, "settings" | "app">> = {
     const isInFile = secretSettingNames(app.settings).length > 0;
     const hint =
       "take it out of the project file, which others read: the app signs in with its identity; other secrets belong into a key vault";
-    return { ok: false, detail: `settings of ${app.key} hold secrets: ${names.join(", ")}`, ...(isInFile && { hint }) };
+    return { ok: false, detail: `settings of ${app.label} hold secrets: ${names.join(", ")}`, ...(isInFile && { hint }) };
   },
 };
 
@@ -90,5 +90,5 @@ function databaseSetting(setting: string, meaning: string): Check<SiteFacts> {
 
 async function wantedSettings({ server, database, site, app }: SiteFacts): Promise<Record<string, string>> {
   const [at, wanted, { clientId }] = await Promise.all([server(), database(), site()]);
-  return settingsOf({ key: app.key, role: app.role, clientType: app.clientType, own: app.settings }, at, wanted, clientId);
+  return settingsOf({ label: app.label, role: app.role, clientType: app.clientType, own: app.settings }, at, wanted, clientId);
 }

@@ -5,7 +5,8 @@ import type { Cloud } from "../cloud/cloud.ts";
 import type { ServerRoles } from "../cloud/database/databases.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
-import type { AppSetup, Setup } from "../project/setup.ts";
+import type { Setup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 
 export interface CheckContext {
   readonly setup: Setup;
@@ -18,7 +19,7 @@ export interface CheckContext {
   /** A short text that no other run uses, for the row that is written and read. */
   readonly marker?: string;
   /** SHA-256 of the package the app's folder makes; without it the deployed package is not looked at. */
-  packageHash?(app: AppSetup): Promise<string>;
+  packageHash?(app: SiteSetup): Promise<string>;
 }
 
 export type SharedFacts = ReturnType<typeof gatherSharedFacts>;

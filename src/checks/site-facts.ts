@@ -1,22 +1,24 @@
 import { memoize } from "../base/memoize.ts";
 import { parseResourceId } from "../base/resource-id.ts";
 import type { DatabaseRights } from "../cloud/database/databases.ts";
-import type { AppSetup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 import { readIdentity, withEffectiveIdentity } from "../steps/app-identity.ts";
 import { absent, type SharedFacts } from "./shared-facts.ts";
 
 /** What Azure and the database say of one site, without what its app says. */
-export function gatherOutsideFacts(shared: SharedFacts, app: AppSetup) {
+export function gatherOutsideFacts(shared: SharedFacts, app: SiteSetup) {
   return { ...gatherAzureFacts(shared, app), ...gatherRoleFacts(shared, app) };
 }
 
 export type OutsideFacts = SharedFacts & ReturnType<typeof gatherOutsideFacts>;
 
-function gatherAzureFacts(shared: SharedFacts, app: AppSetup) {
+function gatherAzureFacts(shared: SharedFacts, app: SiteSetup) {
   const { cloud, setup } = shared.context;
   const { webApps } = cloud;
   const { resourceGroup: group } = setup;
-  const { name } = app;
+  const {
+    address: { app: name },
+  } = app;
   /** The user-assigned identity of the app; `undefined` for a system-assigned one. */
   const identity = memoize(() => readIdentity(setup, cloud, app));
   const findSite = memoize(async () => {
@@ -47,7 +49,7 @@ function gatherAzureFacts(shared: SharedFacts, app: AppSetup) {
   };
 }
 
-function gatherRoleFacts({ context, serverRoles }: SharedFacts, { role, access: level }: AppSetup) {
+function gatherRoleFacts({ context, serverRoles }: SharedFacts, { role, access: level }: SiteSetup) {
   const findPrincipal = memoize(async () => (await serverRoles()).find(role));
   const principal = async () => (await findPrincipal()) ?? absent(`role ${role}`);
   /** Asked only of a role that is there. */

@@ -14,18 +14,18 @@ export const siteChecks: readonly Check<SiteFacts>[] = [
     repair: init,
     look: async ({ findSite, app }) => {
       const found = await findSite();
-      return { ok: found !== undefined, detail: found?.url ?? `web app ${app.name} does not exist` };
+      return { ok: found !== undefined, detail: found?.url ?? `web app ${app.address.app} does not exist` };
     },
   },
   {
     code: "site/name",
     name: "web app name is free",
     meaning: "the web app cannot be created: names of web apps are shared by all of Azure",
-    repair: ({ app }) => `choose another "apps.${app.key}.name" in the project file`,
+    repair: ({ app }) => `choose another "apps.${app.label}.name" in the project file`,
     look: async ({ findSite, app, context }) => {
       if (await findSite()) return undefined;
       const taken = await takenBy(context, webAppName(context, app));
-      return taken ? { ok: false, detail: taken.detail, hint: taken.hint } : { ok: true, detail: app.name };
+      return taken ? { ok: false, detail: taken.detail, hint: taken.hint } : { ok: true, detail: app.address.app };
     },
   },
   {

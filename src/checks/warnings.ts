@@ -32,9 +32,9 @@ export async function warningsOf(
       rules: async () => staying,
       server: async () => server ?? absent(`flexible server ${setup.server.name}`),
     }),
-    ...setup.apps.flatMap((app) => {
-      const present = observed.get(`app settings ${app.key}`) as Record<string, string> | undefined;
-      return bindChecks([noSecretSetting], { app, settings: async () => ({ ...present, ...app.settings }) }, app.key);
+    ...setup.sites.flatMap((app) => {
+      const present = observed.get(`app settings ${app.label}`) as Record<string, string> | undefined;
+      return bindChecks([noSecretSetting], { app, settings: async () => ({ ...present, ...app.settings }) }, app.label);
     }),
     ...bindChecks([noOrphans], { context, webApps: async () => sites }),
   ];

@@ -1,5 +1,5 @@
 import { exitCodeOf, KnownError } from "../base/errors.ts";
-import type { Outcome, Report } from "../engine/report.ts";
+import type { Attempt, Outcome, StepReport } from "../engine/report.ts";
 import { errorBody, showError } from "./output/error.ts";
 import type { Session } from "./session.ts";
 import { describeStop, isStop } from "./stop-signal.ts";
@@ -18,19 +18,18 @@ interface RunSummary {
 /** More than these are counted only. */
 const longest = 12;
 
-export function summarizeRun(report: Report | undefined): RunSummary {
-  const steps = report?.steps ?? [];
-  const named = (wanted: Outcome): string[] =>
-    steps.filter(({ outcome }) => outcome === wanted).map(({ name }) => withOwnName(name, report?.observed.get(name)));
+export function summarizeRun(steps: readonly (Attempt | StepReport)[] = []): RunSummary {
+  const named = (wanted: Outcome): string[] => steps.filter(({ outcome }) => outcome === wanted).map(withOwnName);
   const unfinished = steps.filter(
     ({ outcome, error }) => outcome === "failed" && error instanceof KnownError && error.code === "cancelled",
   );
   return { created: named("created"), updated: named("updated"), unfinished: unfinished.map(({ name }) => name) };
 }
 
-function withOwnName(step: string, observed: unknown): string {
-  const name = (observed as { name?: unknown } | undefined)?.name;
-  return typeof name === "string" && !step.endsWith(name) ? `${step} ${name}` : step;
+function withOwnName(done: Attempt | StepReport): string {
+  const { name } = done;
+  const own = "observed" in done && (done.observed as { name?: unknown } | undefined)?.name;
+  return typeof own === "string" && !name.endsWith(own) ? `${name} ${own}` : name;
 }
 
 /**

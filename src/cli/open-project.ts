@@ -6,7 +6,8 @@ import { detectApp } from "../project/detect.ts";
 import { type FoundProject, findProject, type ProjectFile } from "../project/file.ts";
 import { projectNameFrom, suffixFrom } from "../project/names.ts";
 import { schemaReference } from "../project/schema-copy.ts";
-import { createSetup, type DetectedApp, type Setup } from "../project/setup.ts";
+import { appsOf, createSetup, type Setup } from "../project/setup.ts";
+import type { DetectedApp } from "../project/site-setup.ts";
 import { validateProject } from "../project/validate.ts";
 import type { GlobalOptions, Io } from "./terminal/io.ts";
 
@@ -91,7 +92,7 @@ async function newFile(io: Io, folder: string, options: GlobalOptions & NewProje
 /** A new file says what was found in the folder, so that it can be seen and changed. */
 function withDetected(file: ProjectFile, setup: Setup, detected: Readonly<Record<string, DetectedApp>>): ProjectFile {
   const apps = Object.fromEntries(
-    setup.apps.map((app) => [app.key, { ...file.apps?.[app.key], access: app.access, ...detected[app.key] }]),
+    appsOf(setup).map(({ key, production }) => [key, { ...file.apps?.[key], access: production.access, ...detected[key] }]),
   );
   return { ...file, database: setup.database, apps };
 }

@@ -3,7 +3,7 @@ import { apply } from "../engine/apply.ts";
 import { blockedOf, changesOf, type Plan, plan } from "../engine/plan.ts";
 import { isComplete, type Report } from "../engine/report.ts";
 import type { AnyStep } from "../engine/step.ts";
-import { refuseTaken } from "../steps/taken-names.ts";
+import { type GraphContext, type ProjectGraph, projectGraph } from "../graph/project-graph.ts";
 import { endStopped, summarizeRun } from "./cancellation.ts";
 import type { Project } from "./open-project.ts";
 import { showFailures } from "./output/failures.ts";
@@ -15,28 +15,41 @@ import { paint } from "./terminal/style.ts";
 interface GraphCommand {
   /** As it is typed: other runs that wait are told, and the person who is to run it again. */
   readonly name: string;
-  steps(session: Session): readonly AnyStep[];
+  /** Given when the graph is to end in deployments. */
+  readonly deployments?: GraphContext["deployments"];
+  /** Those to be made true, with all they need; left out: all of the graph. */
+  steps?(graph: ProjectGraph): readonly AnyStep[];
   /** The JSON document, also of a run that failed or was stopped. */
-  body(report: Report, session: Session): object;
+  body(run: GraphRun): object;
   /** Goes on once every step is true; answers with the exit code. */
-  finish(report: Report, session: Session): Promise<number>;
+  finish(run: GraphRun): Promise<number>;
+}
+
+/** A run that has come so far as to have a report. */
+export interface GraphRun {
+  readonly report: Report;
+  readonly graph: ProjectGraph;
+  readonly session: Session;
 }
 
 /** The frame of every command that makes steps true: plan, ask, apply, tell. Answers with the exit code, 1 when the person said no. */
 export async function runGraph(io: Io, options: GlobalOptions, project: Project, command: GraphCommand): Promise<number> {
   return withChangingSession(io, options, project, command.name, async (session) => {
-    let report: Report | undefined;
+    const { deployments } = command;
+    const graph = projectGraph(session.setup, { ...session, ...(deployments && { deployments }) });
+    let run: GraphRun | undefined;
     try {
-      report = await converge(io, options, session, command.steps(session));
+      const report = await converge(io, options, session, command.steps?.(graph) ?? graph.steps);
       if (report === undefined) return 1;
-      if (isComplete(report)) return await command.finish(report, session);
+      run = { report, graph, session };
+      if (isComplete(report)) return await command.finish(run);
       const code = showFailures(io, report);
       io.signal.throwIfAborted();
-      if (io.isJson) io.document(command.body(report, session));
+      if (io.isJson) io.document(command.body(run));
       return code;
     } catch (error) {
-      const body = report && command.body(report, session);
-      return endStopped(error, { io, session, command: command.name, summary: summarizeRun(report), ...(body && { body }) });
+      const body = run && command.body(run);
+      return endStopped(error, { io, session, command: command.name, summary: summarizeRun(run?.report.steps), ...(body && { body }) });
     }
   });
 }
@@ -44,7 +57,7 @@ export async function runGraph(io: Io, options: GlobalOptions, project: Project,
 /** `undefined` when the person said no. */
 async function converge(io: Io, options: GlobalOptions, session: Session, steps: readonly AnyStep[]): Promise<Report | undefined> {
   const colors = paint(io.hasColor);
-  const planned = await preview(io, steps, session);
+  const planned = await preview(io, steps);
   const isNothing = changesOf(planned) + blockedOf(planned) === 0;
   // `init` with nothing to do makes no call but the plan's; `plan`, `status` and `doctor` always look for what is left over.
   const warnings = await warningsOf(session, planned, { isQuick: isNothing });
@@ -65,6 +78,6 @@ async function converge(io: Io, options: GlobalOptions, session: Session, steps:
 }
 
 /** The reading half alone. */
-export async function preview(io: Io, steps: readonly AnyStep[], about: Pick<Session, "cloud" | "setup">): Promise<Plan> {
-  return io.progress.during("reading what is there", "read", async () => refuseTaken(await plan(steps), about));
+export async function preview(io: Io, steps: readonly AnyStep[]): Promise<Plan> {
+  return io.progress.during("reading what is there", "read", () => plan(steps));
 }

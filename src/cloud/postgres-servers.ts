@@ -37,7 +37,6 @@ interface NewPostgresServer {
   readonly location: string;
   readonly version: string;
   readonly sku: string;
-  readonly tier: string;
   readonly storageGb: number;
   readonly tenantId: string;
   readonly tags: Readonly<Record<string, string>>;
@@ -50,7 +49,6 @@ export interface PostgresServerChange {
   /** Replaces all tags. */
   readonly tags?: Readonly<Record<string, string>>;
   readonly sku?: string;
-  readonly tier?: string;
   readonly storageGb?: number;
 }
 
@@ -120,11 +118,17 @@ function toServer(server: Server, domains: readonly string[] | undefined): Postg
   };
 }
 
-function fromNewServer({ location, version, sku, tier, storageGb, tenantId, tags }: NewPostgresServer): Server {
+/** `Standard_B1ms` is of tier Burstable. */
+function tierOf(sku: string): string {
+  if (sku.startsWith("Standard_B")) return "Burstable";
+  return sku.startsWith("Standard_E") ? "MemoryOptimized" : "GeneralPurpose";
+}
+
+function fromNewServer({ location, version, sku, storageGb, tenantId, tags }: NewPostgresServer): Server {
   return {
     location,
     tags: { ...tags },
-    sku: { name: sku, tier },
+    sku: { name: sku, tier: tierOf(sku) },
     // `Create` and not `Default`: a PUT over a name that exists must not become an update.
     createMode: "Create",
     version,
@@ -137,16 +141,15 @@ function fromNewServer({ location, version, sku, tier, storageGb, tenantId, tags
 }
 
 function fromChange(change: PostgresServerChange): ServerForPatch {
-  const { passwordAuth, entraAuth, tenantId, tags, sku, tier, storageGb } = change;
+  const { passwordAuth, entraAuth, tenantId, tags, sku, storageGb } = change;
   const authConfig = {
     ...(entraAuth !== undefined && { activeDirectoryAuth: enabled(entraAuth) }),
     ...(passwordAuth !== undefined && { passwordAuth: enabled(passwordAuth) }),
     ...(tenantId !== undefined && { tenantId }),
   };
-  const newSku = { ...(sku !== undefined && { name: sku }), ...(tier !== undefined && { tier }) };
   return {
     ...(Object.keys(authConfig).length > 0 && { authConfig }),
-    ...(Object.keys(newSku).length > 0 && { sku: newSku }),
+    ...(sku !== undefined && { sku: { name: sku, tier: tierOf(sku) } }),
     ...(tags !== undefined && { tags: { ...tags } }),
     ...(storageGb !== undefined && { storage: { storageSizeGB: storageGb } }),
   };

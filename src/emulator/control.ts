@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { armFront } from "./http/arm-error.ts";
+import { armError } from "./http/arm-error.ts";
 import type { Fault, Faults } from "./http/faults.ts";
 import type { Journal } from "./http/journal.ts";
 import { type EmulatorRequest, empty, json, type Route, route } from "./http/router.ts";
@@ -61,7 +61,7 @@ function checkKey(key: string, request: EmulatorRequest): void {
   const given = /^Bearer (.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1] ?? "";
   const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
   if (timingSafeEqual(digest(given), digest(key))) return;
-  throw armFront(
+  throw armError(
     401,
     "ControlKeyRequired",
     "The control API of local Azure needs the key in keys/control-key of its home as bearer token.",
@@ -76,7 +76,7 @@ function faultFrom(body: unknown): Fault {
     | { action?: { kind?: unknown; status?: unknown; ms?: unknown; code?: unknown; sqlState?: unknown; flaw?: unknown } }
     | undefined;
   const action = fault?.action;
-  const invalid = (what: string) => armFront(400, "InvalidFault", `The fault is not valid: ${what}.`);
+  const invalid = (what: string) => armError(400, "InvalidFault", `The fault is not valid: ${what}.`);
   if (!ACTION_KINDS.includes(String(action?.kind))) throw invalid(`action.kind must be one of ${ACTION_KINDS.join(", ")}`);
   if (action?.kind === "status" && !isStatus(action.status)) throw invalid("action.status must be a number from 200 to 599");
   if (action?.kind === "stall" && typeof action.ms !== "number") throw invalid("action.ms must be a number");
@@ -95,10 +95,10 @@ function mint({ directory, tokens }: Pick<ControlDependencies, "directory" | "to
   const wanted = body as { principal?: unknown; audience?: unknown; lifetimeSeconds?: unknown; flaw?: unknown } | undefined;
   const name = String(wanted?.principal ?? "");
   const principal = directory.find(name) ?? directory.findByAppId(name) ?? directory.findByName(name)[0];
-  if (!principal) throw armFront(404, "PrincipalNotFound", `No principal '${name}' in the tenant of local Azure.`);
-  if (typeof wanted?.audience !== "string") throw armFront(400, "AudienceRequired", "The token's audience is required.");
+  if (!principal) throw armError(404, "PrincipalNotFound", `No principal '${name}' in the tenant of local Azure.`);
+  if (typeof wanted?.audience !== "string") throw armError(400, "AudienceRequired", "The token's audience is required.");
   const flaw = wanted.flaw;
-  if (flaw !== undefined && !isFlaw(flaw)) throw armFront(400, "InvalidFlaw", `The flaw must be one of ${flaws.join(", ")}.`);
+  if (flaw !== undefined && !isFlaw(flaw)) throw armError(400, "InvalidFlaw", `The flaw must be one of ${flaws.join(", ")}.`);
   const lifetime = typeof wanted.lifetimeSeconds === "number" ? { lifetimeSeconds: wanted.lifetimeSeconds } : {};
   const minted = tokens.mintFor(principal, wanted.audience, { ...lifetime, ...(flaw ? { flaw } : {}) });
   return { token: minted.token, expiresOn: minted.expiresOn, objectId: principal.objectId };

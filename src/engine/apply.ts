@@ -2,7 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import type { Plan, PlannedStep } from "./plan.ts";
 import type { Outcome, Progress, Report, StepReport } from "./report.ts";
-import type { AnyStep, Change, Needs, Values } from "./step.ts";
+import type { AnyStep, Blocked, Change, Needs, Values } from "./step.ts";
 
 interface Run {
   readonly clock: Clock;
@@ -11,10 +11,15 @@ interface Run {
   onProgress?(progress: Progress): void;
 }
 
-interface Result {
-  readonly report: StepReport;
-  readonly observed: unknown;
+/** What the steps of one run share. */
+interface Context {
+  readonly run: Run;
+  readonly reports: ReadonlyMap<AnyStep, Promise<StepReport>>;
+  readonly lanes: Map<string, Promise<unknown>>;
 }
+
+/** Tells the end of a step and how long it took. */
+type End = (outcome: Outcome, more?: Partial<Pick<StepReport, "reason" | "error" | "observed">>) => StepReport;
 
 /**
  * Makes a plan true. Independent steps run at the same time; a failure skips only what needs it.
@@ -22,43 +27,43 @@ interface Result {
  * Steps whose needs changed since the plan was made are read and planned anew. Never throws for a step's failure.
  */
 export async function apply(planned: Plan, run: Run): Promise<Report> {
-  const results = new Map<AnyStep, Promise<Result>>();
-  const lanes = new Map<string, Promise<unknown>>();
-  for (const entry of planned.steps) results.set(entry.step, applyOne(entry, results, lanes, run));
-  const all = await Promise.all(results.values());
-  return {
-    steps: all.map(({ report }) => report),
-    observed: new Map(all.map(({ report, observed }) => [report.name, observed])),
-  };
+  const reports = new Map<AnyStep, Promise<StepReport>>();
+  const context: Context = { run, reports, lanes: new Map() };
+  for (const entry of planned.steps) reports.set(entry.step, applyOne(entry, context));
+  return { steps: await Promise.all(reports.values()) };
 }
 
-async function applyOne(
-  { step, change, observed, isUnread, isRefused, leaves = [] }: PlannedStep,
-  results: ReadonlyMap<AnyStep, Promise<Result>>,
-  lanes: Map<string, Promise<unknown>>,
-  run: Run,
-): Promise<Result> {
-  const needed = await Promise.all(
-    Object.entries(step.needs as Needs).map(async ([name, need]) => [name, (await results.get(need)) as Result] as const),
-  );
-  const missing = needed.find(([, { report }]) => report.outcome === "failed" || report.outcome === "skipped");
-  if (missing) return ended(run, step, "skipped", 0, { reason: `needs ${missing[1].report.name}` });
-  if (run.signal.aborted) return ended(run, step, "skipped", 0, { reason: "cancelled" });
+async function applyOne(entry: PlannedStep, { run, reports, lanes }: Context): Promise<StepReport> {
+  const { step, change, observed } = entry;
+  const needs = Object.entries(step.needs as Needs);
+  const needed = await Promise.all(needs.map(async ([name, need]) => [name, (await reports.get(need)) as StepReport] as const));
+  const missing = needed.find(([, { outcome }]) => outcome === "failed" || outcome === "skipped");
+  const end = endOf(step, run);
+  if (missing) return end("skipped", { reason: `needs ${missing[1].name}` });
+  if (run.signal.aborted) return end("skipped", { reason: "cancelled" });
 
   const values = Object.fromEntries(needed.map(([name, need]) => [name, need.observed])) as Values<Needs>;
-  const hasNewNeeds = !isRefused && (isUnread === true || needed.some(([, { report }]) => report.outcome !== "kept"));
-  if (change.kind === "keep" && !hasNewNeeds) return ended(run, step, "kept", 0, {}, observed);
+  const hasNewNeeds = entry.refusedBy === undefined && (entry.isUnread === true || needed.some(([, { outcome }]) => outcome !== "kept"));
+  if (change.kind === "keep" && !hasNewNeeds) return end("kept", { observed });
   return inLane(step.lane, lanes, async () => {
-    const startedAt = run.clock.now();
-    const took = (): number => run.clock.now() - startedAt;
+    const endNow = endOf(step, run);
     try {
-      const current = hasNewNeeds ? await reread(step, values, run) : { change, observed };
-      const wanted = { ...current, change: withoutFields(current.change, leaves) };
-      return await converge(step, wanted, values, leaves, run, took);
+      const current = hasNewNeeds ? { ...entry, ...(await reread(step, values, run)) } : entry;
+      return await converge(current, values, run, endNow);
     } catch (error) {
-      return ended(run, step, "failed", took(), { reason: reasonOf(step, error), error });
+      return endNow("failed", { reason: reasonOf(step, error), error });
     }
   });
+}
+
+/** Time counts from now. */
+function endOf(step: AnyStep, { clock, onProgress }: Run): End {
+  const startedAt = clock.now();
+  return (outcome, more) => {
+    const report: StepReport = { step, name: step.name, outcome, ms: Math.round(clock.now() - startedAt), observed: undefined, ...more };
+    onProgress?.({ kind: "ends", report });
+    return report;
+  };
 }
 
 async function reread(step: AnyStep, values: Values<Needs>, run: Run): Promise<{ change: Change; observed: unknown }> {
@@ -68,14 +73,13 @@ async function reread(step: AnyStep, values: Values<Needs>, run: Run): Promise<{
 }
 
 async function converge(
-  step: AnyStep,
-  { change, observed }: { change: Change; observed: unknown },
+  { step, observed, leaves = [], ...entry }: PlannedStep,
   values: Values<Needs>,
-  leaves: readonly string[],
   run: Run,
-  took: () => number,
-): Promise<Result> {
-  if (change.kind === "keep") return ended(run, step, "kept", took(), {}, observed);
+  end: End,
+): Promise<StepReport> {
+  const change = withoutFields(entry.change, leaves);
+  if (change.kind === "keep") return end("kept", { observed });
   if (change.kind === "blocked") throw refusal(step.name, change);
   run.onProgress?.({ kind: "begins", name: step.name, does: change.kind });
   await step.apply(change, values, observed);
@@ -86,11 +90,12 @@ async function converge(
       hint: "run the same command again; if it stays so, another tool may be undoing the change",
     });
   }
-  return ended(run, step, change.kind === "create" ? "created" : "updated", took(), reasonFor(change), after);
+  const isNew = change.kind === "create";
+  return end(isNew ? "created" : "updated", { observed: after, ...(isNew ? {} : { reason: describe(change) }) });
 }
 
 /** What a blocked step fails with; its message says the step's name first, as it may be shown alone. */
-export function refusal(step: string, { code = "step/blocked", reason, hint }: Extract<Change, { readonly kind: "blocked" }>): KnownError {
+export function refusal(step: string, { code = "step/blocked", reason, hint }: Blocked): KnownError {
   return new KnownError(code, `${step}: ${reason}`, { hint });
 }
 
@@ -99,10 +104,6 @@ export function withoutFields(change: Change, fields: readonly string[]): Change
   if (change.kind !== "update") return change;
   const differences = change.differences.filter(({ field }) => !fields.includes(field));
   return differences.length === 0 ? { kind: "keep" } : { ...change, differences };
-}
-
-function reasonFor(change: Change): { reason?: string } {
-  return change.kind === "update" ? { reason: describe(change) } : {};
 }
 
 /** One line: which fields differ. */
@@ -122,19 +123,6 @@ function show(value: unknown): string {
 function reasonOf(step: AnyStep, error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return message.startsWith(`${step.name}: `) ? message.slice(step.name.length + 2) : message;
-}
-
-function ended(
-  run: Run,
-  step: AnyStep,
-  outcome: Outcome,
-  ms: number,
-  more: { reason?: string; error?: unknown } = {},
-  observed: unknown = undefined,
-): Result {
-  const report: StepReport = { name: step.name, outcome, ms: Math.round(ms), ...more };
-  run.onProgress?.({ kind: "ends", report });
-  return { report, observed };
 }
 
 /** One at a time within a lane, in the order of asking. */

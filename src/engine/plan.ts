@@ -1,5 +1,5 @@
 import { KnownError } from "../base/errors.ts";
-import type { AnyStep, Change, Needs, Values } from "./step.ts";
+import type { AnyStep, Blocked, Change, Needs, Values } from "./step.ts";
 
 export interface PlannedStep {
   readonly step: AnyStep;
@@ -8,8 +8,8 @@ export interface PlannedStep {
   readonly observed: unknown;
   /** It could not be read before what it needs is put right (a stopped server has no roles to show): it is read then. */
   readonly isUnread?: true;
-  /** Blocked by something else than what it read (`refused`): reading it again would not tell. */
-  readonly isRefused?: true;
+  /** The step whose precheck blocked it, itself or one that it would be made for: reading again would not tell. */
+  readonly refusedBy?: AnyStep;
   /** Fields that stay as they are, now and after reading again. */
   readonly leaves?: readonly string[];
 }
@@ -29,25 +29,6 @@ export function blockedOf(plan: Plan): number {
   return plan.steps.filter(({ change }) => change.kind === "blocked").length;
 }
 
-export type Refusal = Extract<Change, { readonly kind: "blocked" }>;
-
-/** The plan with these steps blocked, by name, and all that need them. */
-export function refused({ steps }: Plan, refusals: ReadonlyMap<string, Refusal>): Plan {
-  const blocked = new Set<AnyStep>();
-  return {
-    steps: steps.map((entry): PlannedStep => {
-      const { step } = entry;
-      const refusal = refusals.get(step.name);
-      const need = Object.values(step.needs as Needs).find((one) => blocked.has(one));
-      if (!refusal && !need) return entry;
-      blocked.add(step);
-      return refusal
-        ? { ...entry, change: refusal, isRefused: true }
-        : { ...entry, change: { kind: "blocked", reason: `${need?.name} is blocked` } };
-    }),
-  };
-}
-
 /**
  * Reads everything, independent steps at the same time, and says what would change. Changes nothing itself.
  * A step whose need is absent is absent. Throws the first error of a read, after all reads have ended.
@@ -62,7 +43,43 @@ export async function plan(steps: readonly AnyStep[], onRead: (step: AnyStep) =>
     if (outcome.status === "rejected") throw outcome.reason;
     results.push(outcome.value);
   }
-  return { steps: results };
+  return { steps: withRefusals(results, await precheck(results)) };
+}
+
+/** What cannot be created, as far as that can be known beforehand, in graph order. Throws on Ctrl-C and bugs. */
+async function precheck(planned: readonly PlannedStep[]): Promise<ReadonlyMap<AnyStep, Blocked>> {
+  const created = planned.filter(({ change, isUnread }) => change.kind === "create" && !isUnread).map(({ step }) => step);
+  const answers = await Promise.all(created.map(async (step) => [step, await step.precheck?.()] as const));
+  return new Map(answers.flatMap(([step, refusal]) => (refusal ? [[step, refusal] as const] : [])));
+}
+
+/** The steps with the refused ones blocked, what would be created for them, and all that need one of these. */
+function withRefusals(planned: readonly PlannedStep[], refusals: ReadonlyMap<AnyStep, Blocked>): PlannedStep[] {
+  const isCreated = (step: AnyStep): boolean => planned.some((entry) => entry.step === step && entry.change.kind === "create");
+  const blocked = new Map<AnyStep, { readonly by: AnyStep; readonly change: Blocked }>();
+  for (const [by, refusal] of refusals) {
+    for (const step of [...allNeedsOf(by)].filter(isCreated)) {
+      const earlier = blocked.get(step)?.change;
+      const change = earlier ? { ...refusal, ...earlier, reason: `${earlier.reason}; ${refusal.reason}` } : refusal;
+      blocked.set(step, { by, change });
+    }
+  }
+  const out = new Set<AnyStep>(blocked.keys());
+  return planned.map((entry): PlannedStep => {
+    const refused = blocked.get(entry.step);
+    if (refused) return { ...entry, change: refused.change, refusedBy: refused.by };
+    const need = Object.values(entry.step.needs as Needs).find((one) => out.has(one));
+    if (!need) return entry;
+    out.add(entry.step);
+    return { ...entry, change: { kind: "blocked", reason: `${need.name} is blocked` } };
+  });
+}
+
+/** A step with all it needs, directly or not. */
+function allNeedsOf(step: AnyStep): Set<AnyStep> {
+  const found = new Set([step]);
+  for (const one of found) for (const need of Object.values(one.needs as Needs)) found.add(need);
+  return found;
 }
 
 async function planOne(

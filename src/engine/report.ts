@@ -1,12 +1,21 @@
+import type { AnyStep } from "./step.ts";
+
 export type Outcome = "kept" | "created" | "updated" | "skipped" | "failed";
 
-export interface StepReport {
+/** Something that was tried, and how it ended. */
+export interface Attempt {
   readonly name: string;
   readonly outcome: Outcome;
   /** Wall time from the first thing done for this step to the last, waiting for needs and lanes left out. */
   readonly ms: number;
   readonly reason?: string;
   readonly error?: unknown;
+}
+
+export interface StepReport extends Attempt {
+  readonly step: AnyStep;
+  /** What the step was observed to be at the end; `undefined` when absent or not looked at. */
+  readonly observed: unknown;
 }
 
 /** Something that stands beside what the steps make true: not theirs to change, but the person's to know. */
@@ -21,8 +30,6 @@ export interface Report {
   readonly steps: readonly StepReport[];
   /** As found before anything was changed. */
   readonly warnings?: readonly Warning[];
-  /** What each step was observed to be at the end, by step name. */
-  readonly observed: ReadonlyMap<string, unknown>;
 }
 
 export function failuresOf(report: Report): readonly StepReport[] {

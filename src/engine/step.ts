@@ -12,14 +12,22 @@ export type Change =
   | { readonly kind: "keep" }
   | { readonly kind: "create"; readonly reason?: string }
   | { readonly kind: "update"; readonly differences: readonly Difference[]; readonly reason?: string }
-  /** `code`: of the failure that it ends in, "step/blocked" when left out. */
-  | { readonly kind: "blocked"; readonly reason: string; readonly hint?: string; readonly code?: ErrorCode };
+  | Blocked;
+
+/** It cannot be made true. `code`: of the failure that it ends in, "step/blocked" when left out. */
+export interface Blocked {
+  readonly kind: "blocked";
+  readonly reason: string;
+  readonly hint?: string;
+  readonly code?: ErrorCode;
+}
 
 // biome-ignore lint/suspicious/noExplicitAny: the one place where a step of any value is meant; `Values` gives the type back.
 export type AnyStep = Step<any, any>;
 export type Needs = { readonly [name: string]: AnyStep };
-/** What the needed steps were observed to be. */
-/** A need that may be left out is `undefined` in its values. */
+/** What a step observes when it is there. */
+export type Observed<S extends AnyStep> = S extends Step<infer O, infer _> ? O : never;
+/** What the needed steps were observed to be. A need that may be left out is `undefined` in its values. */
 export type Values<N extends Needs> = { readonly [K in keyof N]: NonNullable<N[K]> extends Step<infer O, infer _> ? O : never };
 
 /** One thing to make true. `O` is what is observed when it is there. */
@@ -29,8 +37,15 @@ export interface Step<O, N extends Needs = Needs> {
   readonly needs: N;
   /** Steps of one lane never write at the same time (all writes to one web app recycle its SCM site). */
   readonly lane?: string;
+  /** To create it costs money: a person's to start, never done unasked. */
+  readonly isBillable?: true;
   /** What is there; `undefined` when nothing is. Called only when everything needed is there. */
   read(values: Values<N>): Promise<O | undefined>;
+  /**
+   * Asked when it is to be created: can it be at all? A refusal blocks it, and what would be made for it alone, before anything is made.
+   * `undefined` also when that cannot be known: then it is left to `apply`.
+   */
+  precheck?(): Promise<Blocked | undefined>;
   /** Pure. */
   plan(observed: O | undefined, values: Values<N>): Change;
   /** Makes it so, from whatever start. Afterwards the engine reads again and the plan must be `keep`. */

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { DetectedApp } from "./setup.ts";
+import type { DetectedApp } from "./site-setup.ts";
 
 /**
  * Looks at an app's folder. Python when there is a requirements.txt, pyproject.toml or any of the usual entry files; Node when there is a package.json.

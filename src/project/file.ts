@@ -18,16 +18,19 @@ export interface ProjectFile {
   readonly environments?: Readonly<Record<string, Omit<ProjectFile, "$schema" | "name" | "environments">>>;
 }
 
+/** Whom the server lets in: all of Azure, or the outbound addresses of the project's sites only. */
+export type FirewallPolicy = "azure-services" | "app-addresses";
+
 interface ServerPart {
   readonly name?: string;
   readonly version?: string;
   readonly sku?: string;
   readonly storageGb?: number;
-  readonly firewall?: "azure-services" | "app-addresses";
+  readonly firewall?: FirewallPolicy;
 }
 
 export interface AppPart {
-  readonly host?: "webapp";
+  readonly host?: HostKind;
   readonly name?: string;
   readonly runtime?: string;
   readonly path?: string;
@@ -39,6 +42,9 @@ export interface AppPart {
   readonly settings?: Readonly<Record<string, string>>;
   readonly include?: readonly string[];
 }
+
+/** What runs an app. The schema allows those that this version has. */
+export type HostKind = "webapp" | "functionapp";
 
 export interface FoundProject {
   /** Absolute path of the project file, whether it exists or not. */

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { parseResourceId } from "../base/resource-id.ts";
+import type { SiteAddress } from "../base/site-address.ts";
 
 /**
  * Azure's name rules. Each answers with what is wrong, or `undefined` when the name may be used.
@@ -68,6 +69,25 @@ export function projectNameFrom(text: string): string {
 export function suffixFrom(seed: string): string {
   const alphabet = "abcdefghijkmnpqrstuvwxyz23456789";
   return [...createHash("sha256").update(seed).digest().subarray(0, 4)].map((byte) => alphabet[byte % alphabet.length]).join("");
+}
+
+/** Names that the project file need not say. Those of a slot are its app's with the slot's behind (`SiteAddress.slot`). */
+export function siteNameFrom(project: string, app: string, suffix: string): string {
+  return `${project}-${app}-${suffix}`;
+}
+
+export function planNameFrom({ app }: SiteAddress): string {
+  return `${app}-plan`;
+}
+
+/** The database role of a site, from which its identity is seen in the server. */
+export function roleNameFrom({ app, slot }: SiteAddress): string {
+  return slot === undefined ? app : `${app}-${slot}`;
+}
+
+/** `api`, `api/staging`: short name of a site in steps, checks and output. */
+export function siteLabel(appKey: string, { slot }: SiteAddress): string {
+  return slot === undefined ? appKey : `${appKey}/${slot}`;
 }
 
 /** Service Connector takes letters, digits, `.` and `_`, and no hyphen. */

@@ -20,11 +20,11 @@ export async function planAdoptionRemoval(inventory: Inventory, { tags }: Resour
   if (tags[tag] === undefined) return { removals: [], kept: [] };
   const sites = inventory.ours.filter((one) => kindOf(one) === resourceKinds["microsoft.web/sites"]).map(({ name }) => name);
   const isMade = (name: string): boolean => sites.some((one) => one.toLowerCase() === name.toLowerCase());
-  const before = setup.apps.filter(({ name }) => !isMade(name)).map(({ role }) => role);
+  const before = setup.sites.filter(({ address: { app: name } }) => !isMade(name)).map(({ role }) => role);
   const kept = before.length > 0 ? [`database role ${before.join(", ")} (this project did not create the web app)`] : [];
   const server = await cloud.postgresServers.get(group, setup.server.name);
   if (!server) return { removals: [], kept };
-  const roles = [...new Set([...setup.apps.map(({ role }) => role), ...sites])];
+  const roles = [...new Set([...setup.sites.map(({ role }) => role), ...sites])];
   const context = { ...inventory, server, roles, isAlone: otherProjects(tag, tags).length === 0 };
   const { administrator, rule, database } = parseAdoptionTag(tags[tag]);
   const parts = await Promise.all([

@@ -36,8 +36,8 @@ export async function takeInventory(setup: Setup, cloud: Cloud, firewallAccess: 
   const resources = await cloud.resourceGroups.resources(found.name);
   const isOurs: Inventory["isOurs"] = ({ tags }) => tags[ownerTag] === setup.owner;
   const fileOrder = ({ name }: Resource): number => {
-    const index = setup.apps.findIndex((app) => app.name.toLowerCase() === name.toLowerCase());
-    return index < 0 ? setup.apps.length : index;
+    const index = setup.sites.findIndex((app) => app.address.app.toLowerCase() === name.toLowerCase());
+    return index < 0 ? setup.sites.length : index;
   };
   return {
     setup,

@@ -16,7 +16,7 @@ export interface Orphan {
 
 /** Of all web apps of the group: those with this project's tag that are not in its file, as after an app's name or key was changed. */
 export function findOrphans(sites: readonly WebApp[], setup: Setup): Orphan[] {
-  const isInFile = ({ name }: WebApp): boolean => setup.apps.some((app) => app.name.toLowerCase() === name.toLowerCase());
+  const isInFile = ({ name }: WebApp): boolean => setup.sites.some((app) => app.address.app.toLowerCase() === name.toLowerCase());
   const used = sites.filter(isInFile).map(({ planId }) => planId);
   return sites
     .filter((site) => site.tags[ownerTag] === setup.owner && !isInFile(site))

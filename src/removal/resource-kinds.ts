@@ -27,7 +27,7 @@ export const resourceKinds: Readonly<Record<OwnedType, ResourceKind>> = {
   "microsoft.web/sites": {
     label: "web app",
     why: ({ setup }, { name }) =>
-      setup.apps.some((app) => app.name.toLowerCase() === name.toLowerCase()) ? created : `${created}, no longer in its file`,
+      setup.sites.some((app) => app.address.app.toLowerCase() === name.toLowerCase()) ? created : `${created}, no longer in its file`,
     remove: ({ cloud, group }, { name }) => orAbsent(cloud.webApps.delete(group, name)),
   },
   "microsoft.web/serverfarms": {

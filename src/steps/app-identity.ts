@@ -1,7 +1,8 @@
 import { isSameId, parseResourceId, resourceGroupId, resourceId } from "../base/resource-id.ts";
-import type { WebApp } from "../cloud/app-service/web-apps.ts";
+import type { Site } from "../cloud/app-service/sites.ts";
 import type { Cloud } from "../cloud/cloud.ts";
-import type { AppSetup, Setup } from "../project/setup.ts";
+import type { Setup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 
 /** The user-assigned identity that an app signs in with. Principal and client ID are missing while it does not exist. */
 export interface AppIdentity {
@@ -13,7 +14,7 @@ export interface AppIdentity {
 }
 
 /** Resource ID of the user-assigned identity that the project file names for an app; `undefined`: the app has its system-assigned one. */
-export function identityIdOf(setup: Setup, subscriptionId: string, { identity }: Pick<AppSetup, "identity">): string | undefined {
+export function identityIdOf(setup: Setup, subscriptionId: string, { identity }: Pick<SiteSetup, "identity">): string | undefined {
   if (identity === undefined || identity.startsWith("/")) return identity;
   return resourceId(resourceGroupId(subscriptionId, setup.resourceGroup), "Microsoft.ManagedIdentity", "userAssignedIdentities", identity);
 }
@@ -22,7 +23,7 @@ export function identityIdOf(setup: Setup, subscriptionId: string, { identity }:
 export async function readIdentity(
   setup: Setup,
   { managedIdentities, subscriptionId }: Pick<Cloud, "managedIdentities" | "subscriptionId">,
-  app: AppSetup,
+  app: SiteSetup,
 ): Promise<AppIdentity | undefined> {
   const id = identityIdOf(setup, subscriptionId, app);
   return id === undefined ? undefined : toAppIdentity(id, await managedIdentities.get(id));
@@ -38,7 +39,7 @@ export function toAppIdentity(id: string, found: { readonly principalId: string;
  * The web app as the project's app signs in from it: with a user-assigned identity `principalId` and `clientId` are that one's, as it is
  * now; else `principalId` is that of the system-assigned one and there is no `clientId`.
  */
-export function withEffectiveIdentity(site: WebApp, identity: AppIdentity | undefined): WebApp {
+export function withEffectiveIdentity(site: Site, identity: AppIdentity | undefined): Site {
   if (!identity) return site;
   const { principalId: _system, ...rest } = site;
   const { principalId, clientId } = identity;
@@ -46,7 +47,7 @@ export function withEffectiveIdentity(site: WebApp, identity: AppIdentity | unde
 }
 
 /** Whether the web app has the identity that its app signs in with, in words; `ok` is false also for one made anew since it was assigned. */
-export function identityVerdict(site: WebApp, identity: AppIdentity | undefined): { readonly ok: boolean; readonly detail: string } {
+export function identityVerdict(site: Site, identity: AppIdentity | undefined): { readonly ok: boolean; readonly detail: string } {
   if (!identity) {
     const { principalId } = site;
     return { ok: principalId !== undefined, detail: principalId ? `principal ${principalId}` : "the app has no system-assigned identity" };

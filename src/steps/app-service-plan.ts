@@ -1,29 +1,28 @@
 import { parseResourceId } from "../base/resource-id.ts";
-import type { AppServicePlan, WebApps } from "../cloud/app-service/web-apps.ts";
+import type { SiteAddress } from "../base/site-address.ts";
+import type { AppServicePlan } from "../cloud/app-service/plans.ts";
+import type { Cloud } from "../cloud/cloud.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import { defineStep, type Step } from "../engine/step.ts";
+import type { PlanSetup } from "../project/site-setup.ts";
 
-/** The plan of the app; for a web app that is there the plan it is in, whatever its name, since moving an app is nobody's wish. */
-export const appServicePlan = (
-  desired: {
-    key: string;
-    name: string;
-    /** The web app, for one that is in a plan of another name. */
-    site: string;
-    location: string;
-    sku: string;
-    tier: string;
-    /** The file names no SKU: a plan that is there keeps its own. */
-    isSkuUnspecified: boolean;
-    tags: Record<string, string>;
-  },
-  webApps: WebApps,
-  needs: { readonly group: Step<ResourceGroup> },
-) =>
+interface DesiredPlan extends PlanSetup {
+  readonly label: string;
+  /** The site, for one that is in a plan of another name. */
+  readonly site: SiteAddress;
+  readonly location: string;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+type Adapters = Pick<Cloud, "plans" | "sites">;
+
+/** The plan of a site; for a site that is there the plan it is in, whatever its name, since moving an app is nobody's wish. */
+export const appServicePlan = (desired: DesiredPlan, { plans, sites }: Adapters, needs: { readonly group: Step<ResourceGroup> }) =>
   defineStep<AppServicePlan, typeof needs>({
-    name: `App Service plan ${desired.key}`,
+    name: `App Service plan ${desired.label}`,
     needs,
-    read: async ({ group }) => (await webApps.getPlan(group.name, desired.name)) ?? planOf(webApps, group.name, desired.site),
+    isBillable: true,
+    read: async ({ group }) => (await plans.get(group.name, desired.name)) ?? planOf({ plans, sites }, desired.site),
     plan: (observed) => {
       if (!observed) return { kind: "create", reason: `${desired.name}: ${desired.sku} in ${desired.location}` };
       if (!observed.isLinux)
@@ -34,12 +33,13 @@ export const appServicePlan = (
       return { kind: "update", differences: [{ field: "sku", observed: observed.sku, desired: desired.sku }] };
     },
     apply: async (_change, { group }, observed) => {
-      if (observed) await webApps.scalePlan(group.name, desired.name, { sku: desired.sku });
-      else await webApps.createPlan(group.name, desired.name, desired);
+      const { name, location, sku, tags } = desired;
+      if (observed) await plans.scale(group.name, name, { sku });
+      else await plans.create(group.name, name, { location, sku, tags });
     },
   });
 
-async function planOf(webApps: WebApps, group: string, site: string): Promise<AppServicePlan | undefined> {
-  const id = parseResourceId((await webApps.get(group, site))?.planId ?? "");
-  return id && webApps.getPlan(id.resourceGroup, id.path.at(-1) ?? "");
+async function planOf({ plans, sites }: Adapters, site: SiteAddress): Promise<AppServicePlan | undefined> {
+  const id = parseResourceId((await sites.at(site).get())?.planId ?? "");
+  return id && plans.get(id.resourceGroup, id.path.at(-1) ?? "");
 }

@@ -1,4 +1,4 @@
-import type { WebApp, WebApps } from "../cloud/app-service/web-apps.ts";
+import type { Site, SiteAdapter } from "../cloud/app-service/sites.ts";
 import type { Linker } from "../cloud/linkers.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import type { Database } from "../cloud/server-children.ts";
@@ -6,7 +6,7 @@ import { defineStep, type Step } from "../engine/step.ts";
 import { isSecretSetting } from "./secret-settings.ts";
 
 export interface DesiredSettings {
-  readonly key: string;
+  readonly label: string;
   readonly role: string;
   readonly clientType: "python" | "nodejs";
   /** Only where it is not the public cloud's: apps know that one. */
@@ -17,10 +17,9 @@ export interface DesiredSettings {
 /** All app settings of this project in one write, merged with what others have set. */
 export const appSettings = (
   desired: DesiredSettings,
-  group: string,
-  webApps: WebApps,
+  adapter: SiteAdapter,
   needs: {
-    readonly site: Step<WebApp>;
+    readonly site: Step<Site>;
     readonly server: Step<PostgresServer>;
     readonly database: Step<Database>;
     /** Writes settings too: its write has to be over before ours merges. */
@@ -28,10 +27,10 @@ export const appSettings = (
   },
 ) =>
   defineStep<Record<string, string>, typeof needs>({
-    name: `app settings ${desired.key}`,
+    name: `app settings ${desired.label}`,
     needs,
-    lane: `site ${desired.key}`,
-    read: ({ site }) => webApps.getSettings(group, site.name),
+    lane: `site ${desired.label}`,
+    read: () => adapter.getSettings(),
     plan: (observed, { site, server, database }) => {
       const missing = Object.entries(settingsOf(desired, server, database, site.clientId))
         .filter(([name, value]) => observed?.[name] !== value)
@@ -46,10 +45,10 @@ export const appSettings = (
     },
     apply: async (_change, { site, server, database }) => {
       // Read again right before the write: PUT replaces everything, and Service Connector may have written meanwhile.
-      const current = (await webApps.getSettings(group, site.name)) ?? {};
+      const current = (await adapter.getSettings()) ?? {};
       const leftover = leftoversOf(current, desired, site.clientId);
       const kept = Object.fromEntries(Object.entries(current).filter(([name]) => !leftover.includes(name)));
-      await webApps.putSettings(group, site.name, { ...kept, ...settingsOf(desired, server, database, site.clientId) });
+      await adapter.putSettings({ ...kept, ...settingsOf(desired, server, database, site.clientId) });
     },
   });
 

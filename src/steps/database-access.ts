@@ -9,7 +9,7 @@ import { defineStep, type Step } from "../engine/step.ts";
 
 /** The role's rights in the app's database: exactly the level, proved by what the database itself says. */
 export const databaseAccess = (
-  desired: { key: string; role: string; level: AccessLevel },
+  desired: { label: string; role: string; level: AccessLevel },
   databases: Databases,
   needs: {
     readonly server: Step<PostgresServer>;
@@ -19,7 +19,7 @@ export const databaseAccess = (
   },
 ) =>
   defineStep<DatabaseAccess, typeof needs>({
-    name: `database access ${desired.key}`,
+    name: `database access ${desired.label}`,
     needs,
     lane: "database roles",
     read: ({ server, administrator, database }) => databases.at(server, administrator.name).in(database.name).access(desired.role),

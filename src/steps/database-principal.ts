@@ -1,4 +1,4 @@
-import type { WebApp } from "../cloud/app-service/web-apps.ts";
+import type { Site } from "../cloud/app-service/sites.ts";
 import type { Databases } from "../cloud/database/databases.ts";
 import type { DatabasePrincipal } from "../cloud/database/roles.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
@@ -7,17 +7,17 @@ import { type Change, defineStep, type Step } from "../engine/step.ts";
 
 /** The PostgreSQL role the web app signs in as, labelled with the object ID of its managed identity. */
 export const databasePrincipal = (
-  desired: { key: string; role: string },
+  desired: { label: string; role: string },
   databases: Databases,
   needs: {
     readonly server: Step<PostgresServer>;
     readonly administrator: Step<Administrator>;
-    readonly site: Step<WebApp>;
+    readonly site: Step<Site>;
     readonly database: Step<Database>;
   },
 ) =>
   defineStep<DatabasePrincipal, typeof needs>({
-    name: `database principal ${desired.key}`,
+    name: `database principal ${desired.label}`,
     needs,
     lane: "database roles",
     read: ({ server, administrator }) => databases.at(server, administrator.name).find(desired.role),

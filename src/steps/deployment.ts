@@ -2,10 +2,10 @@ import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { isLongPause } from "../base/transient.ts";
 import { describeStatus, type SiteClient } from "../cloud/app-service/site-client.ts";
-import type { WebApp, WebApps } from "../cloud/app-service/web-apps.ts";
+import type { Site, SiteAdapter } from "../cloud/app-service/sites.ts";
 import type { Deployment, DeploymentLogEntry } from "../cloud/scm/deployments.ts";
 import type { ScmSite } from "../cloud/scm/scm-site.ts";
-import { type AnyStep, defineStep, type Step } from "../engine/step.ts";
+import { type AnyStep, defineStep, type Needs, type Step } from "../engine/step.ts";
 import { excerptErrors } from "../logs/error-excerpt.ts";
 import type { Package } from "../package/pack.ts";
 
@@ -21,10 +21,9 @@ export interface Deployed {
 }
 
 export interface DeploymentContext {
-  readonly webApps: WebApps;
-  readonly group: string;
-  scmSite(site: WebApp): ScmSite;
-  site(site: WebApp): SiteClient;
+  readonly adapter: SiteAdapter;
+  scmSite(site: Site): ScmSite;
+  site(site: Site): SiteClient;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** Lines of the build log and what is waited for. */
@@ -32,7 +31,7 @@ export interface DeploymentContext {
 }
 
 export interface DesiredDeployment {
-  readonly key: string;
+  readonly label: string;
   readonly package: () => Promise<Package>;
   /** Path that must answer below 500 once the new code runs; empty: any answer of the site counts. */
   readonly health: string;
@@ -64,25 +63,24 @@ export interface DeploymentState {
   readonly wantedHash: string;
 }
 
+/** Everything whose write recycles the SCM site. */
+export interface DeploymentNeeds extends Needs {
+  readonly site: Step<Site>;
+  readonly configuration: AnyStep;
+  readonly publishing: AnyStep;
+  readonly logs: AnyStep;
+  readonly settings: AnyStep;
+}
+
 /** The app's code on the web app, after everything that recycles the SCM site. Unchanged package: nothing is uploaded. */
-export const deployment = (
-  desired: DesiredDeployment,
-  context: DeploymentContext,
-  needs: {
-    readonly site: Step<WebApp>;
-    readonly configuration: AnyStep;
-    readonly publishing: AnyStep;
-    readonly logs: AnyStep;
-    readonly settings: AnyStep;
-  },
-) => {
+export const deployment = (desired: DesiredDeployment, context: DeploymentContext, needs: DeploymentNeeds) => {
   let hasDeployed = false;
   return defineStep<DeploymentState, typeof needs>({
-    name: `deployment ${desired.key}`,
+    name: `deployment ${desired.label}`,
     needs,
-    lane: `site ${desired.key}`,
+    lane: `site ${desired.label}`,
     read: async ({ site }) => {
-      const current = hasDeployed ? await context.webApps.get(context.group, site.name) : site;
+      const current = hasDeployed ? await context.adapter.get() : site;
       const running = deployedOn(current ?? site);
       return { ...(running ? { running } : {}), wantedHash: (await desired.package()).sha256 };
     },
@@ -103,7 +101,7 @@ export const deployment = (
 };
 
 /** What the tags of the site say; `undefined` when nothing was deployed with this tool. */
-export function deployedOn(site: WebApp): Deployed | undefined {
+export function deployedOn(site: Site): Deployed | undefined {
   const packageHash = site.tags[packageTag];
   return packageHash ? { packageHash, deploymentId: site.tags[deploymentTag] ?? "" } : undefined;
 }
@@ -112,7 +110,7 @@ export function deployedOn(site: WebApp): Deployed | undefined {
 export async function deploy(
   desired: DesiredDeployment,
   context: DeploymentContext,
-  site: WebApp,
+  site: Site,
 ): Promise<Deployed & { uploadedBytes: number }> {
   const scm = context.scmSite(site);
   const packed = await desired.package();
@@ -128,8 +126,8 @@ export async function deploy(
     if (outcome.isOk) {
       await followStart(deploymentId, context, site, scm);
       await waitForHealth(desired.health, context, site, scm);
-      const current = (await context.webApps.get(context.group, site.name)) ?? site;
-      await context.webApps.update(context.group, site.name, {
+      const current = (await context.adapter.get()) ?? site;
+      await context.adapter.update({
         tags: { ...current.tags, [packageTag]: packed.sha256, [deploymentTag]: deploymentId },
       });
       return { packageHash: packed.sha256, deploymentId, uploadedBytes };
@@ -139,10 +137,10 @@ export async function deploy(
   }
 }
 
-async function forgetDeployed(context: DeploymentContext, site: WebApp): Promise<void> {
-  const current = (await context.webApps.get(context.group, site.name)) ?? site;
+async function forgetDeployed(context: DeploymentContext, site: Site): Promise<void> {
+  const current = (await context.adapter.get()) ?? site;
   const { [packageTag]: hash, [deploymentTag]: id, ...tags } = current.tags;
-  if (hash !== undefined || id !== undefined) await context.webApps.update(context.group, site.name, { tags });
+  if (hash !== undefined || id !== undefined) await context.adapter.update({ tags });
 }
 
 async function upload(scm: ScmSite, packed: Package, context: DeploymentContext): Promise<{ deploymentId: string; bytes: number }> {
@@ -225,11 +223,11 @@ async function buildFailure(scm: ScmSite, id: string): Promise<string> {
     .join("\n");
 }
 
-async function followStart(id: string, context: DeploymentContext, site: WebApp, scm: ScmSite): Promise<void> {
+async function followStart(id: string, context: DeploymentContext, site: Site, scm: ScmSite): Promise<void> {
   const unknownUntil = context.clock.now() + 60_000;
   let last = "";
   await until(context, context.clock.now() + startDeadlineMs, pauses.start, async () => {
-    const status = await context.webApps.deploymentStatus(context.group, site.name, id);
+    const status = await context.adapter.deploymentStatus(id);
     if (!status) return context.clock.now() > unknownUntil; // ARM does not track it: the health path decides
     if (status.status !== last) context.onDetail(status.status);
     last = status.status;
@@ -246,7 +244,7 @@ async function followStart(id: string, context: DeploymentContext, site: WebApp,
   });
 }
 
-async function waitForHealth(path: string, context: DeploymentContext, site: WebApp, scm: ScmSite): Promise<void> {
+async function waitForHealth(path: string, context: DeploymentContext, site: Site, scm: ScmSite): Promise<void> {
   const client = context.site(site);
   let answer = "no answer";
   context.onDetail(`waiting for ${path || "/"} to answer`);

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { WebApp } from "../cloud/app-service/web-apps.ts";
+import type { Site } from "../cloud/app-service/sites.ts";
 import type { PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
 import type { FirewallRule } from "../cloud/server-children.ts";
 import { type Difference, defineStep, type Step } from "../engine/step.ts";
@@ -45,14 +45,14 @@ export const firewallForAzureServices = (context: FirewallContext, needs: { read
 /** The same with a rule for each outbound address a web app may have, instead of all of Azure, which is shut out again. */
 export const firewallForAddresses = (
   context: FirewallContext,
-  needs: { readonly server: Step<PostgresServer>; readonly [app: `site ${string}`]: Step<WebApp> },
+  needs: { readonly server: Step<PostgresServer>; readonly [app: `site ${string}`]: Step<Site> },
 ) =>
-  defineStep<Firewall, Record<string, Step<PostgresServer> | Step<WebApp>>>({
+  defineStep<Firewall, Record<string, Step<PostgresServer> | Step<Site>>>({
     name: "firewall",
     needs,
     read: (values) => {
-      const { server, ...sites } = values as { server: PostgresServer } & Record<string, WebApp>;
-      const addresses = Object.values(sites).flatMap((site) => (site as WebApp).possibleOutboundAddresses);
+      const { server, ...sites } = values as { server: PostgresServer } & Record<string, Site>;
+      const addresses = Object.values(sites).flatMap((site) => (site as Site).possibleOutboundAddresses);
       return readFirewall(context, server as PostgresServer, rangesOf(addresses, appPrefix(context.owner)), "app-addresses");
     },
     plan: planFirewall,

@@ -1,13 +1,13 @@
-import type { WebApp, WebApps } from "../cloud/app-service/web-apps.ts";
+import type { Site, SiteAdapter } from "../cloud/app-service/sites.ts";
 import { decide, defineStep, type Step } from "../engine/step.ts";
 
 /** File-system logging: without it the log stream carries nothing. */
-export const logSettings = (key: string, group: string, webApps: WebApps, needs: { readonly site: Step<WebApp> }) =>
+export const logSettings = (label: string, adapter: SiteAdapter, needs: { readonly site: Step<Site> }) =>
   defineStep<{ readonly isFileSystemLoggingOn: boolean }, typeof needs>({
-    name: `log settings ${key}`,
+    name: `log settings ${label}`,
     needs,
-    lane: `site ${key}`,
-    read: ({ site }) => webApps.getLogs(group, site.name),
+    lane: `site ${label}`,
+    read: () => adapter.getLogs(),
     plan: (observed) => decide(observed, { isFileSystemLoggingOn: true }),
-    apply: (_change, { site }) => webApps.enableFileSystemLogging(group, site.name),
+    apply: () => adapter.enableFileSystemLogging(),
   });

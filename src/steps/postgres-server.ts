@@ -1,7 +1,7 @@
 import { isInTransition, type PostgresServer, type PostgresServerChange, type PostgresServers } from "../cloud/postgres-servers.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import { refusal } from "../engine/apply.ts";
-import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
+import { type Blocked, type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
 import { type Adoption, adoptionTagValue, isUnadopted } from "./adoption.ts";
 
 export interface DesiredServer {
@@ -9,12 +9,13 @@ export interface DesiredServer {
   readonly location: string;
   readonly version: string;
   readonly sku: string;
-  readonly tier: string;
   readonly storageGb: number;
   readonly tenantId: string;
   /** Fields the file leaves open: their values count for a new server, one that is there keeps its own. */
   readonly unspecified: readonly ("location" | "version" | "sku" | "storageGb")[];
   readonly tags: Record<string, string>;
+  /** Is its name free? Asked before it is created. */
+  readonly precheck?: () => Promise<Blocked | undefined>;
   /** What this project notes on a server that is somebody else's. */
   readonly adoption: Adoption;
 }
@@ -24,6 +25,8 @@ export const postgresServer = (desired: DesiredServer, servers: PostgresServers,
   defineStep({
     name: "flexible server",
     needs,
+    isBillable: true,
+    ...(desired.precheck && { precheck: desired.precheck }),
     // One in the making has no host yet: to what needs it, it is not there. `apply` waits for it.
     read: async ({ group }) => {
       const server = await servers.get(group.name, desired.name);
@@ -99,7 +102,7 @@ function changeOf(differences: readonly Difference[], desired: DesiredServer): P
   return {
     ...(fields.has("activeDirectoryAuth") ? { entraAuth: true, tenantId: desired.tenantId } : {}),
     ...(fields.has("passwordAuth") ? { passwordAuth: false } : {}),
-    ...(fields.has("sku") ? { sku: desired.sku, tier: desired.tier } : {}),
+    ...(fields.has("sku") ? { sku: desired.sku } : {}),
     ...(fields.has("storageGb") ? { storageGb: desired.storageGb } : {}),
   };
 }

@@ -1,11 +1,11 @@
 import { isSameId } from "../base/resource-id.ts";
-import type { WebApp } from "../cloud/app-service/web-apps.ts";
+import type { Site } from "../cloud/app-service/sites.ts";
 import { isInTransition, type Linker, type Linkers } from "../cloud/linkers.ts";
 import type { Database } from "../cloud/server-children.ts";
 import { type AnyStep, type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
 
 interface DesiredConnection {
-  readonly key: string;
+  readonly label: string;
   readonly name: string;
   readonly userName: string;
   readonly clientType: string;
@@ -20,12 +20,12 @@ export const serviceConnection = (
   desired: DesiredConnection,
   linkers: Linkers,
   /** The firewall first: Service Connector opens a server that does not let Azure in by a rule of its own. */
-  needs: { readonly site: Step<WebApp>; readonly database: Step<Database>; readonly firewall: AnyStep },
+  needs: { readonly site: Step<Site>; readonly database: Step<Database>; readonly firewall: AnyStep },
 ) =>
   defineStep<Linker, typeof needs>({
-    name: `service connection ${desired.key}`,
+    name: `service connection ${desired.label}`,
     needs,
-    lane: `site ${desired.key}`,
+    lane: `site ${desired.label}`,
     read: ({ site }) => linkers.get(site.id, desired.name),
     plan: (observed, needed) => planConnection(desired, observed, needed),
     apply: async (_change, needed) => {
@@ -52,7 +52,7 @@ export function authTypeOf(isUserAssigned: boolean): string {
 function planConnection(
   desired: DesiredConnection,
   observed: Linker | undefined,
-  { site, database }: { readonly site: WebApp; readonly database: Database },
+  { site, database }: { readonly site: Site; readonly database: Database },
 ): Change {
   if (!observed) return { kind: "create", reason: desired.name };
   const differences: Difference[] = [];

@@ -2,8 +2,9 @@ import { KnownError } from "../base/errors.ts";
 import { parseResourceId } from "../base/resource-id.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { NameAvailability } from "../cloud/postgres-servers.ts";
-import { type Plan, type Refusal, refused } from "../engine/plan.ts";
-import type { AppSetup, Setup } from "../project/setup.ts";
+import type { Blocked } from "../engine/step.ts";
+import type { Setup } from "../project/setup.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 
 type Context = { readonly setup: Setup; readonly cloud: Cloud };
 
@@ -14,8 +15,6 @@ interface SharedName {
   readonly name: string;
   /** Where it stands in the project file. */
   readonly field: string;
-  /** Its own step first, then those that would be of no use without it. */
-  readonly steps: readonly string[];
   check(): Promise<NameAvailability>;
   isHere(): Promise<boolean>;
 }
@@ -34,21 +33,19 @@ export function serverName({ setup, cloud }: Context): SharedName {
     type: "Microsoft.DBforPostgreSQL/flexibleServers",
     name,
     field: '"server.name"',
-    steps: ["flexible server"],
     check: () => cloud.postgresServers.checkName(setup.location, name),
     isHere: async () => (await cloud.postgresServers.get(setup.resourceGroup, name)) !== undefined,
   };
 }
 
-export function webAppName({ setup, cloud }: Context, { key, name }: AppSetup): SharedName {
+export function webAppName({ cloud }: Pick<Context, "cloud">, { app, address }: SiteSetup): SharedName {
   return {
     what: "web app",
     type: "Microsoft.Web/sites",
-    name,
-    field: `"apps.${key}.name"`,
-    steps: [`web app ${key}`, `App Service plan ${key}`],
-    check: () => cloud.webApps.checkName(name),
-    isHere: async () => (await cloud.webApps.get(setup.resourceGroup, name)) !== undefined,
+    name: address.app,
+    field: `"apps.${app}.name"`,
+    check: () => cloud.sites.checkName(address.app),
+    isHere: async () => (await cloud.sites.at(address).get()) !== undefined,
   };
 }
 
@@ -74,31 +71,15 @@ export async function takenBy({ setup, cloud }: Context, shared: SharedName): Pr
   return { detail: `${what} ${name}: ${answer.message ?? answer.reason ?? "taken"}`, hint: `choose another ${field} in the project file` };
 }
 
-/**
- * The plan without the promise to create what cannot be: a server or web app whose name is taken blocks, before anything is made, the group
- * that would be made for it. Asks Azure only about what the plan creates; what cannot be asked is left to the create. Throws on Ctrl-C and bugs.
- */
-export async function refuseTaken(planned: Plan, context: Context): Promise<Plan> {
-  const creates = new Set(
-    planned.steps.filter(({ change, isUnread }) => change.kind === "create" && !isUnread).map(({ step }) => step.name),
-  );
-  const names = [serverName(context), ...context.setup.apps.map((app) => webAppName(context, app))];
-  const asked = names.filter(({ steps: [own = ""] }) => creates.has(own));
-  const found = await Promise.all(asked.map(async (shared) => ({ shared, taken: await takenBy(context, shared).catch(unknown) })));
-  const refusals = new Map<string, Refusal>();
-  for (const { shared, taken } of found) {
-    if (!taken) continue;
-    const steps = creates.has("resource group") ? ["resource group"] : shared.steps.filter((name) => creates.has(name));
-    for (const step of steps) {
-      const earlier = refusals.get(step);
-      const reason = earlier ? `${earlier.reason}; ${taken.detail}` : taken.detail;
-      refusals.set(step, { kind: "blocked", code: "azure/name-taken", reason, hint: earlier?.hint ?? taken.hint });
+/** The precheck of a step that makes such a thing: a taken name blocks it, before anything is made. Throws on Ctrl-C and bugs. */
+export function refuseTakenName(context: Context, shared: SharedName): () => Promise<Blocked | undefined> {
+  return async () => {
+    try {
+      const taken = await takenBy(context, shared);
+      return taken && { kind: "blocked", code: "azure/name-taken", reason: taken.detail, hint: taken.hint };
+    } catch (error) {
+      if (!(error instanceof KnownError) || error.code === "cancelled") throw error;
+      return undefined;
     }
-  }
-  return refused(planned, refusals);
-}
-
-function unknown(error: unknown): undefined {
-  if (!(error instanceof KnownError) || error.code === "cancelled") throw error;
-  return undefined;
+  };
 }

@@ -78,7 +78,7 @@ testBatches(test, [
     spoil: async ({ project: { cloud, setup }, group, server }) => {
       const web = await cloud.webApps.get(group, shopApi);
       const database = await cloud.postgresServers.createDatabase(group, server, "second");
-      for (const name of [setup.apps[0]?.linker ?? "", "made_by_az"]) {
+      for (const name of [setup.sites[0]?.linker ?? "", "made_by_az"]) {
         await cloud.linkers.put(web?.id ?? "", name, { targetId: database.id, userName: "aad_made_by_az", clientType: "python" });
       }
     },
@@ -94,7 +94,7 @@ testBatches(test, [
   {
     what: "service connection with a password",
     spoil: async ({ project: { cloud, setup }, emulator, group, server }) => {
-      const id = `${(await cloud.webApps.get(group, shopApi))?.id}/providers/Microsoft.ServiceLinker/linkers/${setup.apps[0]?.linker}`;
+      const id = `${(await cloud.webApps.get(group, shopApi))?.id}/providers/Microsoft.ServiceLinker/linkers/${setup.sites[0]?.linker}`;
       const database = await cloud.postgresServers.getDatabase(group, server, "shop");
       const answer = await emulator.arm("PUT", `${id}?api-version=2024-04-01`, {
         properties: {

@@ -14,7 +14,7 @@ const setup = createSetup({ name: "shop", ...shopFile }, { folder: "/", suffix: 
 const context = { setup };
 const checks = [
   ...bindChecks(projectChecks, { context } as ProjectFacts),
-  ...setup.apps.flatMap((app) => bindChecks(webAppChecks, { context, app } as SiteFacts, app.key)),
+  ...setup.sites.flatMap((app) => bindChecks(webAppChecks, { context, app } as SiteFacts, app.label)),
 ];
 
 test("codes and names are unique, and each check says what it leads to and what repairs it", () => {

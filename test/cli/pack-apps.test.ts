@@ -2,17 +2,18 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { KnownError } from "../../src/base/errors.ts";
 import { packApps } from "../../src/cli/pack-apps.ts";
-import { type AppSetup, createSetup } from "../../src/project/setup.ts";
+import { createSetup } from "../../src/project/setup.ts";
+import type { SiteSetup } from "../../src/project/site-setup.ts";
 import { validateProject } from "../../src/project/validate.ts";
 import { test, write } from "../package/temporary-folder.ts";
 import { createFakeIo } from "../support/io.ts";
 
-function appsOf(folder: string, apps: Readonly<Record<string, object>>): readonly AppSetup[] {
+function appsOf(folder: string, apps: Readonly<Record<string, object>>): readonly SiteSetup[] {
   const file = {
     name: "shop",
     apps: Object.fromEntries(Object.entries(apps).map(([key, app]) => [key, { runtime: "node|22-lts", ...app }])),
   };
-  return createSetup(file, { folder, suffix: "7f3a", detected: {}, validate: validateProject }).apps;
+  return createSetup(file, { folder, suffix: "7f3a", detected: {}, validate: validateProject }).sites;
 }
 
 async function refusalOf(work: Promise<unknown>): Promise<KnownError> {

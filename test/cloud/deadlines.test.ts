@@ -250,7 +250,6 @@ describe("an ARM token that ends in the middle of a long wait", () => {
         location: "eastus",
         version: "16",
         sku: "Standard_B1ms",
-        tier: "Burstable",
         storageGb: 32,
         tenantId: emulator.endpoints.tenantId,
         tags: {},

@@ -25,7 +25,7 @@ const servers = (of: PostgresServers): Calls<PostgresServers> => ({
   get: () => of.get("rg", "db"),
   settled: () => of.settled("rg", "db"),
   list: () => of.list("rg"),
-  create: () => of.create("rg", "db", { ...place, version: "16", sku: "Standard_B1ms", tier: "Burstable", storageGb: 32, tenantId: "t" }),
+  create: () => of.create("rg", "db", { ...place, version: "16", sku: "Standard_B1ms", storageGb: 32, tenantId: "t" }),
   update: () => of.update("rg", "db", { entraAuth: true }),
   start: () => of.start("rg", "db"),
   stop: () => of.stop("rg", "db"),

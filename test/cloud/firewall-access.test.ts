@@ -31,7 +31,7 @@ describe.sequential("the way through a closed firewall", () => {
     const administrators = await cloud.postgresServers.listAdministrators(group, server.name);
     const at = await cloud.postgresServers.get(group, server.name);
     if (!at) throw new Error("the server is gone");
-    expect(await databases.at(at, administrators[0]?.name ?? "").find(setup.apps[0]?.role ?? "")).toBeDefined();
+    expect(await databases.at(at, administrators[0]?.name ?? "").find(setup.sites[0]?.role ?? "")).toBeDefined();
     await firewallAccess.revoke();
     expect(await rules()).toEqual([]);
   });
@@ -46,7 +46,7 @@ describe.sequential("the way through a closed firewall", () => {
     await cloud.postgresServers.deleteFirewallRule(group, server.name, "azure-services");
     const at = await cloud.postgresServers.get(group, server.name);
     if (!at) throw new Error("the server is gone");
-    await others.databases.at(at, cloud.caller.name).find(setup.apps[0]?.role ?? "");
+    await others.databases.at(at, cloud.caller.name).find(setup.sites[0]?.role ?? "");
     const [opening] = others.firewallAccess.temporaryRules;
     const rules = async () => (await cloud.postgresServers.listFirewallRules(group, server.name)).map(({ name }) => name);
     expect(await rules()).toEqual([opening]);

@@ -35,7 +35,6 @@ describe("flexible server", () => {
       location: "eastus",
       version: "16",
       sku: "Standard_D2s_v3",
-      tier: "GeneralPurpose",
       storageGb: 128,
       tenantId: "72f988bf-0000-4000-8000-000000000002",
       tags: {},
@@ -71,7 +70,6 @@ describe("flexible server", () => {
       location: "eastus",
       version: "16",
       sku: "Standard_B1ms",
-      tier: "Burstable",
       storageGb: 32,
       tenantId: "t",
       tags: {},
@@ -195,7 +193,7 @@ describe("web app", () => {
       sku: "S1",
       tags: {},
     });
-    expect(plan).toMatchObject({ sku: "S1", tier: "Standard", capacity: 1, isLinux: true, location: "eastus" });
+    expect(plan).toMatchObject({ sku: "S1", capacity: 1, isLinux: true, location: "eastus" });
     expect(JSON.parse(server.requests[0]?.body ?? "")).toMatchObject({
       kind: "linux",
       sku: { name: "S1", tier: "Standard", capacity: 1 },

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Clock } from "../../src/base/clock.ts";
 import type { ClockMode } from "../../src/emulator/clock-mode.ts";
-import { armFront } from "../../src/emulator/http/arm-error.ts";
+import { armError } from "../../src/emulator/http/arm-error.ts";
 import { createOperations, type OperationRequest } from "../../src/emulator/operations.ts";
 import { createStore } from "../../src/emulator/store.ts";
 
@@ -60,7 +60,7 @@ test("a refusal of the work is the operation's error; a bug is reported and hidd
   const { operations, bugs } = engine();
   operations.define("test/work", {
     work: async () => {
-      throw armFront(409, "ServerIsBusy", "busy");
+      throw armError(409, "ServerIsBusy", "busy");
     },
   });
   operations.define("test/bug", {

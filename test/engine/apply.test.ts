@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { KnownError } from "../../src/base/errors.ts";
 import { apply } from "../../src/engine/apply.ts";
-import { blockedOf, changesOf, plan, refused } from "../../src/engine/plan.ts";
+import { observedIn } from "../../src/engine/observed.ts";
+import { blockedOf, changesOf, plan } from "../../src/engine/plan.ts";
 import { type AnyStep, decide, defineStep, type Needs } from "../../src/engine/step.ts";
 
 interface Thing {
@@ -82,7 +83,7 @@ describe("apply", () => {
       ["first", "created"],
       ["second", "created"],
     ]);
-    expect(report.observed.get("second")).toEqual({ value: "b" });
+    expect(observedIn(report, second)).toEqual({ value: "b" });
     expect(done.filter((entry) => entry.startsWith("apply"))).toEqual(["apply first", "apply second"]);
     done.length = 0;
     const again = await apply(await plan([second]), run());
@@ -159,16 +160,52 @@ describe("apply", () => {
     expect(report.steps[0]?.reason).toBe("cannot shrink");
   });
 
-  test("a refused step stays refused when what it needs has changed, and what needs it is skipped", async () => {
+  test("a refused step blocks what would be made for it and what needs it, before anything is made", async () => {
     const done: string[] = [];
+    const taken = { kind: "blocked", reason: "taken", code: "azure/name-taken" } as const;
     const first = thing(new Map(), done, "first", "a");
-    const second = thing(new Map(), done, "second", "b", { first });
+    const there = thing(new Map([["there", "x"]]), done, "there", "x");
+    const second = thing(new Map(), done, "second", "b", { first, there }, { precheck: async () => taken });
     const third = thing(new Map(), done, "third", "c", { second });
-    const planned = refused(await plan([third]), new Map([["second", { kind: "blocked", reason: "taken", code: "azure/name-taken" }]]));
+    const planned = await plan([third]);
+    expect(planned.steps.map(({ step, change }) => `${step.name} ${change.kind}`)).toEqual([
+      ...["first blocked", "there keep", "second blocked", "third blocked"],
+    ]);
     const report = await apply(planned, run());
-    expect(report.steps.map(({ name, outcome }) => `${name} ${outcome}`)).toEqual(["first created", "second failed", "third skipped"]);
-    expect(report.steps[1]?.error).toMatchObject({ code: "azure/name-taken", message: "second: taken" });
-    expect(done).not.toContain("read second");
+    expect(report.steps.map(({ name, outcome }) => `${name} ${outcome}`)).toEqual([
+      ...["first failed", "there kept", "second skipped", "third skipped"],
+    ]);
+    expect(report.steps[0]?.error).toMatchObject({ code: "azure/name-taken", message: "first: taken" });
+    expect(done.filter((entry) => entry.startsWith("apply"))).toEqual([]);
+  });
+
+  test("a refused step stays refused when what it needs has changed", async () => {
+    const done: string[] = [];
+    const first = thing(new Map([["first", "old"]]), done, "first", "new");
+    const second = thing(new Map(), done, "second", "b", { first }, { precheck: async () => ({ kind: "blocked", reason: "taken" }) });
+    const report = await apply(await plan([second]), run());
+    expect(report.steps.map(({ name, outcome }) => `${name} ${outcome}`)).toEqual(["first updated", "second failed"]);
+    expect(done).toEqual(["read first", "read second", "apply first", "read first"]);
+  });
+
+  test("what is there is not asked whether it can be made, and two refusals of one step stand side by side", async () => {
+    const asked: string[] = [];
+    const precheck = (name: string) => async () => {
+      asked.push(name);
+      return { kind: "blocked", reason: `${name} is taken`, hint: `another ${name}` } as const;
+    };
+    const group = thing(new Map(), [], "group", "g");
+    const there = thing(new Map([["there", "x"]]), [], "there", "y", {}, { precheck: precheck("there") });
+    const one = thing(new Map(), [], "one", "a", { group }, { precheck: precheck("one") });
+    const two = thing(new Map(), [], "two", "b", { group }, { precheck: precheck("two") });
+    const planned = await plan([there, one, two]);
+    expect(asked).toEqual(["one", "two"]);
+    expect(planned.steps.map(({ change }) => change)).toEqual([
+      { kind: "update", differences: [{ field: "value", observed: "x", desired: "y" }] },
+      { kind: "blocked", reason: "one is taken; two is taken", hint: "another one" },
+      { kind: "blocked", reason: "one is taken", hint: "another one" },
+      { kind: "blocked", reason: "two is taken", hint: "another two" },
+    ]);
   });
 
   test("blocked steps are no changes, and may say what kind of failure they are", async () => {

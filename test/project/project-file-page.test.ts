@@ -25,18 +25,18 @@ test("the example at the head of the page and those of environments are project 
 });
 
 test("the defaults of the schema are those that the setup takes", () => {
-  const { location, server, apps } = createSetup(
+  const { location, server, plans, sites } = createSetup(
     { name: "shop", apps: { api: { runtime: "node|22-lts" } } },
     { folder: "/shop", suffix: "7f3a", detected: {}, validate: validateProject },
   );
-  const [app] = apps;
+  const [app] = sites;
   const taken: Record<string, unknown> = {
     location,
     "server.version": server.version,
     "server.sku": server.sku,
     "server.storageGb": server.storageGb,
     "server.firewall": server.firewall,
-    "apps.KEY.plan": app?.plan.sku,
+    "apps.KEY.plan": plans[0]?.sku,
     "apps.KEY.access": app?.access,
     "apps.KEY.settings": app?.settings,
     "apps.KEY.include": app?.include,

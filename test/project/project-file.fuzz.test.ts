@@ -56,10 +56,10 @@ function judge(content: unknown, environment?: string): Setup | KnownError {
 
 function checkSetup(setup: Setup, content: unknown, environment?: string): void {
   expect(setup.server.name).toMatch(/^[a-z0-9-]{3,63}$/);
-  expect(setup.apps.length).toBeGreaterThan(0);
-  for (const app of setup.apps) {
-    expect(app.key).toMatch(/^[a-z][a-z0-9-]{0,19}$/);
-    expect(app.name).toMatch(/^[A-Za-z0-9-]{2,60}$/);
+  expect(setup.sites.length).toBeGreaterThan(0);
+  for (const app of setup.sites) {
+    expect(app.label).toMatch(/^[a-z][a-z0-9-]{0,19}$/);
+    expect(app.address.app).toMatch(/^[A-Za-z0-9-]{2,60}$/);
     expect(Object.values(app.settings).every((value) => typeof value === "string")).toBe(true);
     expect(`${app.folder}${app.startup}${app.runtime}`).not.toContain("\0");
   }
@@ -100,8 +100,8 @@ describe("whatever a project file holds", () => {
   test("keys and settings named like parts of JavaScript are data", () => {
     const parsed = JSON.parse('{"name":"shop","apps":{"constructor":{"runtime":"python|3.12","settings":{"__proto__":"x","A":"b"}}}}');
     const setup = judge(parsed) as Setup;
-    expect(setup.apps[0]?.key).toBe("constructor");
-    expect(Object.keys(setup.apps[0]?.settings ?? {}).sort()).toEqual(["A", "__proto__"]);
+    expect(setup.sites[0]?.label).toBe("constructor");
+    expect(Object.keys(setup.sites[0]?.settings ?? {}).sort()).toEqual(["A", "__proto__"]);
     for (const key of ["__proto__", "../x", "A", ""]) {
       const evil = JSON.parse(
         `{"name":"shop","environments":{"test":{"apps":{${JSON.stringify(key)}:{"runtime":"python|3.12","name":"shop-x"}}}}}`,

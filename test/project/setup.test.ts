@@ -31,8 +31,8 @@ describe("createSetup", () => {
       apps: { api: { identity: `${id}/` }, worker: { identity: "worker-id", runtime: "node|22-lts" } },
       environments: { dev: { apps: { api: { identity: "System" } } } },
     };
-    expect(setupOf(file).apps.map(({ identity }) => identity)).toEqual([id, "worker-id"]);
-    const [api, worker] = setupOf(file, "dev").apps;
+    expect(setupOf(file).sites.map(({ identity }) => identity)).toEqual([id, "worker-id"]);
+    const [api, worker] = setupOf(file, "dev").sites;
     expect([api && "identity" in api, worker?.identity]).toEqual([false, "worker-id"]);
     expect(problemsOf({ name: "shop", apps: { api: { identity: "/subscriptions/s/shop-id" } } })).toMatch(
       /apps\.api\.identity "\/subscriptions\/s\/shop-id": is not the resource ID/,
@@ -116,19 +116,21 @@ describe("createSetup", () => {
         name: "orders-db-7f3a",
         version: "16",
         sku: "Standard_B1ms",
-        tier: "Burstable",
         storageGb: 32,
         firewall: "azure-services",
         unspecified: ["location", "version", "sku", "storageGb"],
       },
       database: "orders",
-      apps: [
+      plans: [{ name: "orders-api-7f3a-plan", sku: "B1", isSkuUnspecified: true }],
+      sites: [
         {
-          key: "api",
-          name: "orders-api-7f3a",
+          app: "api",
+          label: "api",
+          address: { group: "rg-orders", app: "orders-api-7f3a" },
+          host: "webapp",
           runtime: "PYTHON|3.12",
           folder: "/project",
-          plan: { name: "orders-api-7f3a-plan", sku: "B1", tier: "Basic", isSkuUnspecified: true },
+          plan: "orders-api-7f3a-plan",
           access: "owner",
           startup: "",
           health: "",
@@ -163,7 +165,7 @@ describe("createSetup", () => {
       },
     });
     expect(setup.location).toBe("eastus");
-    expect(setup.apps[0]).toMatchObject({ startup: "python -m uvicorn main:app", health: "/healthz" });
+    expect(setup.sites[0]).toMatchObject({ startup: "python -m uvicorn main:app", health: "/healthz" });
   });
 
   test("all problems are reported together", () => {
@@ -215,7 +217,8 @@ describe("createSetup", () => {
     };
     const setup = setupOf(file, "staging");
     expect(setup).toMatchObject({ location: "westeurope", resourceGroup: "rg-orders-staging", server: { name: "orders-db-7f3a" } });
-    expect(setup.apps[0]).toMatchObject({ name: "orders-api-7f3a", plan: { sku: "S1" } });
+    expect(setup.sites[0]).toMatchObject({ address: { app: "orders-api-7f3a" } });
+    expect(setup.plans[0]).toMatchObject({ sku: "S1" });
   });
 
   test("names written back are found again and never change", () => {
@@ -229,7 +232,7 @@ describe("createSetup", () => {
       validate: validateProject,
     });
     expect(again.server.name).toBe("orders-db-7f3a");
-    expect(again.apps[0]?.name).toBe("orders-api-7f3a");
+    expect(again.sites[0]?.address.app).toBe("orders-api-7f3a");
     expect(withNames(written, again)).toEqual(written);
   });
 });

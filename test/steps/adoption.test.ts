@@ -75,8 +75,8 @@ describe.sequential("a group that others filled", () => {
     expect(Object.values(said).filter((words) => words.startsWith("blocked"))).toEqual([]);
     const plan = await project.plan();
     expect(await warningsOf(project, plan)).toEqual([]);
-    const apps = project.setup.apps.map((app) => ({ ...app, settings: { SHOP_PASSWORD: "tr0ub4dor" } }));
-    const [warning, ...rest] = await warningsOf({ ...project, setup: { ...project.setup, apps } }, plan);
+    const sites = project.setup.sites.map((app) => ({ ...app, settings: { SHOP_PASSWORD: "tr0ub4dor" } }));
+    const [warning, ...rest] = await warningsOf({ ...project, setup: { ...project.setup, sites } }, plan);
     expect([warning?.detail, rest]).toEqual(["settings of api hold secrets: SHOP_PASSWORD", []]);
     expect(warning?.hint).toMatch(/out of the project file/);
     await project.firewallAccess.revoke();

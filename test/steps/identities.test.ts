@@ -197,7 +197,7 @@ describe.sequential("an app with a user-assigned identity", () => {
       [foreign.principalId, (await identityOf(project)).principalId].sort(),
     );
     expect(wrong(await check(project))).toEqual([]);
-    expect(setup.apps[0]?.identity).toBe("shop-id");
+    expect(setup.sites[0]?.identity).toBe("shop-id");
   });
 
   test("deleted, and made anew under its name: found by its object ID and repaired, with the tables of the app", async ({ emulator }) => {

@@ -70,7 +70,7 @@ describe.sequential("every step against local Azure", () => {
     [
       "a setting removed",
       async ({ cloud, setup }) => {
-        const name = setup.apps[0]?.name ?? "";
+        const name = setup.sites[0]?.address.app ?? "";
         const { DB_HOST: _gone, ...rest } = (await cloud.webApps.getSettings(setup.resourceGroup, name)) ?? {};
         await cloud.webApps.putSettings(setup.resourceGroup, name, { ...rest, FOREIGN: "stays" });
       },
@@ -80,7 +80,7 @@ describe.sequential("every step against local Azure", () => {
       "a grant revoked",
       async (project) => {
         const sql = await asAdministrator(project, project.setup.database);
-        await sql.query(`REVOKE CREATE ON SCHEMA public FROM "${project.setup.apps[0]?.role}"`);
+        await sql.query(`REVOKE CREATE ON SCHEMA public FROM "${project.setup.sites[0]?.role}"`);
         await sql.close();
       },
       [/^database access api: /],
@@ -89,20 +89,20 @@ describe.sequential("every step against local Azure", () => {
       "the role barred from signing in",
       async (project) => {
         const sql = await asAdministrator(project, "postgres");
-        await sql.query(`ALTER ROLE "${project.setup.apps[0]?.role}" NOLOGIN CONNECTION LIMIT 0 VALID UNTIL '2020-01-01'`);
+        await sql.query(`ALTER ROLE "${project.setup.sites[0]?.role}" NOLOGIN CONNECTION LIMIT 0 VALID UNTIL '2020-01-01'`);
         await sql.close();
       },
       [/^database access api: access: is barred from signing in by NOLOGIN, CONNECTION LIMIT 0, VALID UNTIL → owner$/],
     ],
     [
       "basic publishing credentials switched on",
-      ({ cloud, setup }) => cloud.webApps.setPublishingPolicy(setup.resourceGroup, setup.apps[0]?.name ?? "", "scm", true),
+      ({ cloud, setup }) => cloud.webApps.setPublishingPolicy(setup.resourceGroup, setup.sites[0]?.address.app ?? "", "scm", true),
       [/^basic publishing credentials api: scm: true → false$/],
     ],
     [
       "the start command and TLS changed",
       ({ cloud, setup }) =>
-        cloud.webApps.updateConfig(setup.resourceGroup, setup.apps[0]?.name ?? "", { startup: "sleep 1", minTlsVersion: "1.0" }),
+        cloud.webApps.updateConfig(setup.resourceGroup, setup.sites[0]?.address.app ?? "", { startup: "sleep 1", minTlsVersion: "1.0" }),
       [/^web app configuration api: startup: sleep 1 → \(none\), minTlsVersion: 1\.0 → 1\.2$/],
     ],
     // trap: postgres 22
@@ -123,15 +123,15 @@ describe.sequential("every step against local Azure", () => {
       "the service connection deleted",
       ({ cloud, setup }) =>
         cloud.webApps
-          .get(setup.resourceGroup, setup.apps[0]?.name ?? "")
-          .then((site) => cloud.linkers.delete(site?.id ?? "", setup.apps[0]?.linker ?? "")),
+          .get(setup.resourceGroup, setup.sites[0]?.address.app ?? "")
+          .then((site) => cloud.linkers.delete(site?.id ?? "", setup.sites[0]?.linker ?? "")),
       [/^service connection api: postgres_api$/, /^app settings api: with service connection api$/],
     ],
     // trap: postgres 13, postgres 19, appservice 7
     [
       "the web app recreated with a new identity under the same name",
       async ({ cloud, setup }) => {
-        const name = setup.apps[0]?.name ?? "";
+        const name = setup.sites[0]?.address.app ?? "";
         const site = await cloud.webApps.get(setup.resourceGroup, name);
         await cloud.webApps.delete(setup.resourceGroup, name);
         await cloud.webApps.create(setup.resourceGroup, name, {

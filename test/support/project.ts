@@ -7,9 +7,9 @@ import { apply } from "../../src/engine/apply.ts";
 import { type Plan, plan } from "../../src/engine/plan.ts";
 import type { Report } from "../../src/engine/report.ts";
 import type { AnyStep } from "../../src/engine/step.ts";
+import { type ProjectGraph, projectGraph } from "../../src/graph/project-graph.ts";
 import { createSetup, type Setup } from "../../src/project/setup.ts";
 import { validateProject } from "../../src/project/validate.ts";
-import { allSteps } from "../../src/steps/all.ts";
 import { openTestCloud } from "./cloud.ts";
 import type { TestEmulator } from "./emulator.ts";
 
@@ -19,7 +19,8 @@ export interface TestProject {
   readonly cloud: Cloud;
   readonly firewallAccess: FirewallAccess;
   readonly databases: Databases;
-  steps(): AnyStep[];
+  graph(): ProjectGraph;
+  steps(): readonly AnyStep[];
   plan(): Promise<Plan>;
   init(): Promise<Report>;
   /** ARM writes that the emulator saw since the last call: `PUT /subscriptions/…`. */
@@ -63,17 +64,18 @@ export async function openTestProject(
     notes: { add: () => {}, remove: () => {}, abandoned: () => [], held: () => [] },
     onNote: () => {},
   });
-  const graph = () => allSteps(setup, { cloud, firewallAccess, clock: systemClock, signal });
+  const graph = () => projectGraph(setup, { cloud, firewallAccess, clock: systemClock, signal });
   let seen = 0;
   return {
     setup,
     cloud,
     firewallAccess,
     databases: cloud.databases(firewallAccess),
-    steps: graph,
-    plan: () => plan(graph()),
+    graph,
+    steps: () => graph().steps,
+    plan: () => plan(graph().steps),
     init: async () => {
-      const report = await apply(await plan(graph()), { clock: systemClock, signal });
+      const report = await apply(await plan(graph().steps), { clock: systemClock, signal });
       await firewallAccess.revoke();
       return report;
     },

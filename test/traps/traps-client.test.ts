@@ -41,7 +41,7 @@ function operation(method: string, path: string, ...polls: readonly object[]): E
 }
 
 const administrator = { objectId: "894ef8da-7971-4f68-972c-f561441eb329", name: "ana@example.com", type: "User", tenantId: "t" } as const;
-const newServer = { location: "eastus", version: "16", sku: "Standard_B1ms", tier: "Burstable", storageGb: 32, tenantId: "t", tags: {} };
+const newServer = { location: "eastus", version: "16", sku: "Standard_B1ms", storageGb: 32, tenantId: "t", tags: {} };
 const readyServer = { id: SERVER, name: "db", location: "East US", properties: { state: "Ready", version: "16" } };
 
 describe("flexible server", () => {
@@ -339,15 +339,14 @@ describe("deployment", () => {
       stream: () => Readable.from([Buffer.from("PK zip")]),
     };
     const context = {
-      webApps: cloud.webApps,
-      group: "g",
+      adapter: cloud.sites.at({ group: "g", app: site.name }),
       scmSite: cloud.scmSite,
       site: cloud.site,
       clock: leapingClock(),
       signal: new AbortController().signal,
       onDetail: () => {},
     };
-    return deploy({ key: "api", package: async () => packed, health: "/healthz" }, context, site);
+    return deploy({ label: "api", package: async () => packed, health: "/healthz" }, context, site);
   }
 
   // trap: kudu 2

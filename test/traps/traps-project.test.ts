@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterAll(() => release?.());
 
 const app = () => {
-  const [first] = project.setup.apps;
+  const [first] = project.setup.sites;
   if (!first) throw new Error("the project has no app");
   return first;
 };
@@ -62,30 +62,30 @@ async function asAzure(...statements: readonly string[]): Promise<void> {
 describe("web app", () => {
   // trap: appservice 13
   test("Always On is not asked for on a Free plan", async () => {
-    expect(await project.cloud.webApps.getConfig(project.setup.resourceGroup, app().name)).toMatchObject({ alwaysOn: false });
+    expect(await project.cloud.webApps.getConfig(project.setup.resourceGroup, app().address.app)).toMatchObject({ alwaysOn: false });
   });
 
   // trap: kudu 13
   test("a stopped web app is started before anything is deployed to it", async () => {
     const { webApps } = project.cloud;
     const group = project.setup.resourceGroup;
-    await webApps.stop(group, app().name);
+    await webApps.stop(group, app().address.app);
     const changed = (await project.plan()).steps.filter(({ change }) => change.kind !== "keep");
     expect(changed).toMatchObject([
       { change: { kind: "update", differences: [{ field: "state", observed: "Stopped", desired: "Running" }] } },
     ]);
     await project.init();
-    expect(await webApps.get(group, app().name)).toMatchObject({ state: "Running" });
+    expect(await webApps.get(group, app().address.app)).toMatchObject({ state: "Running" });
   });
 
   // trap: appservice 2, servicelinker 10, passwordless-flow 11
   test("a repaired setting leaves alone what Service Connector and others wrote", async () => {
     const { webApps } = project.cloud;
     const group = project.setup.resourceGroup;
-    const { DB_HOST: _gone, ...rest } = (await webApps.getSettings(group, app().name)) ?? {};
-    await webApps.putSettings(group, app().name, { ...rest, FOREIGN: "stays" });
+    const { DB_HOST: _gone, ...rest } = (await webApps.getSettings(group, app().address.app)) ?? {};
+    await webApps.putSettings(group, app().address.app, { ...rest, FOREIGN: "stays" });
     await project.init();
-    expect(await webApps.getSettings(group, app().name)).toMatchObject({
+    expect(await webApps.getSettings(group, app().address.app)).toMatchObject({
       FOREIGN: "stays",
       DB_HOST: (await server()).host,
       AZURE_POSTGRESQL_CONNECTIONSTRING: expect.stringContaining(`user=${app().role}`),
@@ -97,7 +97,7 @@ describe("proof", () => {
   // trap: kudu 11, appservice 12
   test("App Service's placeholder page answers 200 and is still no proof of the app", async () => {
     const { cloud, firewallAccess, setup } = project;
-    const site = await cloud.webApps.get(setup.resourceGroup, app().name);
+    const site = await cloud.webApps.get(setup.resourceGroup, app().address.app);
     expect(site && (await cloud.site(site).get("/")).status).toBe(200);
     const clock = leapingClock();
     const checks = await verify({ setup, cloud, firewallAccess, clock, signal: new AbortController().signal, marker: "trap" });
@@ -246,7 +246,7 @@ describe("service connection", () => {
   // trap: servicelinker 8
   test("a connection is called available although its user cannot sign in; only the database tells", async () => {
     const { cloud, setup } = project;
-    const site = await cloud.webApps.get(setup.resourceGroup, app().name);
+    const site = await cloud.webApps.get(setup.resourceGroup, app().address.app);
     const database = await cloud.postgresServers.getDatabase(setup.resourceGroup, setup.server.name, setup.database);
     if (!site?.principalId || !database) throw new Error("no site or database");
     await cloud.linkers.put(site.id, "phantom", { targetId: database.id, userName: "phantom", clientType: "python" });
@@ -279,8 +279,8 @@ describe("plans and removal", () => {
     await cloud.webApps.createPlan(setup.resourceGroup, "foreign-plan", { location: "eastus", sku: "B1", tags: {} });
     const { removals, kept } = await planRemoval(setup, cloud, firewallAccess);
     expect(removals.map(({ what }) => what)).toEqual([
-      `web app ${app().name}`,
-      `App Service plan ${app().plan.name}`,
+      `web app ${app().address.app}`,
+      `App Service plan ${app().plan}`,
       `flexible server ${setup.server.name}`,
     ]);
     expect(kept.join("; ")).toMatch(/foreign-plan.*resource group/);

@@ -1,7 +1,7 @@
 import { KnownError } from "../../base/errors.ts";
 import type { Package } from "../../package/pack.ts";
 import { chooseApp } from "../../project/choose-app.ts";
-import type { AppSetup } from "../../project/setup.ts";
+import type { SiteSetup } from "../../project/site-setup.ts";
 import { deployedOn, deploy as deployPackage } from "../../steps/deployment.ts";
 import { endStopped } from "../cancellation.ts";
 import { openProject } from "../open-project.ts";
@@ -25,21 +25,21 @@ interface Deployed {
 
 export async function deploy(io: Io, options: DeployOptions & GlobalOptions, directory: string): Promise<number> {
   const project = await openProject(io, directory, options);
-  const apps = options.app === undefined ? project.setup.apps : [chooseApp(project.setup, options.app)];
-  const packages = await packApps(io, apps, options);
+  const sites = options.app === undefined ? project.setup.sites : [chooseApp(project.setup, options.app)];
+  const packages = await packApps(io, sites, options);
   return withChangingSession(io, options, project, "deploy", async (session) => {
     const results: Deployed[] = [];
     const done: string[] = [];
     let unfinished: string[] = [];
     try {
-      for (const app of apps) {
-        const found = await findDeployment(session, app, packages.get(app.key) as Package);
+      for (const site of sites) {
+        const found = await findDeployment(session, site, packages.get(site.label) as Package);
         if (found.unchanged && !options.force) {
           results.push(found.unchanged);
           continue;
         }
-        unfinished = [`deployment ${app.key}`];
-        results.push(await deployOne(io, session, app, found));
+        unfinished = [`deployment ${site.label}`];
+        results.push(await deployOne(io, session, site, found));
         done.push(...unfinished.splice(0));
       }
     } catch (error) {
@@ -51,36 +51,36 @@ export async function deploy(io: Io, options: DeployOptions & GlobalOptions, dir
 }
 
 /** What is to be deployed where; `unchanged`: it runs there already. */
-async function findDeployment({ cloud, setup }: Session, app: AppSetup, packed: Package) {
-  const site = await cloud.webApps.get(setup.resourceGroup, app.name);
+async function findDeployment({ cloud, setup }: Session, { address }: SiteSetup, packed: Package) {
+  const site = await cloud.sites.at(address).get();
   if (!site)
-    throw new KnownError("azure/not-found", `web app ${app.name} does not exist in ${setup.resourceGroup}`, {
+    throw new KnownError("azure/not-found", `web app ${address.app} does not exist in ${setup.resourceGroup}`, {
       hint: "run `passwordless-pg up`",
     });
   const running = deployedOn(site);
   const isRunning = running?.packageHash === packed.sha256 && site.state === "Running";
   const unchanged: Deployed | undefined = isRunning
-    ? { ok: true, app: app.name, url: site.url, uploadedBytes: 0, deploymentId: running.deploymentId || null, outcome: "unchanged" }
+    ? { ok: true, app: address.app, url: site.url, uploadedBytes: 0, deploymentId: running.deploymentId || null, outcome: "unchanged" }
     : undefined;
   return { site, packed, unchanged };
 }
 
 async function deployOne(
   io: Io,
-  { cloud, setup, clock, signal }: Session,
-  { key, name: app, health }: AppSetup,
+  { cloud, clock, signal }: Session,
+  { label, address, health }: SiteSetup,
   { site, packed }: Awaited<ReturnType<typeof findDeployment>>,
 ): Promise<Deployed> {
-  const name = `deployment ${key}`;
+  const name = `deployment ${label}`;
   const startedAt = clock.now();
-  const { webApps, scmSite, site: siteClient } = cloud;
+  const { scmSite, site: siteClient } = cloud;
   const onDetail = (text: string): void => io.progress.detail(name, text);
-  const context = { webApps, group: setup.resourceGroup, scmSite, site: siteClient, clock, signal, onDetail };
+  const context = { adapter: cloud.sites.at(address), scmSite, site: siteClient, clock, signal, onDetail };
   const { uploadedBytes, deploymentId } = await io.progress.during(name, "deploying", () =>
-    deployPackage({ key, package: async () => packed, health }, context, site),
+    deployPackage({ label, package: async () => packed, health }, context, site),
   );
   io.progress.end(name, "updated", clock.now() - startedAt);
-  return { ok: true, app, url: site.url, uploadedBytes, deploymentId, outcome: "deployed" };
+  return { ok: true, app: address.app, url: site.url, uploadedBytes, deploymentId, outcome: "deployed" };
 }
 
 function show(io: Io, results: readonly Deployed[]): void {

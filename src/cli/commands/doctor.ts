@@ -4,11 +4,12 @@ import { doctor as examine } from "../../checks/doctor.ts";
 import { repairBeside, safePart } from "../../checks/repair.ts";
 import { apply } from "../../engine/apply.ts";
 import { plan } from "../../engine/plan.ts";
-import { isComplete, type Report, type StepReport } from "../../engine/report.ts";
-import { allSteps } from "../../steps/all.ts";
+import { type Attempt, isComplete, type Report } from "../../engine/report.ts";
+import { projectGraph } from "../../graph/project-graph.ts";
 import { endStopped, summarizeRun } from "../cancellation.ts";
 import { openProject } from "../open-project.ts";
 import { checkLine } from "../output/checks.ts";
+import { attemptBodies } from "../output/result.ts";
 import { packApp } from "../pack-apps.ts";
 import { type Session, withChangingSession, withSession } from "../session.ts";
 import type { GlobalOptions, Io } from "../terminal/io.ts";
@@ -27,7 +28,7 @@ export async function doctor(io: Io, options: DoctorOptions, directory: string):
   return withChangingSession(io, options, project, "doctor --fix", async (session) => {
     const checks = await look(io, session, false);
     if (checks.every(({ ok }) => ok)) return show(io, options, checks);
-    let beside: readonly StepReport[] = [];
+    let beside: readonly Attempt[] = [];
     let report: Report | undefined;
     try {
       beside = await repairBeside(session.setup, session.cloud, session.clock);
@@ -37,8 +38,8 @@ export async function doctor(io: Io, options: DoctorOptions, directory: string):
       const areRestarting = repairs.some(({ outcome }) => outcome === "updated");
       return show(io, options, await look(io, session, areRestarting), repairs);
     } catch (error) {
-      const all = { observed: new Map(), ...report, steps: [...beside, ...(report?.steps ?? [])] };
-      return endStopped(error, { io, session, command: "doctor --fix", summary: summarizeRun(all) });
+      const done = [...beside, ...(report?.steps ?? [])];
+      return endStopped(error, { io, session, command: "doctor --fix", summary: summarizeRun(done) });
     }
   });
 }
@@ -51,16 +52,16 @@ function look(io: Io, session: Session, areRestarting: boolean): Promise<CheckRe
 
 /** The safe steps of the same graph as `init`: there is no second way to repair. */
 async function repair(io: Io, session: Session): Promise<Report> {
-  const planned = await plan(allSteps(session.setup, session));
+  const planned = await plan(projectGraph(session.setup, session).steps);
   return apply(safePart(planned, session.setup), { clock: io.clock, signal: io.signal, onProgress: io.progress.onProgress });
 }
 
-function show(io: Io, { fix, verbose }: DoctorOptions, checks: readonly CheckResult[], repairs: readonly StepReport[] = []): number {
+function show(io: Io, { fix, verbose }: DoctorOptions, checks: readonly CheckResult[], repairs: readonly Attempt[] = []): number {
   const wrong = checks.filter(({ ok }) => !ok);
   const isWell = wrong.length === 0;
   const code = isWell ? 0 : exitCodeOf["verify/failed"];
   if (io.isJson) {
-    io.document({ ok: isWell, checks, ...(fix ? { repairs: repairs.map(({ error: _error, ...step }) => step) } : {}) });
+    io.document({ ok: isWell, checks, ...(fix ? { repairs: attemptBodies(repairs) } : {}) });
     return code;
   }
   const colors = paint(io.hasColor);

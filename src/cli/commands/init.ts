@@ -1,4 +1,3 @@
-import { allSteps } from "../../steps/all.ts";
 import { resultBody } from "../output/result.ts";
 import { type NewProjectFlags, prepareProject } from "../prepare-project.ts";
 import { runGraph } from "../run-graph.ts";
@@ -8,11 +7,10 @@ export async function init(io: Io, options: NewProjectFlags & GlobalOptions, dir
   const project = await prepareProject(io, options, directory);
   return runGraph(io, options, project, {
     name: "init",
-    steps: (session) => allSteps(session.setup, session),
-    body: (report, { setup, cloud }) => resultBody(setup, cloud, report),
-    finish: async (report, { setup, cloud }) => {
-      if (io.isJson) io.document(resultBody(setup, cloud, report));
-      else io.result(`${setup.resourceGroup} is as ${project.found.path} asks.\nNext: \`passwordless-pg deploy\``);
+    body: resultBody,
+    finish: async (run) => {
+      if (io.isJson) io.document(resultBody(run));
+      else io.result(`${project.setup.resourceGroup} is as ${project.found.path} asks.\nNext: \`passwordless-pg deploy\``);
       return 0;
     },
   });

@@ -34,7 +34,7 @@ export async function tail(io: Io, options: TailOptions & GlobalOptions, directo
   };
   try {
     await withSession(io, options, project, async (session) => {
-      const site = await siteOf(session, app.name);
+      const site = await siteOf(session, app.address.app);
       await ensureLogging(io, session, site);
       const scm = session.cloud.scmSite(site);
       io.note(`log of ${site.name}; Ctrl-C ends it`);
@@ -63,7 +63,7 @@ export async function download(
   const app = chooseApp(project.setup, options.app);
   const file = resolve(io.directory, options.output ?? "logs.zip");
   return withSession(io, options, project, async (session) => {
-    const site = await siteOf(session, app.name);
+    const site = await siteOf(session, app.address.app);
     io.note(`downloading the logs of ${site.name}`);
     const target = (await openNew(file)).createWriteStream();
     try {

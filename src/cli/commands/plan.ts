@@ -1,6 +1,6 @@
 import { warningsOf } from "../../checks/warnings.ts";
 import { blockedOf, changesOf } from "../../engine/plan.ts";
-import { allSteps } from "../../steps/all.ts";
+import { projectGraph } from "../../graph/project-graph.ts";
 import { findFrom, projectOf } from "../open-project.ts";
 import { planBody, planLines, warningLines } from "../output/plan.ts";
 import { preview } from "../run-graph.ts";
@@ -16,7 +16,7 @@ export async function plan(io: Io, options: GlobalOptions, directory: string): P
   return withSession(io, options, project, async (opened) => {
     const session = { ...opened, cloud: opened.cloud.readOnly() };
     const { setup } = session;
-    const planned = await preview(io, allSteps(setup, session), session);
+    const planned = await preview(io, projectGraph(setup, session).steps);
     const warnings = await warningsOf(session, planned);
     const colors = paint(io.hasColor);
     if (io.isJson) io.document(planBody(planned, setup, warnings));

@@ -1,31 +1,35 @@
 import { KnownError } from "../../base/errors.ts";
 import { escapeControls } from "../../base/json.ts";
-import { isComplete, type Report } from "../../engine/report.ts";
-import { allSteps, siteId, stepsNamed } from "../../steps/all.ts";
+import { siteAddressId } from "../../base/site-address.ts";
+import type { SiteAdapter } from "../../cloud/app-service/sites.ts";
+import { isComplete } from "../../engine/report.ts";
+import type { AnyStep } from "../../engine/step.ts";
+import type { ProjectGraph } from "../../graph/project-graph.ts";
 import { exposureOf } from "../../steps/firewall.ts";
 import { openProject } from "../open-project.ts";
+import { attemptBodies } from "../output/result.ts";
 import { prepareProject } from "../prepare-project.ts";
-import { runGraph } from "../run-graph.ts";
+import { type GraphRun, runGraph } from "../run-graph.ts";
 import { type Session, withChangingSession, withSession } from "../session.ts";
 import type { GlobalOptions, Io } from "../terminal/io.ts";
 
 type Command = (io: Io, options: GlobalOptions, directory: string) => Promise<number>;
 
-/** The steps with these names and all they need, out of the same graph that `init` runs. */
-function create(name: string, ...steps: readonly string[]): Command {
+/** Some steps and all they need, out of the same graph that `init` runs. */
+function create(name: string, steps: (graph: ProjectGraph) => readonly AnyStep[]): Command {
   return async (io, options, directory) => {
     const project = await prepareProject(io, options, directory);
-    const body = (report: Report): object => ({
+    const body = ({ report }: GraphRun): object => ({
       ok: isComplete(report),
-      steps: report.steps.map(({ error: _error, ...step }) => step),
+      steps: attemptBodies(report.steps),
       warnings: report.warnings ?? [],
     });
     return runGraph(io, options, project, {
       name,
-      steps: (session) => stepsNamed(allSteps(session.setup, session), ...steps),
+      steps,
       body,
-      finish: async (report) => {
-        if (io.isJson) io.document(body(report));
+      finish: async (run) => {
+        if (io.isJson) io.document(body(run));
         else io.result("done");
         return 0;
       },
@@ -65,11 +69,12 @@ async function theServer({ cloud, setup }: Session) {
   return server;
 }
 
-async function everySite(session: Session, work: (name: string) => Promise<void>): Promise<void> {
-  for (const app of session.setup.apps) await work(app.name);
-}
+const onEverySite = (name: string, work: (site: SiteAdapter) => Promise<void>): Command =>
+  act(name, async ({ cloud, setup }) => {
+    for (const { address } of setup.sites) await work(cloud.sites.at(address));
+  });
 
-export const serverCreate = create("server create", "flexible server", "Entra administrator");
+export const serverCreate = create("server create", ({ server, administrator }) => [server, administrator]);
 export const serverShow = show(theServer);
 export const serverStart = act("server start", async ({ cloud, setup }) =>
   cloud.postgresServers.start(setup.resourceGroup, setup.server.name),
@@ -81,53 +86,50 @@ export const serverRestart = act("server restart", async ({ cloud, setup }) =>
   cloud.postgresServers.restart(setup.resourceGroup, setup.server.name),
 );
 
-export const webappCreate = create("webapp create", "web app", "basic publishing credentials", "log settings");
-export const webappShow = show(async ({ cloud, setup }) => {
-  const group = setup.resourceGroup;
-  return Promise.all(
-    setup.apps.map(async (app) => ({
-      key: app.key,
-      site: (await cloud.webApps.get(group, app.name)) ?? null,
-      config: (await cloud.webApps.getConfig(group, app.name)) ?? null,
-    })),
-  );
-});
-export const webappStart = act("webapp start", (session) =>
-  everySite(session, (name) => session.cloud.webApps.start(session.setup.resourceGroup, name)),
+export const webappCreate = create("webapp create", ({ sites }) => sites.flatMap(({ site, hardening }) => [site, ...hardening]));
+export const webappShow = show(async ({ cloud, setup }) =>
+  Promise.all(
+    setup.sites.map(async ({ label, address }) => {
+      const site = cloud.sites.at(address);
+      return { key: label, site: (await site.get()) ?? null, config: (await site.getConfig()) ?? null };
+    }),
+  ),
 );
-export const webappStop = act("webapp stop", (session) =>
-  everySite(session, (name) => session.cloud.webApps.stop(session.setup.resourceGroup, name)),
-);
-export const webappRestart = act("webapp restart", (session) =>
-  everySite(session, (name) => session.cloud.webApps.restart(session.setup.resourceGroup, name)),
-);
+export const webappStart = onEverySite("webapp start", (site) => site.start());
+export const webappStop = onEverySite("webapp stop", (site) => site.stop());
+export const webappRestart = onEverySite("webapp restart", (site) => site.restart());
 
-export const connectionCreate = create("connection create", "service connection", "app settings");
+export const connectionCreate = create("connection create", ({ sites }) =>
+  sites.flatMap(({ connection, settings }) => [connection, settings]),
+);
 export const connectionList = show(async ({ cloud, setup }) => {
-  const linkers = setup.apps.map(async (app) => [app.key, await cloud.linkers.list(siteId(setup, cloud.subscriptionId, app))] as const);
+  const linkers = setup.sites.map(
+    async ({ label, address }) => [label, await cloud.linkers.list(siteAddressId(cloud.subscriptionId, address))] as const,
+  );
   return Object.fromEntries(await Promise.all(linkers));
 });
 export const connectionValidate = show(async ({ cloud, setup }) => {
-  const answers = setup.apps.map(
-    async (app) => [app.key, await cloud.linkers.validate(siteId(setup, cloud.subscriptionId, app), app.linker)] as const,
+  const answers = setup.sites.map(
+    async ({ label, address, linker }) =>
+      [label, await cloud.linkers.validate(siteAddressId(cloud.subscriptionId, address), linker)] as const,
   );
   return Object.fromEntries(await Promise.all(answers));
 });
 
-export const principalAdd = create("principal add", "database principal", "database access");
+export const principalAdd = create("principal add", ({ sites }) => sites.flatMap(({ principal, access }) => [principal, access]));
 export const principalShow = show(async (session) => {
   const { cloud, firewallAccess, setup } = session;
   const administrator = await cloud.databases(firewallAccess).asAdministrator(await theServer(session));
   return Promise.all(
-    setup.apps.map(async (app) => {
+    setup.sites.map(async (app) => {
       const principal = await administrator.find(app.role);
       const access = principal && (await administrator.in(setup.database).access(app.role));
-      return { key: app.key, role: app.role, principal: principal ?? null, access: access ?? null };
+      return { key: app.label, role: app.role, principal: principal ?? null, access: access ?? null };
     }),
   );
 });
 
-export const firewallApply = create("firewall apply", "firewall");
+export const firewallApply = create("firewall apply", ({ firewall }) => [firewall]);
 export const firewallList = show(async (session) => {
   const { cloud, firewallAccess, setup } = session;
   const rules = await cloud.postgresServers.listFirewallRules(setup.resourceGroup, (await theServer(session)).name);

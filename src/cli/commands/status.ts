@@ -16,8 +16,8 @@ export async function status(io: Io, options: GlobalOptions, directory: string):
       cloud.postgresServers.get(group, setup.server.name),
       orphanWarnings({ cloud, setup }),
       Promise.all(
-        setup.apps.map(async (app) => {
-          const [site, identity] = await Promise.all([cloud.webApps.get(group, app.name), readIdentity(setup, cloud, app)]);
+        setup.sites.map(async (app) => {
+          const [site, identity] = await Promise.all([cloud.sites.at(app.address).get(), readIdentity(setup, cloud, app)]);
           return { app, site: site && withEffectiveIdentity(site, identity) };
         }),
       ),
@@ -34,7 +34,7 @@ export async function status(io: Io, options: GlobalOptions, directory: string):
       database: setup.database,
       apps: Object.fromEntries(
         sites.map(({ app, site }) => [
-          app.key,
+          app.label,
           site
             ? {
                 name: site.name,
@@ -60,7 +60,7 @@ export async function status(io: Io, options: GlobalOptions, directory: string):
         : `server  ${setup.server.name}  absent`,
     );
     for (const { app, site } of sites)
-      io.result(site ? `app     ${app.key}  ${site.state}  ${site.url}` : `app     ${app.key}  ${app.name}  absent`);
+      io.result(site ? `app     ${app.label}  ${site.state}  ${site.url}` : `app     ${app.label}  ${app.address.app}  absent`);
     for (const line of warningLines(left, paint(io.hasColor))) io.note(line);
     return 0;
   });

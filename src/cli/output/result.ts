@@ -1,14 +1,13 @@
 import type { CheckResult } from "../../checks/check.ts";
-import type { WebApp } from "../../cloud/app-service/web-apps.ts";
-import type { Cloud } from "../../cloud/cloud.ts";
-import type { PostgresServer } from "../../cloud/postgres-servers.ts";
-import { failuresOf, isComplete, type Report } from "../../engine/report.ts";
-import type { Setup } from "../../project/setup.ts";
+import { observedIn } from "../../engine/observed.ts";
+import { type Attempt, failuresOf, isComplete } from "../../engine/report.ts";
+import { appsOf } from "../../project/setup.ts";
+import type { GraphRun } from "../run-graph.ts";
 import { errorBody } from "./error.ts";
 
 /** What `init` and `up` answer; the fields are a contract with scripts. */
-export function resultBody(setup: Setup, cloud: Cloud, report: Report, checks?: readonly CheckResult[]): object {
-  const server = report.observed.get("flexible server") as PostgresServer | undefined;
+export function resultBody({ report, graph, session: { setup, cloud } }: GraphRun, checks?: readonly CheckResult[]): object {
+  const server = observedIn(report, graph.server);
   const failed = failuresOf(report)[0];
   const isOk = isComplete(report) && (checks?.every(({ ok }) => ok) ?? true);
   return {
@@ -18,12 +17,16 @@ export function resultBody(setup: Setup, cloud: Cloud, report: Report, checks?: 
     server: { name: setup.server.name, host: server?.host ?? null, port: server?.port ?? null },
     database: setup.database,
     apps: Object.fromEntries(
-      setup.apps.map((app) => {
-        const site = report.observed.get(`web app ${app.key}`) as WebApp | undefined;
-        return [app.key, { name: app.name, url: site?.url ?? null, role: app.role, principalId: site?.principalId ?? null }];
+      appsOf(setup).map(({ key, production }) => {
+        const step = graph.sites.find((one) => one.setup === production)?.site;
+        const site = step && observedIn(report, step);
+        return [
+          key,
+          { name: production.address.app, url: site?.url ?? null, role: production.role, principalId: site?.principalId ?? null },
+        ];
       }),
     ),
-    steps: report.steps.map(({ name, outcome, ms, reason }) => ({ name, outcome, ms, ...(reason ? { reason } : {}) })),
+    steps: attemptBodies(report.steps),
     warnings: report.warnings ?? [],
     ...(checks ? { checks } : {}),
     ...(failed
@@ -40,4 +43,9 @@ export function resultBody(setup: Setup, cloud: Cloud, report: Report, checks?: 
             }
         : { error: { code: "cancelled", message: "stopped before the end", hint: "run the same command again to go on" } }),
   };
+}
+
+/** Steps and repairs for scripts, without what Azure answered. */
+export function attemptBodies(attempts: readonly Attempt[]): object[] {
+  return attempts.map(({ name, outcome, ms, reason }) => ({ name, outcome, ms, ...(reason ? { reason } : {}) }));
 }

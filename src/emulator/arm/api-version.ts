@@ -1,5 +1,5 @@
 import { parseResourceId } from "../../base/resource-id.ts";
-import { armFront } from "../http/arm-error.ts";
+import { armError } from "../http/arm-error.ts";
 import type { Service } from "../platform.ts";
 
 /** Refuses an api-version that the service does not answer, in ARM's words for it. `now` in epoch milliseconds. */
@@ -9,13 +9,13 @@ export function requireApiVersion(service: Service, path: string, version: strin
   const supported = service.apiVersions.join(", ");
   const type = parseResourceId(path)?.path.filter((_, index) => index % 2 === 0) ?? [];
   if (type.length === 0) {
-    throw armFront(
+    throw armError(
       400,
       "InvalidApiVersionParameter",
       `The api-version '${version}' is invalid. The supported versions are '${supported}'.`,
     );
   }
-  throw armFront(
+  throw armError(
     400,
     "NoRegisteredProviderFound",
     `No registered resource provider found for location 'global' and API version '${version}' for type '${type.join("/")}'. The supported api-versions are '${supported}'. The supported locations are ''.`,

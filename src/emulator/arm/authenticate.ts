@@ -1,5 +1,5 @@
 import type { TokenClaims } from "../../base/jwt.ts";
-import { type ArmError, armFront } from "../http/arm-error.ts";
+import { type ArmError, armError } from "../http/arm-error.ts";
 import type { Incoming } from "../http/listener.ts";
 import { audiences, type Endpoints, type TokenRefusal, type Tokens } from "../platform.ts";
 
@@ -46,5 +46,5 @@ function unauthorized({ authority, tenantId }: Endpoints, code: string, message:
   // The audience in it is the token's own word; a header takes ASCII and no line break.
   const words = message.slice(0, 1_000).replace(/[^ -~]|"/g, "?");
   const challenge = `Bearer authorization_uri="${authority}/${tenantId}", error="invalid_token", error_description="${words}"`;
-  return armFront(401, code, message, { headers: { "www-authenticate": challenge } });
+  return armError(401, code, message, { headers: { "www-authenticate": challenge } });
 }

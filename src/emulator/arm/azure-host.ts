@@ -1,5 +1,5 @@
 import type { Clock } from "../../base/clock.ts";
-import { armFront, notImplemented } from "../http/arm-error.ts";
+import { armError, notImplemented } from "../http/arm-error.ts";
 import type { Incoming } from "../http/listener.ts";
 import type { Admission, Host } from "../http/pipeline.ts";
 import { createRouter, json, type Match, type Route } from "../http/router.ts";
@@ -73,7 +73,7 @@ function authorize(dependencies: AzureHostDependencies, incoming: Incoming, matc
   const seen = requireRight(dependencies, claims, incoming.method, path);
   const version = incoming.url.searchParams.get("api-version") ?? "";
   if (version === "") {
-    throw armFront(400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.");
+    throw armError(400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.");
   }
   if (!match) throw notImplemented(incoming, "Azure Resource Manager");
   const { method, service } = match.route;
@@ -105,12 +105,12 @@ async function onlySeen(response: Response, isSeen: (id: string) => boolean): Pr
 function requireSubscription({ endpoints }: Pick<AzureHostDependencies, "endpoints">, path: string): void {
   const subscription = /^\/subscriptions\/([^/]+)/i.exec(path)?.[1];
   if (subscription === undefined || subscription.toLowerCase() === endpoints.subscriptionId) return;
-  throw armFront(404, "SubscriptionNotFound", `The subscription '${subscription}' could not be found.`);
+  throw armError(404, "SubscriptionNotFound", `The subscription '${subscription}' could not be found.`);
 }
 
 function requireRegistered({ isRegistered }: AzureHostDependencies, service: Service): void {
   if (isRegistered(service.namespace)) return;
-  throw armFront(
+  throw armError(
     409,
     "MissingSubscriptionRegistration",
     `The subscription is not registered to use namespace '${service.namespace}'. See https://aka.ms/rps-not-found for how to register subscriptions.`,

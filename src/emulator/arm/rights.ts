@@ -1,5 +1,5 @@
 import type { TokenClaims } from "../../base/jwt.ts";
-import { type ArmError, armFront } from "../http/arm-error.ts";
+import { type ArmError, armError } from "../http/arm-error.ts";
 import type { Access, Directory, Endpoints } from "../platform.ts";
 import { type RequiredRight, requiredRight } from "./required-right.ts";
 
@@ -65,7 +65,7 @@ export function requireLinkedRights(
   const missing = linkedRights(body).find(({ action, scope }) => !access.isAllowed(oid, action, scope));
   if (!missing) return;
   const own = requiredRight(method, path);
-  throw armFront(
+  throw armError(
     403,
     "LinkedAuthorizationFailed",
     `The client '${upn ?? appid}' with object id '${oid}' has permission to perform action '${own?.action}' on scope '${own?.scope}'; however, it does not have permission to perform action '${missing.action}' on the linked scope(s) '${missing.scope}' or the linked scope(s) are invalid.`,
@@ -75,7 +75,7 @@ export function requireLinkedRights(
 /** The text as ARM's front end has it (azure/ci-identity.md section 6). */
 function forbidden({ directory }: RightsDependencies, { oid = "", appid, upn }: TokenClaims, { action, scope }: RequiredRight): ArmError {
   const name = upn ?? appid ?? directory.find(oid)?.displayName ?? oid;
-  return armFront(
+  return armError(
     403,
     "AuthorizationFailed",
     `The client '${name}' with object id '${oid}' does not have authorization to perform action '${action}' over scope '${scope}' or the scope is invalid. If access was recently granted, please refresh your credentials.`,

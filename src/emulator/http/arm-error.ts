@@ -11,18 +11,16 @@ export function isArmError(value: unknown): value is ArmError {
   return typeof value === "object" && value !== null && (value as { isArmError?: unknown }).isArmError === true;
 }
 
-/** `{"error":{"code","message"}}`: ARM's front end and most providers. `more` goes beside code and message (`details`, …). */
-export function armFront(
+/**
+ * `{"error":{"code","message"}}`, as ARM's front end and most providers have it. `fields` go beside code and message (`details`, …);
+ * `body` stands in place of it all, for services with a shape of their own (Microsoft.Web's capitals, Entra).
+ */
+export function armError(
   status: number,
   code: string,
   message: string,
-  more: { headers?: Record<string, string>; fields?: object } = {},
+  { headers = {}, fields = {}, body = { error: { code, message, ...fields } } }: ErrorParts = {},
 ): ArmError {
-  return armError(status, code, message, { error: { code, message, ...more.fields } }, more.headers);
-}
-
-/** Any other body (Microsoft.Web's capitals, a plain text, an HTML page is built by its own service). */
-export function armError(status: number, code: string, message: string, body: unknown, headers: Record<string, string> = {}): ArmError {
   return {
     isArmError: true,
     status,
@@ -33,9 +31,15 @@ export function armError(status: number, code: string, message: string, body: un
   };
 }
 
+interface ErrorParts {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly fields?: object;
+  readonly body?: object;
+}
+
 /** No room on the disk of the home: nothing that Azure has, so with a status and a code (RFC 4918) that say what it is. */
 export function diskFull(): ArmError {
-  return armFront(
+  return armError(
     507,
     "InsufficientStorage",
     "Local Azure cannot keep this: there is no room left on the disk that its home is on (ENOSPC).",
@@ -46,5 +50,5 @@ export function diskFull(): ArmError {
 export function notImplemented({ method, url }: { readonly method: string; readonly url: URL }, where: string): ArmError {
   const version = url.searchParams.get("api-version");
   const message = `Local Azure has no route for ${method} ${url.pathname}${version ? ` (api-version ${version})` : ""} on ${where}.`;
-  return armFront(501, "NotImplementedByLocalAzure", message);
+  return armError(501, "NotImplementedByLocalAzure", message);
 }

@@ -1,4 +1,4 @@
-import { type ArmError, armFront } from "./arm-error.ts";
+import { type ArmError, armError } from "./arm-error.ts";
 
 /** JSON type of a member; `null` and absence are every type. `scalar` is what can be written as text: text, number, true or false. */
 type MemberType = "text" | "number" | "flag" | "scalar" | "object" | "list";
@@ -54,7 +54,7 @@ function fits(value: unknown, type: MemberType): boolean {
 
 function invalid(where: string, type: MemberType): ArmError {
   const path = where.slice(0, 200);
-  return armFront(
+  return armError(
     400,
     "InvalidRequestContent",
     `The request content was invalid and could not be deserialized: 'Error converting value to type ${type}. Path '${path}'.'.`,

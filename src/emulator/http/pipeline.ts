@@ -2,7 +2,7 @@ import type { Clock } from "../../base/clock.ts";
 import { readClaims, type TokenClaims } from "../../base/jwt.ts";
 import { isDiskFull } from "../durable-file.ts";
 import type { Store } from "../store.ts";
-import { armFront, diskFull, isArmError } from "./arm-error.ts";
+import { armError, diskFull, isArmError } from "./arm-error.ts";
 import { checkShape } from "./body-shape.ts";
 import type { FaultAction, Faults } from "./faults.ts";
 import { type Journal, plainQuery } from "./journal.ts";
@@ -130,7 +130,7 @@ function statusOf(fault: Extract<FaultAction, { kind: "status" }>): Response {
   const headers = { "content-type": "application/json; charset=utf-8", ...fault.headers };
   if (fault.body !== undefined) return new Response(JSON.stringify(fault.body), { status: fault.status, headers });
   const code = fault.code ?? (fault.status === 429 ? "TooManyRequests" : "InternalServerError");
-  return armFront(fault.status, code, fault.message ?? "The request failed by a fault put on its route.", { headers }).toResponse();
+  return armError(fault.status, code, fault.message ?? "The request failed by a fault put on its route.", { headers }).toResponse();
 }
 
 /** Does the work of a request and keeps what it changed. */
@@ -156,7 +156,7 @@ async function answer(work: () => Promise<Response>, onBug: (error: unknown) => 
     if (isArmError(error)) return error.toResponse();
     if (isDiskFull(error)) return diskFull().toResponse();
     onBug(error);
-    return armFront(500, "InternalServerError", "The server encountered an internal error. Please retry the request.").toResponse();
+    return armError(500, "InternalServerError", "The server encountered an internal error. Please retry the request.").toResponse();
   }
 }
 

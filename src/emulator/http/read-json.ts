@@ -1,5 +1,5 @@
 import { isDeeperThan } from "../../base/json.ts";
-import { type ArmError, armFront } from "./arm-error.ts";
+import { type ArmError, armError } from "./arm-error.ts";
 
 /** JSON bodies above this are refused with 413, as ARM does (its code and text from memory of its users' reports). */
 const LIMIT_BYTES = 4 * 1024 * 1024;
@@ -14,7 +14,7 @@ export async function readJson(stream: ReadableStream<Uint8Array> | null): Promi
   for await (const part of stream) {
     size += part.byteLength;
     if (size > LIMIT_BYTES) {
-      throw armFront(413, "RequestContentTooLarge", `The request content size exceeds the maximum size of ${LIMIT_BYTES} bytes.`);
+      throw armError(413, "RequestContentTooLarge", `The request content size exceeds the maximum size of ${LIMIT_BYTES} bytes.`);
     }
     parts.push(part);
   }
@@ -31,5 +31,5 @@ export async function readJson(stream: ReadableStream<Uint8Array> | null): Promi
 }
 
 function invalid(detail: string): ArmError {
-  return armFront(400, "InvalidRequestContent", `The request content was invalid and could not be deserialized: '${detail}'.`);
+  return armError(400, "InvalidRequestContent", `The request content was invalid and could not be deserialized: '${detail}'.`);
 }

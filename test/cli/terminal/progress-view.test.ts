@@ -4,6 +4,7 @@ import { describe, expect, test, vi } from "vitest";
 import { systemClock } from "../../../src/base/clock.ts";
 import { createIo } from "../../../src/cli/terminal/create-io.ts";
 import type { Io } from "../../../src/cli/terminal/io.ts";
+import { defineStep } from "../../../src/engine/step.ts";
 import { screenOf } from "../../support/terminal.ts";
 
 /** An Io whose stdout and stderr are one terminal (or one pipe), and what stands there. */
@@ -100,8 +101,9 @@ test("what an adapter tells while it waits goes to the task that it works for", 
 test("elsewhere there is a plain line for each beginning and end, and none for waiting", async () => {
   const { io, written } = open({ columns: 80, isTerminal: false });
   await io.progress.during("reading", "read", async () => io.progress.onWait("still reading"));
+  const step = defineStep({ name: "web app", needs: {}, read: async () => ({}), plan: () => ({ kind: "keep" }), apply: async () => {} });
   io.progress.onProgress({ kind: "begins", name: "web app", does: "create" });
   io.progress.detail("web app", "half\nway");
-  io.progress.onProgress({ kind: "ends", report: { name: "web app", outcome: "created", ms: 5 } });
+  io.progress.onProgress({ kind: "ends", report: { step, name: "web app", outcome: "created", ms: 5, observed: {} } });
   expect(written()).toBe("… web app: create\n  web app: half way\n+ web app created 5 ms\n");
 });

@@ -16,7 +16,7 @@ const file = (access: AccessLevel = "owner") => ({
   apps: { api: { access, runtime: "python|3.12" }, other: { access: "read", runtime: "python|3.12" } },
 });
 
-const roleOf = ({ setup }: TestProject, key: string): string => setup.apps.find((app) => app.key === key)?.role ?? "";
+const roleOf = ({ setup }: TestProject, key: string): string => setup.sites.find((app) => app.label === key)?.role ?? "";
 
 async function loginOf({ cloud, setup }: TestProject, key: string) {
   const role = roleOf({ setup } as TestProject, key);
@@ -107,7 +107,7 @@ async function damage(databases: TestDatabases, roles: readonly string[]): Promi
 const nothing = { powers: [], owned: [], armed: [] };
 
 async function plant(emulator: TestEmulator, project: TestProject): Promise<void> {
-  const climb = climbOf(project.setup.apps.map(({ role }) => role));
+  const climb = climbOf(project.setup.sites.map(({ role }) => role));
   const both = `CREATE FUNCTION public.both(text, int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN ${climb} RETURN true; END $$`;
   await databasesOf(emulator, project).as(await loginOf(project, "api"), async (session) => {
     for (const statement of [both, ...plants(climb)]) await session.query(statement);
@@ -135,7 +135,7 @@ describe.sequential("what an app made never comes to belong to a person", () => 
     const lowered = await openTestProject(emulator, file(level));
     expect(failed(await lowered.init())).toEqual([]);
     const databases = databasesOf(emulator, project);
-    const roles = project.setup.apps.map(({ role }) => role);
+    const roles = project.setup.sites.map(({ role }) => role);
     expect(await damage(databases, roles)).toEqual(nothing);
     await setOff(emulator, lowered);
     expect(await damage(databases, roles)).toEqual(nothing);
@@ -294,7 +294,7 @@ describe.sequential("what an app made never comes to belong to a person", () => 
       tags: site?.tags ?? {},
     });
     expect(failed(await project.init())).toEqual([]);
-    const roles = setup.apps.map((app) => app.role);
+    const roles = setup.sites.map((app) => app.role);
     expect(await damage(databases, roles)).toEqual(nothing);
     await setOff(emulator, project, ["other"]);
     expect(await damage(databases, roles)).toEqual(nothing);
@@ -313,7 +313,7 @@ describe.sequential("what an app made never comes to belong to a person", () => 
     const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
     if (!server) throw new Error("no server");
     await project.databases.at(server, cloud.caller.name).drop(role, ["shop"]);
-    const roles = setup.apps.map((app) => app.role);
+    const roles = setup.sites.map((app) => app.role);
     expect(await damage(databases, roles)).toEqual(nothing);
     await setOff(emulator, project, ["other"]);
     expect(await damage(databases, roles)).toEqual(nothing);
@@ -383,7 +383,7 @@ describe.sequential("what an app made never comes to belong to a person", () => 
     });
     expect(failed(await guest.init())).toEqual([]);
     const databases = databasesOf(emulator, guest);
-    const role = guest.setup.apps[0]?.role ?? "";
+    const role = guest.setup.sites[0]?.role ?? "";
     const site = await guest.cloud.webApps.get(resourceGroup, role);
     const login = { role, principal: site?.principalId ?? "", database: "guests" };
     await databases.as(login, (session) =>

@@ -31,7 +31,7 @@ let shared: Promise<TestProject> | undefined;
 const failuresOf = ({ steps }: Report): string[] =>
   steps.filter(({ outcome }) => outcome === "failed" || outcome === "skipped").map(({ name, reason }) => `${name}: ${reason}`);
 
-const roleOf = ({ setup }: TestProject, key: string): string => setup.apps.find((app) => app.key === key)?.role ?? "";
+const roleOf = ({ setup }: TestProject, key: string): string => setup.sites.find((app) => app.label === key)?.role ?? "";
 
 async function identityOf({ cloud, setup }: TestProject, key: string): Promise<string> {
   const site = await cloud.webApps.get(setup.resourceGroup, roleOf({ setup } as TestProject, key));
@@ -57,7 +57,7 @@ async function extraOf({ cloud, databases, setup }: TestProject, role: string, l
 /** What verify and doctor say of one app's rights. */
 async function namedBy(project: TestProject, key: string): Promise<{ verify: Check; doctor: Check }> {
   const { cloud, firewallAccess } = project;
-  const setup = { ...project.setup, apps: project.setup.apps.filter((app) => app.key === key) };
+  const setup = { ...project.setup, apps: project.setup.sites.filter((app) => app.label === key) };
   const context = { setup, cloud, firewallAccess, clock: leapingClock(), signal: new AbortController().signal };
   const verified = (await verify({ ...context, marker: "m" })).find(({ name }) => name.startsWith(`${key}: access is exactly`));
   const doctored = (await doctor(context)).find(({ name }) => name === `${key}: role was granted nothing beyond its level`);
@@ -274,8 +274,8 @@ describe.sequential("roles of the apps, probed on the real server", () => {
 
   test("on a clean project no role was granted anything beyond its level", async () => {
     const project = await (shared as Promise<TestProject>);
-    for (const { key, role, access } of project.setup.apps) {
-      expect(await extraOf(project, role, access), key).toEqual({ total: 0, first: [] });
+    for (const { label, role, access } of project.setup.sites) {
+      expect(await extraOf(project, role, access), label).toEqual({ total: 0, first: [] });
     }
     const found = await namedBy(project, "api");
     expect(found.verify).toMatchObject({ ok: true });

@@ -1,5 +1,5 @@
 import { isSameId, parseResourceId } from "../../../base/resource-id.ts";
-import { type ArmError, armFront } from "../../http/arm-error.ts";
+import { type ArmError, armError } from "../../http/arm-error.ts";
 import type { BodyShape } from "../../http/body-shape.ts";
 import { propertiesOf } from "../../http/properties-of.ts";
 import { type EmulatorRequest, empty, json, type Route, route } from "../../http/router.ts";
@@ -26,9 +26,9 @@ export function authorizationRoutes(platform: Platform, services: () => readonly
     requireScope(wanted.scope);
     const before = assignments.get(wanted.id);
     if (before && isSame(before, wanted)) return json(200, wire(before));
-    if (before) throw armFront(400, "RoleAssignmentUpdateNotPermitted", NO_UPDATE);
+    if (before) throw armError(400, "RoleAssignmentUpdateNotPermitted", NO_UPDATE);
     if (assignments.list().some((other) => isSame(other, wanted))) {
-      throw armFront(409, "RoleAssignmentExists", "The role assignment already exists.");
+      throw armError(409, "RoleAssignmentExists", "The role assignment already exists.");
     }
     const assignment = { ...wanted, createdOn: new Date(platform.clock.now()).toISOString() };
     assignments.set(assignment.id, assignment);
@@ -39,7 +39,7 @@ export function authorizationRoutes(platform: Platform, services: () => readonly
     route("GET", ASSIGNMENT, "specification", (request) => {
       const found = assignments.get(idOf(request));
       if (found) return json(200, wire(found));
-      throw armFront(404, "RoleAssignmentNotFound", `The role assignment '${request.params.assignment}' is not found.`); // inferred
+      throw armError(404, "RoleAssignmentNotFound", `The role assignment '${request.params.assignment}' is not found.`); // inferred
     }),
     route("DELETE", ASSIGNMENT, "specification", (request) => {
       const found = assignments.get(idOf(request));
@@ -92,22 +92,22 @@ interface Given {
 function assignmentFrom(request: EmulatorRequest, principal: DirectoryPrincipal | undefined): RoleAssignment {
   const { roleDefinitionId, principalId, principalType, description, condition } = propertiesOf<Given>(request);
   const name = request.params.assignment ?? "";
-  if (!GUID.test(name)) throw armFront(400, "InvalidRoleAssignmentId", `The role assignment ID '${name}' is not valid. It must be a GUID.`);
+  if (!GUID.test(name)) throw armError(400, "InvalidRoleAssignmentId", `The role assignment ID '${name}' is not valid. It must be a GUID.`);
   if (!roleDefinitionId || !principalId) {
-    throw armFront(400, "InvalidCreateRoleAssignmentRequest", "The request needs properties.roleDefinitionId and properties.principalId.");
+    throw armError(400, "InvalidCreateRoleAssignmentRequest", "The request needs properties.roleDefinitionId and properties.principalId.");
   }
-  if (condition) throw armFront(501, "NotImplementedByLocalAzure", "Local Azure has no conditions on role assignments.");
+  if (condition) throw armError(501, "NotImplementedByLocalAzure", "Local Azure has no conditions on role assignments.");
   const role = roleOf(roleDefinitionId);
   if (!role) throw unknownRole(roleDefinitionId);
   if (!principal) {
-    throw armFront(
+    throw armError(
       400,
       "PrincipalNotFound",
       `Principal ${principalId.replaceAll("-", "")} does not exist in the directory. ${REPLICATION}`,
     );
   }
   if (principalType && principalType !== principal.type) {
-    throw armFront(
+    throw armError(
       400,
       "UnmatchedPrincipalType",
       `The PrincipalId '${principalId.replaceAll("-", "")}' has type '${principal.type}', which is different from specified PrincipalType '${principalType}'.`,
@@ -131,7 +131,7 @@ const REPLICATION =
 
 function unknownRole(id: string): ArmError {
   const guid = id.split("/").at(-1) ?? "";
-  return armFront(400, "RoleDefinitionDoesNotExist", `The specified role definition with ID '${guid.replaceAll("-", "")}' does not exist.`);
+  return armError(400, "RoleDefinitionDoesNotExist", `The specified role definition with ID '${guid.replaceAll("-", "")}' does not exist.`);
 }
 
 function isSame(left: RoleAssignment, right: RoleAssignment): boolean {
@@ -157,5 +157,5 @@ function checkScope(platform: Platform, services: () => readonly Service[], scop
   const [type, name] = parseResourceId(scope)?.path ?? [];
   const isThere = services().some((service) => service.resources?.(group.id).some(({ id }) => isWithin(scope, id)));
   if (!isThere)
-    throw armFront(404, "ResourceNotFound", `The resource '${type}/${name}' under resource group '${group.name}' was not found.`);
+    throw armError(404, "ResourceNotFound", `The resource '${type}/${name}' under resource group '${group.name}' was not found.`);
 }

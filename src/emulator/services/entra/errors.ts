@@ -10,19 +10,14 @@ export function entraError(status: number, error: string, number: number, text: 
   const correlationId = randomUUID();
   const timestamp = `${new Date().toISOString().slice(0, 19).replace("T", " ")}Z`;
   const description = `AADSTS${number}: ${text} Trace ID: ${traceId} Correlation ID: ${correlationId} Timestamp: ${timestamp}`;
-  return armError(
-    status,
-    `AADSTS${number}`,
-    text,
-    {
-      error,
-      error_description: description,
-      error_codes: [number],
-      timestamp,
-      trace_id: traceId,
-      correlation_id: correlationId,
-      error_uri: `https://login.microsoftonline.com/error?code=${number}`,
-    },
-    { "cache-control": "no-store, no-cache", pragma: "no-cache" },
-  );
+  const body = {
+    error,
+    error_description: description,
+    error_codes: [number],
+    timestamp,
+    trace_id: traceId,
+    correlation_id: correlationId,
+    error_uri: `https://login.microsoftonline.com/error?code=${number}`,
+  };
+  return armError(status, `AADSTS${number}`, text, { body, headers: { "cache-control": "no-store, no-cache", pragma: "no-cache" } });
 }

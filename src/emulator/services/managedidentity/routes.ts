@@ -1,5 +1,5 @@
 import { normalizeLocation, resourceGroupId, resourceId } from "../../../base/resource-id.ts";
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import { type EmulatorRequest, empty, json, type Route, route } from "../../http/router.ts";
 import type { Platform } from "../../platform.ts";
 import type { Collection } from "../../store.ts";
@@ -30,7 +30,7 @@ export function identityRoutes(platform: Platform, identities: Collection<Identi
     const found = identities.get(idOf(request));
     if (found) return found;
     const { identity, group } = request.params;
-    throw armFront(
+    throw armError(
       404,
       "ResourceNotFound",
       `The Resource 'Microsoft.ManagedIdentity/userAssignedIdentities/${identity}' under resource group '${group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix`,
@@ -93,13 +93,13 @@ function idOf(request: EmulatorRequest): string {
 function locationOf({ location }: IdentityBody, before: Identity | undefined): string {
   if (typeof location !== "string" || location === "") {
     if (before) return before.location;
-    throw armFront(400, "LocationRequired", "The location property is required for this definition.");
+    throw armError(400, "LocationRequired", "The location property is required for this definition.");
   }
   const known = findLocation(location)?.name;
   if (!known)
-    throw armFront(400, "LocationNotAvailableForResourceType", `The provided location '${location}' is not available for this type.`);
+    throw armError(400, "LocationNotAvailableForResourceType", `The provided location '${location}' is not available for this type.`);
   if (!before || normalizeLocation(before.location) === known) return known;
-  throw armFront(
+  throw armError(
     409,
     "InvalidResourceLocation",
     `The resource '${before.name}' already exists in location '${before.location}' in resource group '${before.resourceGroup}'. A resource with the same name cannot be created in location '${known}'. Please select a new resource name.`,
@@ -112,5 +112,5 @@ function tagsOf({ tags }: IdentityBody): Pick<Identity, "tags"> {
 }
 
 function invalidName(name: string) {
-  return armFront(400, "InvalidResourceName", `The resource name '${name}' is invalid: 3-128 letters, digits, '-' and '_'.`); // text inferred
+  return armError(400, "InvalidResourceName", `The resource name '${name}' is invalid: 3-128 letters, digits, '-' and '_'.`); // text inferred
 }

@@ -1,5 +1,5 @@
 import { escapeIdentifier, escapeLiteral } from "pg";
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import { applyParameter } from "./parameters.ts";
 import { dropAdministratorRole, putAdministratorRole } from "./roles.ts";
 import { changeServer, findServer, type ServerKey } from "./servers.ts";
@@ -16,7 +16,7 @@ export function defineChildWork(context: WriteContext): void {
       } catch (error) {
         if ((error as { severity?: string }).severity !== "ERROR") throw error;
         const reason = "0LP01: An unexpected error occurred while trying to validate user.";
-        throw armFront(400, "AadAuthOperationFailed", `Failed to create Azure AD Principal. Reason - ${reason}`); // code inferred
+        throw armError(400, "AadAuthOperationFailed", `Failed to create Azure AD Principal. Reason - ${reason}`); // code inferred
       }
     },
     finish: whileThere((_, { administrator }) => administrators.set(administrator.id, administrator)),

@@ -46,8 +46,8 @@ function readDatabase(server: FlexibleServer, request: EmulatorRequest): Databas
   if (name === "" || Buffer.byteLength(name) > 63) {
     throw invalidParameter("Invalid value given for parameter databaseName. Specify a valid parameter value.");
   }
-  const { charset = "UTF8", collation = "en_US.utf8" } = propertiesOf<{ charset: string; collation: string }>(request);
-  return { id: idOf(server, name), name, charset: charset.toUpperCase(), collation };
+  const { charset, collation } = propertiesOf<{ charset: string | null; collation: string | null }>(request);
+  return { id: idOf(server, name), name, charset: (charset ?? "UTF8").toUpperCase(), collation: collation ?? "en_US.utf8" };
 }
 
 /** What is there in truth, made by whichever door; while the server is stopped, what ARM made. */

@@ -1,4 +1,4 @@
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import { portHolder } from "../../machines/postgres/port-holder.ts";
 import type { TokenGateway } from "../../machines/postgres/token-gateway.ts";
 import { candidateAddress } from "./model.ts";
@@ -31,7 +31,7 @@ export async function openDoor(
       if (!["EADDRINUSE", "EADDRNOTAVAIL", "EACCES"].includes(refusal)) throw error;
     }
   }
-  throw armFront(409, PORT_TAKEN, await describeTaken(server.name, port, refusal));
+  throw armError(409, PORT_TAKEN, await describeTaken(server.name, port, refusal));
 }
 
 async function describeTaken(name: string, port: number, refusal: string): Promise<string> {

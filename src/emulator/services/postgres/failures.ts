@@ -1,6 +1,6 @@
 import { KnownError } from "../../../base/errors.ts";
 import { homeFailure } from "../../home.ts";
-import { type ArmError, armFront, isArmError } from "../../http/arm-error.ts";
+import { type ArmError, armError, isArmError } from "../../http/arm-error.ts";
 import type { Platform } from "../../platform.ts";
 
 /** The code of what fails because of the machine local Azure runs on: no room, no PostgreSQL of the version, no npm. Local Azure's own. */
@@ -15,7 +15,7 @@ export function asArmError({ home, log }: Pick<Platform, "home" | "log">, what: 
   const known = homeFailure(home.root, isDiskFull(error) ? fullDisk(home.root, error) : error);
   if (!(known instanceof KnownError)) return error;
   log(`${what}: ${known.message}`);
-  return armFront(500, LOCAL_FAILURE, `${known.message}${known.hint ? ` → ${known.hint}` : ""}`);
+  return armError(500, LOCAL_FAILURE, `${known.message}${known.hint ? ` → ${known.hint}` : ""}`);
 }
 
 /** Programs (cp, initdb, PostgreSQL itself) say it in words. */

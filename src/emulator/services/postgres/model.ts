@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import type { ServerState } from "./server-state.ts";
 import { computeSize, storageSteps } from "./sizes.ts";
 
@@ -92,7 +92,7 @@ export function isServerName(name: string): boolean {
 }
 
 export function invalidParameter(message: string) {
-  return armFront(400, "InvalidParameterValue", message);
+  return armError(400, "InvalidParameterValue", message);
 }
 
 /**
@@ -110,7 +110,7 @@ const CONTROL = /[\u0000-\u001f\u007f]|\p{Surrogate}/u;
 /** A new server from a PUT body. Throws Azure's 400 for what it would not take; codes and texts without a recording are inferred. */
 export function newServer(id: string, name: string, body: ServerBody, tenantId: string, createdAt: string): FlexibleServer {
   if (!isServerName(name)) throw invalidParameter(SERVER_NAME_RULE);
-  if (!body.location) throw armFront(400, "LocationRequired", "The location property is required for this definition.");
+  if (!body.location) throw armError(400, "LocationRequired", "The location property is required for this definition.");
   const sku = { name: body.sku?.name ?? "", tier: body.sku?.tier ?? "" };
   const size = computeSize(sku.name);
   return changedServer(
@@ -142,7 +142,7 @@ export function changedServer(server: FlexibleServer, body: ServerBody): Flexibl
   const sku = body.sku ? checkedSku({ ...server.sku, ...body.sku }) : server.sku;
   const version = wanted.version ?? server.version;
   if (!(VERSIONS as readonly string[]).includes(version)) {
-    throw armFront(
+    throw armError(
       400,
       "ParameterOutOfRange",
       `The value of the 'Version' should be in: [${VERSIONS.join(",")}]. Verify that the specified parameter value is correct.`,

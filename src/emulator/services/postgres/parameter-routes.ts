@@ -1,4 +1,4 @@
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import type { BodyShape } from "../../http/body-shape.ts";
 import { propertiesOf } from "../../http/properties-of.ts";
 import { type EmulatorRequest, json } from "../../http/router.ts";
@@ -17,7 +17,7 @@ export function parameterOperations({ platform, fleet, writes }: PostgresDepende
   const list = async (server: FlexibleServer): Promise<readonly Parameter[]> => {
     const machine = fleet.machine(server);
     // Known: a GET while the server is created answers a plain 500.
-    if (!machine) throw armFront(500, "InternalServerError", "An unexpected error occured while processing the request.");
+    if (!machine) throw armError(500, "InternalServerError", "An unexpected error occured while processing the request.");
     return listParameters(server, machine, Number(server.version));
   };
   const find = async (server: FlexibleServer, { params: { name = "" } }: EmulatorRequest): Promise<Parameter> => {

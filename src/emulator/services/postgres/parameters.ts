@@ -1,5 +1,5 @@
 import { escapeLiteral } from "pg";
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import type { PostgresMachine } from "../../machines/postgres/machine.ts";
 import type { FlexibleServer } from "./model.ts";
 import { RESERVED_CONNECTIONS } from "./sizes.ts";
@@ -190,7 +190,7 @@ function isVisible(name: string, server: FlexibleServer): boolean {
  * a bad or read-only parameter fails in the poll with the literal message `{0}`. Throws that ArmError.
  */
 export async function applyParameter(parameter: Parameter, value: string | undefined, machine: PostgresMachine): Promise<void> {
-  const refused = armFront(400, "OperationFailed", "{0}");
+  const refused = armError(400, "OperationFailed", "{0}");
   if (parameter.isReadOnly) throw refused;
   if (SERVICE_PARAMETERS.some(({ name }) => name === parameter.name)) {
     if (value !== undefined && !isAllowed(parameter, value)) throw refused;
@@ -220,7 +220,7 @@ async function requireLibraries(name: string, value: string | undefined, machine
   if (!/_preload_libraries$/.test(name)) return;
   const libraries = (value ?? "").split(",").map((library) => library.trim().replace(/^"(.*)"$/, "$1"));
   for (const library of libraries.filter((one) => one !== "")) {
-    if (library.includes("/")) throw armFront(400, "OperationFailed", "{0}"); // Azure has a list of names
+    if (library.includes("/")) throw armError(400, "OperationFailed", "{0}"); // Azure has a list of names
     try {
       await machine.query("postgres", `LOAD ${escapeLiteral(library)}`);
     } catch (error) {

@@ -1,5 +1,5 @@
 import { parseResourceId } from "../../../base/resource-id.ts";
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import { type EmulatorRequest, empty, json, type Route, route } from "../../http/router.ts";
 import type { Operation } from "../../operations.ts";
 import type { Platform } from "../../platform.ts";
@@ -26,10 +26,10 @@ export function pollRoutes({ operations }: Pick<Platform, "operations">): readon
   const poll = ({ url, apiVersion, params }: EmulatorRequest): Operation => {
     if (apiVersion >= "2024" && !operations.isSigned(url)) {
       const text = "The polling URL is not the one the operation was given: its signature is missing or wrong."; // inferred
-      throw armFront(403, "AuthorizationFailed", text);
+      throw armError(403, "AuthorizationFailed", text);
     }
     const operation = operations.poll(params.operation ?? "");
-    if (!operation) throw armFront(404, "ResourceNotFound", `The operation '${params.operation}' was not found.`);
+    if (!operation) throw armError(404, "ResourceNotFound", `The operation '${params.operation}' was not found.`);
     return operation;
   };
   return [
@@ -42,7 +42,7 @@ export function pollRoutes({ operations }: Pick<Platform, "operations">): readon
       if (operation.status === "InProgress") {
         return json(202, acceptedBody(operation), { location: request.url.href, "retry-after": `${operation.retryAfterSeconds}` }); // inferred
       }
-      if (operation.error) throw armFront(400, operation.error.code, operation.error.message); // inferred
+      if (operation.error) throw armError(400, operation.error.code, operation.error.message); // inferred
       if (!/-(start|stop|restart)$/.test(operation.kind)) return empty();
       return json(200, { properties: {}, name: operation.resourceId.split("/").at(-1), type: "PostgreSQL" });
     }),

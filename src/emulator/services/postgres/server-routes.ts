@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { resourceGroupId } from "../../../base/resource-id.ts";
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import type { BodyShape } from "../../http/body-shape.ts";
 import { type EmulatorRequest, json, type Route, route } from "../../http/router.ts";
 import { scramVerifier } from "../../machines/postgres/login.ts";
@@ -89,7 +89,7 @@ async function updateServer(
   if (method === "PUT") requireSameLocation(server, body, params.group ?? "");
   const next = await withVerifier(changedServer(server, body), body);
   if (next.version !== server.version) {
-    throw armFront(501, "NotImplementedByLocalAzure", "Local Azure does no upgrade of a server to another major version.");
+    throw armError(501, "NotImplementedByLocalAzure", "Local Azure does no upgrade of a server to another major version.");
   }
   requireLogin(next);
   // Documented: another size restarts the server, and so does switching Entra on (a library is loaded).
@@ -102,7 +102,7 @@ async function createServer({ platform, tables, writes }: PostgresDependencies, 
   const name = request.params.server ?? "";
   requireGroup(platform, id);
   if (tables.servers.list().some((server) => server.name === name)) {
-    throw armFront(409, "ServerNameAlreadyExists", "Specified server name is already used.");
+    throw armError(409, "ServerNameAlreadyExists", "Specified server name is already used.");
   }
   const body = (request.body ?? {}) as ServerBody;
   requireServable(body);
@@ -118,7 +118,7 @@ async function createServer({ platform, tables, writes }: PostgresDependencies, 
 function requireSameLocation(server: FlexibleServer, body: ServerBody, group: string): void {
   const location = body.location?.replace(/\s+/g, "").toLowerCase();
   if (!location || location === server.location) return;
-  throw armFront(
+  throw armError(
     409,
     "InvalidResourceLocation",
     `The resource '${server.name}' already exists in location '${server.location}' in resource group '${group}'. A resource with the same name cannot be created in location '${location}'. Please select a new resource name.`,
@@ -129,10 +129,10 @@ function requireSameLocation(server: FlexibleServer, body: ServerBody, group: st
 function requireServable({ identity, properties }: ServerBody): void {
   const mode = properties?.createMode ?? "Default";
   if (!["default", "create", "update"].includes(mode.toLowerCase())) {
-    throw armFront(501, "NotImplementedByLocalAzure", `Local Azure makes no server from another one (createMode ${mode}).`);
+    throw armError(501, "NotImplementedByLocalAzure", `Local Azure makes no server from another one (createMode ${mode}).`);
   }
   if (identity?.type && identity.type.toLowerCase() !== "none") {
-    throw armFront(501, "NotImplementedByLocalAzure", "Local Azure gives no identity to a flexible server.");
+    throw armError(501, "NotImplementedByLocalAzure", "Local Azure gives no identity to a flexible server.");
   }
 }
 

@@ -1,4 +1,4 @@
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import type { FlexibleServer } from "./model.ts";
 import { putPasswordAdministrator } from "./roles.ts";
 import { canHappen, type ServerEvent, type ServerState } from "./server-state.ts";
@@ -104,7 +104,7 @@ function failureOf({ fleet }: WriteContext, key: ServerKey, before: ServerState)
 }
 
 function notStarted(server: FlexibleServer | undefined, before: ServerState) {
-  return armFront(
+  return armError(
     409,
     "ServerIsNotReady",
     `Restart or Stop Server can only be performed on Started servers. Sever Name = ${server?.name}, Current Server State = ${before}`,

@@ -1,5 +1,5 @@
 import { isSameId, resourceGroupId } from "../../../base/resource-id.ts";
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import type { EmulatorRequest } from "../../http/router.ts";
 import type { Platform } from "../../platform.ts";
 import type { Collection } from "../../store.ts";
@@ -65,7 +65,7 @@ export function requireServer(platform: Platform, tables: Tables, request: Emula
   const server = tables.servers.get(id);
   if (server) return server;
   const { server: name, group } = request.params;
-  throw armFront(
+  throw armError(
     404,
     "ResourceNotFound",
     `The Resource '${TYPE}/${name}' under resource group '${group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix`,
@@ -74,18 +74,18 @@ export function requireServer(platform: Platform, tables: Tables, request: Emula
 
 /** For work that comes too late: the server was deleted meanwhile. */
 export function serverGone(id: string) {
-  return armFront(404, "ResourceNotFound", `The Resource '${TYPE}/${id.split("/").at(-1)}' was not found.`); // text inferred
+  return armError(404, "ResourceNotFound", `The Resource '${TYPE}/${id.split("/").at(-1)}' was not found.`); // text inferred
 }
 
 /** 404 as the provider itself says it, for children. */
 export function childNotFound(kind: string, name: string) {
-  return armFront(404, "ResourceNotFound", `The requested resource of type '${TYPE}/${kind}' with name '${name}' was not found.`);
+  return armError(404, "ResourceNotFound", `The requested resource of type '${TYPE}/${kind}' with name '${name}' was not found.`);
 }
 
 /** Azure does one write at a time on a server, its children included. */
 export function requireIdle(platform: Pick<Platform, "operations">, server: FlexibleServer): void {
   if (platform.operations.running(server.id).length === 0) return;
-  throw armFront(
+  throw armError(
     409,
     "ServerIsBusy",
     `Cannot complete operation while server '${server.name}' is busy processing another operation. Try again later.`,
@@ -94,7 +94,7 @@ export function requireIdle(platform: Pick<Platform, "operations">, server: Flex
 
 export function requireAccessible(server: FlexibleServer): void {
   if (server.state === "Ready") return;
-  throw armFront(
+  throw armError(
     409,
     "AadAuthOperationCannotBePerformedWhenServerIsNotAccessible",
     `The server '${server.name}' is not in an accessible state to perform Azure AD Principal operation. Please make sure the server is accessible before executing Azure AD Principal operations.`,

@@ -1,4 +1,4 @@
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import type { PostgresMachine } from "../../machines/postgres/machine.ts";
 import type { Operation } from "../../operations.ts";
 import type { Platform } from "../../platform.ts";
@@ -56,5 +56,5 @@ export async function requireMachine({ tables, fleet }: WriteContext, key: Serve
   await fleet.waitUntilSettled(key);
   const machine = fleet.machine(key);
   if (machine) return machine;
-  throw armFront(409, "ServerIsNotReady", `The server '${findServer(tables.servers, key)?.name}' is not started.`); // text inferred
+  throw armError(409, "ServerIsNotReady", `The server '${findServer(tables.servers, key)?.name}' is not started.`); // text inferred
 }

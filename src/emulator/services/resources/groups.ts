@@ -1,5 +1,5 @@
 import { parseResourceId, resourceGroupId } from "../../../base/resource-id.ts";
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import type { Platform } from "../../platform.ts";
 import type { Collection } from "../../store.ts";
 
@@ -24,7 +24,7 @@ export function groupsOf(platform: Pick<Platform, "store">): Collection<Resource
 export function requireGroup(platform: Pick<Platform, "store">, id: string): ResourceGroup {
   const group = requireKnownGroup(platform, id);
   if (group.state === "Deleting") {
-    throw armFront(
+    throw armError(
       409,
       "ResourceGroupBeingDeleted",
       `The resource group '${group.name}' is in deprovisioning state and cannot perform this operation.`,
@@ -38,5 +38,5 @@ export function requireKnownGroup(platform: Pick<Platform, "store">, id: string)
   const parsed = parseResourceId(id);
   const group = parsed && groupsOf(platform).get(resourceGroupId(parsed.subscriptionId, parsed.resourceGroup));
   if (group) return group;
-  throw armFront(404, "ResourceGroupNotFound", `Resource group '${parsed?.resourceGroup ?? id}' could not be found.`);
+  throw armError(404, "ResourceGroupNotFound", `Resource group '${parsed?.resourceGroup ?? id}' could not be found.`);
 }

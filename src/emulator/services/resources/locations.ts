@@ -1,5 +1,5 @@
 import { normalizeLocation } from "../../../base/resource-id.ts";
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 
 /** The regions local Azure knows: name and display name, as ARM's subscription location list gives them. */
 export const locations: readonly { readonly name: string; readonly displayName: string }[] = [
@@ -43,7 +43,7 @@ export function findLocation(location: string): { readonly name: string; readonl
 export function requireLocation(location: string, resourceType: string): void {
   if (findLocation(location)) return;
   const names = locations.map(({ name }) => name).join(",");
-  throw armFront(
+  throw armError(
     400,
     "LocationNotAvailableForResourceType",
     `The provided location '${location}' is not available for resource type '${resourceType}'. List of available regions for the resource type is '${names}'.`,
@@ -54,7 +54,7 @@ export function requireLocation(location: string, resourceType: string): void {
 export function requireProviderLocation(location: string, resourceType: string, apiVersion: string): void {
   if (findLocation(location)) return;
   const names = locations.map((known) => known.name).join(", ");
-  throw armFront(
+  throw armError(
     400,
     "NoRegisteredProviderFound",
     `No registered resource provider found for location '${location}' and API version '${apiVersion}' for type '${resourceType}'. The supported locations are '${names}'.`,

@@ -1,5 +1,5 @@
 import { isSameId, resourceGroupId } from "../../../base/resource-id.ts";
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import { type EmulatorRequest, empty, json, type Route, route } from "../../http/router.ts";
 import type { Platform, ResourceSummary, Service } from "../../platform.ts";
 import { groupsOf, type ResourceGroup, requireGroup, requireKnownGroup } from "./groups.ts";
@@ -54,7 +54,7 @@ function providerRoutes({ endpoints }: Platform, providers: Providers): readonly
   const found = ({ params }: EmulatorRequest): ProviderView => {
     const provider = providers.find(params.namespace ?? "");
     if (provider) return provider;
-    throw armFront(404, "InvalidResourceNamespace", `The resource namespace '${params.namespace}' is invalid.`);
+    throw armError(404, "InvalidResourceNamespace", `The resource namespace '${params.namespace}' is invalid.`);
   };
   return [
     route("GET", `${SUBSCRIPTION}/providers`, "documentation", () => json(200, { value: providers.list().map(wire) })),
@@ -116,9 +116,9 @@ function groupRoutes(platform: Platform): readonly Route[] {
     }),
     route("GET", `${SUBSCRIPTION}/operationresults/{operation}`, "documentation", (request) => {
       const operation = operations.poll(request.params.operation ?? "");
-      if (operation?.kind !== GROUP_DELETE) throw armFront(404, "OperationNotFound", "The operation could not be found.");
+      if (operation?.kind !== GROUP_DELETE) throw armError(404, "OperationNotFound", "The operation could not be found.");
       if (operation.status === "InProgress") return pending(request, operation.id, operation.retryAfterSeconds);
-      return operation.error ? armFront(409, operation.error.code, operation.error.message).toResponse() : empty(200);
+      return operation.error ? armError(409, operation.error.code, operation.error.message).toResponse() : empty(200);
     }),
   ];
 }
@@ -128,7 +128,7 @@ function putGroup(platform: Platform, { params, body }: EmulatorRequest): Respon
   const id = groupIdOf(params);
   const name = params.group ?? "";
   if (!/^[-\p{L}\p{N}._()]{1,90}$/u.test(name) || name.endsWith(".")) {
-    throw armFront(
+    throw armError(
       400,
       "InvalidResourceGroup",
       `The provided resource group name '${name}' has these invalid characters or is too long. The name can only be letters, digits, '-', '.', '(', ')' or '_', must not end with a period and have at most 90 characters.`,
@@ -136,10 +136,10 @@ function putGroup(platform: Platform, { params, body }: EmulatorRequest): Respon
   }
   const wanted = body as { location?: unknown; managedBy?: unknown } | undefined;
   const location = typeof wanted?.location === "string" ? wanted.location : "";
-  if (location === "") throw armFront(400, "LocationRequired", "The location property is required for this definition.");
+  if (location === "") throw armError(400, "LocationRequired", "The location property is required for this definition.");
   const known = findLocation(location);
   if (!known) {
-    throw armFront(
+    throw armError(
       400,
       "LocationNotAvailableForResourceGroup",
       `The provided location '${location}' is not available for resource group. List of available regions is given by GET /subscriptions/{subscription}/locations.`,
@@ -148,7 +148,7 @@ function putGroup(platform: Platform, { params, body }: EmulatorRequest): Respon
   const before = groups.get(id);
   if (before) requireGroup(platform, id);
   if (before && before.location !== known.name) {
-    throw armFront(
+    throw armError(
       409,
       "InvalidResourceGroupLocation",
       `Invalid resource group location '${known.name}'. The Resource group already exists in location '${before.location}'.`,

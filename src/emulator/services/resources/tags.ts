@@ -1,5 +1,5 @@
 import { isSameId } from "../../../base/resource-id.ts";
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import type { BodyShape } from "../../http/body-shape.ts";
 import { propertiesOf } from "../../http/properties-of.ts";
 import { type EmulatorRequest, empty, json, type Route, route } from "../../http/router.ts";
@@ -35,7 +35,7 @@ export function tagRoutes(platform: Platform, services: () => readonly Service[]
     const group = requireKnownGroup(platform, id);
     const setTags = (tags: Tags): void => groupsOf(platform).set(group.id, { ...requireGroup(platform, group.id), tags });
     if (isSameId(group.id, id)) return { id: group.id, tags: group.tags ?? {}, setTags };
-    throw armFront(404, "ResourceNotFound", `The resource '${id}' was not found.`); // text inferred
+    throw armError(404, "ResourceNotFound", `The resource '${id}' was not found.`); // text inferred
   };
   const toWire = ({ id }: Tagged, tags: Tags): object => ({
     id: `${id}/providers/Microsoft.Resources/tags/default`,
@@ -76,7 +76,7 @@ function toTagged({ setTags }: Service): (resource: ResourceSummary) => Tagged {
     id,
     tags,
     setTags: (next) => {
-      if (!setTags) throw armFront(501, "NotImplementedByLocalAzure", `Local Azure has no tags on '${id}'.`);
+      if (!setTags) throw armError(501, "NotImplementedByLocalAzure", `Local Azure has no tags on '${id}'.`);
       setTags(id, next);
     },
   });

@@ -1,4 +1,4 @@
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import type { FlexibleServerRegistry, FlexibleServerView, Platform, SiteRegistry, SiteView } from "../../platform.ts";
 import type { Collection } from "../../store.ts";
 import { databaseOf, type Linker } from "./model.ts";
@@ -35,10 +35,10 @@ function definePut(context: LinkerContext): void {
       const linker = rows.get(resourceId);
       if (!linker || !sites.find(linker.sourceId)) throw sourceNotFound(linker?.sourceId ?? resourceId);
       const found = targetOf(context, linker);
-      if (!found) throw armFront(404, "ResourceNotFound", "Target resource is not found");
+      if (!found) throw armError(404, "ResourceNotFound", "Target resource is not found");
       const { authInfo } = linker.properties;
       if (authInfo.authType === "userAssignedIdentity" && !isAuthOptedOut(linker) && !isIdentity(platform, authInfo.clientId)) {
-        throw armFront(404, "ResourceNotFound", `The user-assigned identity with client ID '${authInfo.clientId}' is not found.`); // inferred
+        throw armError(404, "ResourceNotFound", `The user-assigned identity with client ID '${authInfo.clientId}' is not found.`); // inferred
       }
       const isDenied = found.server.publicNetworkAccess === "Disabled" && !isNetworkOptedOut(linker);
       return isDenied ? { message: DENIED_WARNING } : undefined;
@@ -77,7 +77,7 @@ function defineValidate(context: LinkerContext): void {
   platform.operations.define("servicelinker/validate", {
     work: async ({ resourceId, payload, startTime }) => {
       const linker = rows.get(resourceId);
-      if (!linker) throw armFront(404, "ResourceNotFound", "The linker is not found");
+      if (!linker) throw armError(404, "ResourceNotFound", "The linker is not found");
       const times = { start: startTime, end: new Date(platform.clock.now()).toISOString() };
       const { apiVersion } = payload as LinkerPayload;
       return validationToWire(linker, judge(linker, targetOf(context, linker)?.server, sites.find(linker.sourceId)), times, apiVersion);
@@ -109,7 +109,7 @@ export function setState(rows: Collection<Linker>, id: string, provisioningState
 /** ARM's 404 for a source that is not there. */
 export function sourceNotFound(sourceId: string) {
   const [, group = "", resource = sourceId] = /\/resourceGroups\/([^/]+)\/providers\/(.+)/i.exec(sourceId) ?? [];
-  return armFront(
+  return armError(
     404,
     "ResourceNotFound",
     `The Resource '${resource}' under resource group '${group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix`,

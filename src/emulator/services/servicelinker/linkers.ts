@@ -1,4 +1,4 @@
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import type { Operation } from "../../operations.ts";
 import type { FlexibleServerRegistry, Platform, SiteView } from "../../platform.ts";
 import type { Collection } from "../../store.ts";
@@ -48,7 +48,7 @@ export function createLinkers(platform: Platform, dependencies: LinkerDependenci
   };
   const begin = (kind: string, linker: Linker, apiVersion: string, recordedMs: number): Operation => {
     if (operations.running(linker.id).some((running) => running.kind !== "servicelinker/validate")) {
-      throw armFront(409, "Conflict", `Another operation on the linker '${linker.name}' is in progress.`); // code and text inferred
+      throw armError(409, "Conflict", `Another operation on the linker '${linker.name}' is in progress.`); // code and text inferred
     }
     const payload: LinkerPayload = { apiVersion };
     return operations.accept({

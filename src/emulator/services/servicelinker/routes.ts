@@ -1,4 +1,4 @@
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import { propertiesOf } from "../../http/properties-of.ts";
 import { type EmulatorRequest, json, type Route, route } from "../../http/router.ts";
 import type { Operation } from "../../operations.ts";
@@ -49,7 +49,7 @@ export function linkerRoutes(platform: Platform, linkers: Linkers): readonly Rou
   const required = (request: EmulatorRequest): Linker => {
     const linker = linkers.get(addressOf(request));
     if (linker) return linker;
-    throw armFront(404, "ResourceNotFound", `The linker '${nameOf(request)}' is not found.`); // text inferred
+    throw armError(404, "ResourceNotFound", `The linker '${nameOf(request)}' is not found.`); // text inferred
   };
   return [
     route("GET", LINKERS, "recorded", (request) =>
@@ -78,10 +78,10 @@ export function linkerRoutes(platform: Platform, linkers: Linkers): readonly Rou
     route("GET", STATUS, "recorded", (request) => {
       const id = request.params.operation?.split("*")[0] ?? "";
       const known = operations.peek(id);
-      if (!known?.kind.startsWith("servicelinker/")) throw armFront(404, "ResourceNotFound", "The operation status is not found.");
+      if (!known?.kind.startsWith("servicelinker/")) throw armError(404, "ResourceNotFound", "The operation status is not found.");
       const { apiVersion } = known.payload as LinkerPayload;
       if (isSignedVersion(apiVersion) && !operations.isSigned(request.url)) {
-        throw armFront(403, "AuthorizationFailed", "The signature of the operation status URL is not valid."); // inferred
+        throw armError(403, "AuthorizationFailed", "The signature of the operation status URL is not valid."); // inferred
       }
       const operation = operations.poll(id) ?? known;
       return json(200, statusToWire(operation, statusPath(operation), apiVersion), {
@@ -104,7 +104,7 @@ function addressOf(request: EmulatorRequest): LinkerAddress {
 function nameOf({ params }: EmulatorRequest): string {
   const name = params.linker ?? "";
   if (/^[A-Za-z0-9._]+$/.test(name)) return name;
-  throw armFront(400, "InvalidResourceName", `The linker name '${name}' is not valid: it can only have letters, digits, '.' and '_'.`);
+  throw armError(400, "InvalidResourceName", `The linker name '${name}' is not valid: it can only have letters, digits, '.' and '_'.`);
 }
 
 function creatorOf({ caller }: EmulatorRequest): Creator {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import type { Operation } from "../../operations.ts";
 import {
   type ClientType,
@@ -67,7 +67,7 @@ function checkTarget(id: string): void {
   if (!type?.[1] || !type[2]) throw invalid("properties.targetService.id", "it must be the resource ID of a database");
   const types = type[2].split("/").filter((_, index) => index % 2 === 0);
   const name = [type[1], ...types].join("/").toUpperCase();
-  throw armFront(400, "TargetTypeNotSupported", `Target resource type ${name} is not supported.`);
+  throw armError(400, "TargetTypeNotSupported", `Target resource type ${name} is not supported.`);
 }
 
 function authFromWire(auth: Fields, apiVersion: string): { info: LinkerAuth; secret: string | undefined } {
@@ -82,7 +82,7 @@ function authFromWire(auth: Fields, apiVersion: string): { info: LinkerAuth; sec
   }
   const others = ["servicePrincipalSecret", "servicePrincipalCertificate", "accessKey", "userAccount"];
   if (others.includes(String(auth.authType))) {
-    throw armFront(501, "NotImplementedByLocalAzure", `Local Azure does not carry out linkers with authType ${String(auth.authType)}.`);
+    throw armError(501, "NotImplementedByLocalAzure", `Local Azure does not carry out linkers with authType ${String(auth.authType)}.`);
   }
   throw invalid("properties.authInfo.authType", "it must be a known kind of authentication");
 }
@@ -283,7 +283,7 @@ function ticks(iso: string): string {
 }
 
 function invalid(what: string, why: string) {
-  return armFront(400, "InvalidRequestContent", `The value of '${what}' is not valid: ${why}.`);
+  return armError(400, "InvalidRequestContent", `The value of '${what}' is not valid: ${why}.`);
 }
 
 function fields(value: unknown): Fields {

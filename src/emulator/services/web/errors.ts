@@ -1,4 +1,4 @@
-import { type ArmError, armError, armFront } from "../../http/arm-error.ts";
+import { type ArmError, armError } from "../../http/arm-error.ts";
 
 /**
  * A refusal in Microsoft.Web's own shape: capital names, no `error` envelope (azure/appservice.md 4.1, recorded).
@@ -7,24 +7,19 @@ import { type ArmError, armError, armFront } from "../../http/arm-error.ts";
 function webError(status: number, code: string, extendedCode: string, template: string, ...parameters: readonly string[]): ArmError {
   const message = template.replace(/\{(\d)\}/g, (_all, at: string) => parameters[Number(at)] ?? "");
   const entity = { ExtendedCode: extendedCode, MessageTemplate: template, Parameters: parameters, Code: code, Message: message };
-  return armError(status, code, message, {
-    Code: code,
-    Message: message,
-    Target: null,
-    Details: [{ Message: message }, { Code: code }, { ErrorEntity: entity }],
-    Innererror: null,
-  });
+  const details = [{ Message: message }, { Code: code }, { ErrorEntity: entity }];
+  return armError(status, code, message, { body: { Code: code, Message: message, Target: null, Details: details, Innererror: null } });
 }
 
 /** The refusals of Microsoft.Web, one a name. */
 export const refusals = {
   notFound: (type: string, name: string, group: string): ArmError =>
-    armFront(
+    armError(
       404,
       "ResourceNotFound",
       `The Resource 'Microsoft.Web/${type}/${name}' under resource group '${group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix`,
     ),
-  noSlots: (): ArmError => armFront(501, "NotImplementedByLocalAzure", "Local Azure makes no deployment slots yet."),
+  noSlots: (): ArmError => armError(501, "NotImplementedByLocalAzure", "Local Azure makes no deployment slots yet."),
   /** Recorded. */
   nameTaken: (name: string): ArmError => webError(409, "Conflict", "54001", "Website with given name {0} already exists.", name),
   /** Recorded: also the answer to a Linux runtime on a Windows plan. */

@@ -1,5 +1,5 @@
 import { isSameId } from "../../../base/resource-id.ts";
-import { armFront } from "../../http/arm-error.ts";
+import { armError } from "../../http/arm-error.ts";
 import type { Directory } from "../../platform.ts";
 import { type AssignedIdentity, isUserIdentityId } from "./model.ts";
 import type { Sites } from "./sites.ts";
@@ -31,7 +31,7 @@ export function checkIdentities(directory: Directory, siteId: string, body: Iden
 
 function failed(siteId: string, words: string) {
   const response = JSON.stringify({ error: { code: "BadRequest", message: words } });
-  return armFront(
+  return armError(
     400,
     "FailedIdentityOperation",
     `Identity operation for resource '${siteId}' failed with error 'Failed to perform resource identity operation. Status: 'BadRequest'. Response: '${response}'.'.`,

@@ -1,5 +1,5 @@
 import { isSameId } from "../../../base/resource-id.ts";
-import { armError } from "../../http/arm-error.ts";
+import { type ArmError, armError } from "../../http/arm-error.ts";
 import { type EmulatorRequest, json, type Route, route } from "../../http/router.ts";
 import { audiences, type DirectoryPrincipal, type Platform } from "../../platform.ts";
 import type { SitePrincipals } from "./model.ts";
@@ -108,8 +108,8 @@ function isKnownAudience(resource: string): boolean {
 }
 
 /** `{statusCode,message}`: the form msal reads; bodies of the real endpoint are not established (azure/appservice.md section 7). */
-function refusal(statusCode: number, message: string): ReturnType<typeof armError> {
-  return armError(statusCode, "IdentityEndpoint", message, { statusCode, message });
+function refusal(statusCode: number, message: string): ArmError {
+  return armError(statusCode, "IdentityEndpoint", message, { body: { statusCode, message } });
 }
 
 /** The date text of api-version 2017-09-01: `09/14/2017 00:00:00 PM +00:00`. */

@@ -1,16 +1,35 @@
 import { join } from "node:path";
-import { type EmulatorRequest, json, type Route, route } from "../../http/router.ts";
 import { writeShims } from "../../machines/app/shims.ts";
 import { sweepProcesses } from "../../machines/process.ts";
 import type { Platform, ResourceSummary, Service, SiteRegistry } from "../../platform.ts";
-import { locations } from "../resources/locations.ts";
 import { type IdentityEndpoint, openIdentityEndpoint } from "./identity.ts";
-import { isSiteName } from "./model.ts";
 import { planRoutes } from "./plan-routes.ts";
 import { siteRoutes } from "./site-routes.ts";
 import { createSites, type Sites } from "./sites.ts";
-import { webAppStacks } from "./stacks.ts";
-import { displayLocation } from "./wire.ts";
+import { subscriptionRoutes } from "./subscription-routes.ts";
+
+/** azure-rest-api-specs, specification/web; the older ones are what older SDKs and Terraform send. */
+const API_VERSIONS = [
+  "2018-02-01",
+  "2018-11-01",
+  "2019-08-01",
+  "2020-06-01",
+  "2020-09-01",
+  "2020-10-01",
+  "2020-12-01",
+  "2021-01-01",
+  "2021-01-15",
+  "2021-02-01",
+  "2021-03-01",
+  "2022-03-01",
+  "2022-09-01",
+  "2023-01-01",
+  "2023-12-01",
+  "2024-04-01",
+  "2024-11-01",
+  "2025-03-01",
+  "2025-05-01",
+];
 
 /** Microsoft.Web: plans, sites, their SCM sites, containers and the managed identity endpoint. */
 export function createWebService(platform: Platform): Service & SiteRegistry {
@@ -23,28 +42,7 @@ export function createWebService(platform: Platform): Service & SiteRegistry {
   const sites = createSites(platform, identity, shims);
   return {
     namespace: "Microsoft.Web",
-    // azure-rest-api-specs, specification/web; the older ones are what older SDKs and Terraform send.
-    apiVersions: [
-      "2018-02-01",
-      "2018-11-01",
-      "2019-08-01",
-      "2020-06-01",
-      "2020-09-01",
-      "2020-10-01",
-      "2020-12-01",
-      "2021-01-01",
-      "2021-01-15",
-      "2021-02-01",
-      "2021-03-01",
-      "2022-03-01",
-      "2022-09-01",
-      "2023-01-01",
-      "2023-12-01",
-      "2024-04-01",
-      "2024-11-01",
-      "2025-03-01",
-      "2025-05-01",
-    ],
+    apiVersions: API_VERSIONS,
     routes: [...planRoutes(platform, sites), ...siteRoutes(platform, sites), ...subscriptionRoutes(sites)],
     find: sites.find,
     changeAppSettings: sites.changeAppSettings,
@@ -93,43 +91,4 @@ function summaries(sites: Sites, groupId: string): readonly ResourceSummary[] {
     ...(tags ? { tags } : {}),
   }));
   return [...plans, ...apps];
-}
-
-/** Name check, stacks and regions. */
-function subscriptionRoutes(sites: Sites): readonly Route[] {
-  const provider = "/subscriptions/{subscription}/providers/Microsoft.Web";
-  const checkName = (request: EmulatorRequest): { nameAvailable: boolean; reason: string; message: string } => {
-    const name = (request.body as { name?: string } | undefined)?.name ?? "";
-    if (!isSiteName(name)) return { nameAvailable: false, reason: "Invalid", message: `The name '${name}' is invalid.` };
-    if (!sites.byName(name)) return { nameAvailable: true, reason: "", message: "" };
-    return { nameAvailable: false, reason: "AlreadyExists", message: `Hostname '${name}' already exists. Please select a different name.` };
-  };
-  const stacks = (): Response => json(200, { value: webAppStacks, nextLink: null, id: null });
-  return [
-    route("POST", `${provider}/checknameavailability`, "recorded", {}, (request) => json(200, checkName(request))),
-    route("POST", `${provider}/locations/{location}/checknameavailability`, "inferred", {}, (request) => {
-      const checked = checkName(request);
-      const name = (request.body as { name?: string } | undefined)?.name ?? "";
-      return json(200, { hostName: checked.nameAvailable ? `${name.toLowerCase()}.azurewebsites.net` : null, ...checked });
-    }),
-    route("GET", "/providers/Microsoft.Web/webAppStacks", "specification", stacks),
-    route("GET", "/providers/Microsoft.Web/locations/{location}/webAppStacks", "specification", stacks),
-    route("GET", `${provider}/geoRegions`, "specification", ({ params }) =>
-      json(200, {
-        value: locations.map(({ displayName }) => ({
-          id: `/subscriptions/${params.subscription}/providers/Microsoft.Web/geoRegions/${displayName}`,
-          name: displayName,
-          type: "Microsoft.Web/geoRegions",
-          properties: {
-            name: displayName,
-            description: null,
-            displayName: displayLocation(displayName),
-            orgDomain: "PUBLIC;LINUX;LINUXDSERIES",
-          },
-        })),
-        nextLink: null,
-        id: null,
-      }),
-    ),
-  ];
 }

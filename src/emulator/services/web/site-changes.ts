@@ -45,8 +45,8 @@ export function newSite(
 }
 
 /** What a body changes of a site. Members left out stay, in a PUT, too (a guess, see azure/appservice.md 1.3). */
-export function changedSite(before: Site, { tags, properties = {} }: SiteBody, plan: Plan | undefined): Partial<Site> {
-  const { httpsOnly, clientAffinityEnabled, publicNetworkAccess, siteConfig } = properties;
+export function changedSite(before: Site, { tags, properties }: SiteBody, plan: Plan | undefined): Partial<Site> {
+  const { httpsOnly, clientAffinityEnabled, publicNetworkAccess, siteConfig } = properties ?? {};
   return {
     ...(tags ? { tags } : {}),
     ...(plan ? { planId: plan.id } : {}),

@@ -1,0 +1,7 @@
+import type { HostKind } from "../project/file.ts";
+import type { AppHost } from "./app-host.ts";
+import { functionapp } from "./functionapp.ts";
+import { webapp } from "./webapp.ts";
+
+/** One row a kind; a kind without its row does not compile. */
+export const hosts = { webapp, functionapp } satisfies Readonly<Record<HostKind, AppHost>>;
