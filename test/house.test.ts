@@ -14,11 +14,7 @@ const FUNCTION_LINES = 60;
 
 /** Over the limit today. The lists only get shorter: an entry that is not needed any more fails as well. */
 const LONG_FILES: readonly string[] = [];
-const LONG_FUNCTIONS: readonly string[] = [
-  "cli/program.ts createProgram", // stays: the whole command line on one page
-  "cloud/database/extra-grants.ts extraGrants",
-  "steps/all.ts perApp",
-];
+const LONG_FUNCTIONS: readonly string[] = ["cloud/database/extra-grants.ts extraGrants"];
 
 interface Measured {
   /** `cloud/sql.ts connectSql` */

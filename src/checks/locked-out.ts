@@ -1,4 +1,5 @@
 import { KnownError } from "../base/errors.ts";
+import { siteName } from "../base/site-address.ts";
 import type { WebApp } from "../cloud/app-service/web-apps.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
@@ -30,10 +31,10 @@ export async function lockedOut(context: LockoutContext, server: PostgresServer,
 /** Other web apps of the group whose settings name this server and hold a secret. */
 async function webAppsWithPassword({ setup, cloud }: LockoutContext, server: PostgresServer, sites: readonly WebApp[]): Promise<string[]> {
   const { resourceGroup: group } = setup;
-  const others = sites.filter((site) => !setup.sites.some(({ address: { app: name } }) => name === site.name));
+  const others = sites.filter((site) => !setup.sites.some(({ address }) => siteName(address) === site.name));
   const found = await Promise.all(
     others.map(async ({ name }) => {
-      const settings = (await cloud.webApps.getSettings(group, name)) ?? {};
+      const settings = (await cloud.sites.at({ group, app: name }).getSettings()) ?? {};
       const isUser = Object.values(settings).some((value) => value.includes(server.host));
       const names = secretSettingNames(settings);
       return isUser && names.length > 0 ? [`web app ${name} (${names.join(", ")})`] : [];

@@ -1,5 +1,6 @@
 import { memoize } from "../base/memoize.ts";
 import { parseResourceId } from "../base/resource-id.ts";
+import { siteName } from "../base/site-address.ts";
 import type { DatabaseRights } from "../cloud/database/databases.ts";
 import type { SiteSetup } from "../project/site-setup.ts";
 import { readIdentity, withEffectiveIdentity } from "../steps/app-identity.ts";
@@ -14,15 +15,12 @@ export type OutsideFacts = SharedFacts & ReturnType<typeof gatherOutsideFacts>;
 
 function gatherAzureFacts(shared: SharedFacts, app: SiteSetup) {
   const { cloud, setup } = shared.context;
-  const { webApps } = cloud;
-  const { resourceGroup: group } = setup;
-  const {
-    address: { app: name },
-  } = app;
+  const adapter = cloud.sites.at(app.address);
+  const name = siteName(app.address);
   /** The user-assigned identity of the app; `undefined` for a system-assigned one. */
   const identity = memoize(() => readIdentity(setup, cloud, app));
   const findSite = memoize(async () => {
-    const [found, chosen] = await Promise.all([webApps.get(group, name), identity()]);
+    const [found, chosen] = await Promise.all([adapter.get(), identity()]);
     return found && withEffectiveIdentity(found, chosen);
   });
   const site = memoize(async () => (await findSite()) ?? absent(`web app ${name}`));
@@ -37,13 +35,13 @@ function gatherAzureFacts(shared: SharedFacts, app: SiteSetup) {
     identity,
     findSite,
     site,
-    settings: part("settings", () => webApps.getSettings(group, name)),
-    config: part("configuration", () => webApps.getConfig(group, name)),
-    policies: part("publishing policies", () => webApps.getPublishingPolicies(group, name)),
-    logs: part("log settings", () => webApps.getLogs(group, name)),
+    settings: part("settings", () => adapter.getSettings()),
+    config: part("configuration", () => adapter.getConfig()),
+    policies: part("publishing policies", () => adapter.getPublishingPolicies()),
+    logs: part("log settings", () => adapter.getLogs()),
     plan: part("App Service plan", async () => {
       const id = parseResourceId((await site()).planId);
-      return id && webApps.getPlan(id.resourceGroup, id.path.at(-1) ?? "");
+      return id && cloud.plans.get(id.resourceGroup, id.path.at(-1) ?? "");
     }),
     linkers: memoize(async () => cloud.linkers.list((await site()).id)),
   };

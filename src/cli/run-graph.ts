@@ -4,8 +4,8 @@ import { blockedOf, changesOf, type Plan, plan } from "../engine/plan.ts";
 import { isComplete, type Report } from "../engine/report.ts";
 import type { AnyStep } from "../engine/step.ts";
 import { type GraphContext, type ProjectGraph, projectGraph } from "../graph/project-graph.ts";
+import type { Project } from "../project/read-project.ts";
 import { endStopped, summarizeRun } from "./cancellation.ts";
-import type { Project } from "./open-project.ts";
 import { showFailures } from "./output/failures.ts";
 import { planLines, warningLines } from "./output/plan.ts";
 import { type Session, withChangingSession } from "./session.ts";
@@ -39,7 +39,7 @@ export async function runGraph(io: Io, options: GlobalOptions, project: Project,
     const graph = projectGraph(session.setup, { ...session, ...(deployments && { deployments }) });
     let run: GraphRun | undefined;
     try {
-      const report = await converge(io, options, session, command.steps?.(graph) ?? graph.steps);
+      const report = await converge(io, options, { ...session, graph }, command.steps?.(graph) ?? graph.steps);
       if (report === undefined) return 1;
       run = { report, graph, session };
       if (isComplete(report)) return await command.finish(run);
@@ -55,7 +55,12 @@ export async function runGraph(io: Io, options: GlobalOptions, project: Project,
 }
 
 /** `undefined` when the person said no. */
-async function converge(io: Io, options: GlobalOptions, session: Session, steps: readonly AnyStep[]): Promise<Report | undefined> {
+async function converge(
+  io: Io,
+  options: GlobalOptions,
+  session: Session & { readonly graph: ProjectGraph },
+  steps: readonly AnyStep[],
+): Promise<Report | undefined> {
   const colors = paint(io.hasColor);
   const planned = await preview(io, steps);
   const isNothing = changesOf(planned) + blockedOf(planned) === 0;

@@ -6,6 +6,7 @@ export const functionapp: AppHost = {
   noun: "function app",
   place: notYet,
   connect: notYet,
+  deploy: async () => notYet(),
 };
 
 function notYet(): never {

@@ -1,4 +1,5 @@
 import { memoize } from "../base/memoize.ts";
+import { siteName } from "../base/site-address.ts";
 import type { WebApp } from "../cloud/app-service/web-apps.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
@@ -36,7 +37,7 @@ export async function takeInventory(setup: Setup, cloud: Cloud, firewallAccess: 
   const resources = await cloud.resourceGroups.resources(found.name);
   const isOurs: Inventory["isOurs"] = ({ tags }) => tags[ownerTag] === setup.owner;
   const fileOrder = ({ name }: Resource): number => {
-    const index = setup.sites.findIndex((app) => app.address.app.toLowerCase() === name.toLowerCase());
+    const index = setup.sites.findIndex(({ address }) => siteName(address).toLowerCase() === name.toLowerCase());
     return index < 0 ? setup.sites.length : index;
   };
   return {
@@ -50,7 +51,7 @@ export async function takeInventory(setup: Setup, cloud: Cloud, firewallAccess: 
     server: resources.find((one) => isServer(one) && one.name.toLowerCase() === setup.server.name.toLowerCase()),
     tag: adoptionTagName(setup),
     isOurs,
-    sites: memoize(() => cloud.webApps.list(setup.resourceGroup)),
+    sites: memoize(() => cloud.sites.list(setup.resourceGroup)),
   };
 }
 

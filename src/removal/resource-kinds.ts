@@ -1,5 +1,6 @@
 import { KnownError } from "../base/errors.ts";
 import { isSameId } from "../base/resource-id.ts";
+import { siteName } from "../base/site-address.ts";
 import type { WebApp } from "../cloud/app-service/web-apps.ts";
 import { otherProjects } from "../steps/adoption.ts";
 import type { Inventory, Resource } from "./inventory.ts";
@@ -27,8 +28,10 @@ export const resourceKinds: Readonly<Record<OwnedType, ResourceKind>> = {
   "microsoft.web/sites": {
     label: "web app",
     why: ({ setup }, { name }) =>
-      setup.sites.some((app) => app.address.app.toLowerCase() === name.toLowerCase()) ? created : `${created}, no longer in its file`,
-    remove: ({ cloud, group }, { name }) => orAbsent(cloud.webApps.delete(group, name)),
+      setup.sites.some(({ address }) => siteName(address).toLowerCase() === name.toLowerCase())
+        ? created
+        : `${created}, no longer in its file`,
+    remove: ({ cloud, group }, { name }) => orAbsent(cloud.sites.at({ group, app: name }).delete()),
   },
   "microsoft.web/serverfarms": {
     label: "App Service plan",
@@ -36,7 +39,7 @@ export const resourceKinds: Readonly<Record<OwnedType, ResourceKind>> = {
       const names = await strangersAmong(inventory, (site) => isSameId(site.planId, id));
       return names && `it runs ${names}, which this project did not create`;
     },
-    remove: ({ cloud, group }, { name }) => orAbsent(cloud.webApps.deletePlan(group, name)),
+    remove: ({ cloud, group }, { name }) => orAbsent(cloud.plans.delete(group, name)),
   },
   "microsoft.managedidentity/userassignedidentities": {
     label: "managed identity",

@@ -75,8 +75,8 @@ describe.sequential("a group that others filled", () => {
     expect(Object.values(said).filter((words) => words.startsWith("blocked"))).toEqual([]);
     const plan = await project.plan();
     expect(await warningsOf(project, plan)).toEqual([]);
-    const sites = project.setup.sites.map((app) => ({ ...app, settings: { SHOP_PASSWORD: "tr0ub4dor" } }));
-    const [warning, ...rest] = await warningsOf({ ...project, setup: { ...project.setup, sites } }, plan);
+    const sites = project.graph.sites.map((site) => ({ ...site, setup: { ...site.setup, settings: { SHOP_PASSWORD: "tr0ub4dor" } } }));
+    const [warning, ...rest] = await warningsOf({ ...project, graph: { ...project.graph, sites } }, plan);
     expect([warning?.detail, rest]).toEqual(["settings of api hold secrets: SHOP_PASSWORD", []]);
     expect(warning?.hint).toMatch(/out of the project file/);
     await project.firewallAccess.revoke();
@@ -143,7 +143,7 @@ describe.sequential("a group that others filled", () => {
     await cloud.postgresServers.setParameter(group, "their-db", "require_secure_transport", "off");
     expect(await repairBeside(project.setup, cloud, systemClock)).toEqual([]);
     expect((await cloud.postgresServers.getParameter(group, "their-db", "require_secure_transport"))?.value).toBe("off");
-    const fixed = await apply(safePart(planned, project.setup), { clock: systemClock, signal: new AbortController().signal });
+    const fixed = await apply(safePart(planned, project), { clock: systemClock, signal: new AbortController().signal });
     expect(fixed.steps.find(({ name }) => name === "flexible server")).toMatchObject({ outcome: "kept" });
     expect((await cloud.postgresServers.get(group, "their-db"))?.passwordAuth).toBe(true);
     await cloud.postgresServers.setParameter(group, "their-db", "require_secure_transport", "on");

@@ -3,15 +3,13 @@ import { systemClock } from "../../src/base/clock.ts";
 import { warningsOf } from "../../src/checks/warnings.ts";
 import { apply } from "../../src/engine/apply.ts";
 import { blockedOf, changesOf } from "../../src/engine/plan.ts";
-
-const orphansName = "no web app is left over";
-
 import { planRemoval } from "../../src/removal/plan-removal.ts";
 import { databasesOf } from "../support/databases.ts";
 import { fileTest as test } from "../support/emulator.ts";
 import { openTestProject } from "../support/project.ts";
 
 const named = (name: string, more: object = {}) => ({ apps: { api: { name, runtime: "python|3.12" } }, ...more });
+const orphansName = "no web app is left over";
 const signal = new AbortController().signal;
 
 describe.sequential("a project file that was changed after init", () => {

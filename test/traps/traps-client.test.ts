@@ -4,7 +4,7 @@ import type { Site } from "../../src/cloud/app-service/sites.ts";
 import { openCloud } from "../../src/cloud/cloud.ts";
 import { azureCodeOf, translate } from "../../src/cloud/errors.ts";
 import { findLeftovers } from "../../src/cloud/firewall-access.ts";
-import { deploy } from "../../src/steps/deployment.ts";
+import { deployPackage } from "../../src/steps/deploy/deploy-package.ts";
 import { contextOf, type Exchange, leapingClock, type ReplayServer, recorded, startReplay } from "../cloud/replay-server.ts";
 
 // Traps of real Azure (`traps.md`) that the client has to get past, played by a server that says what Azure was seen or is known to say.
@@ -346,7 +346,7 @@ describe("deployment", () => {
       signal: new AbortController().signal,
       onDetail: () => {},
     };
-    return deploy({ label: "api", package: async () => packed, health: "/healthz" }, context, site);
+    return deployPackage({ package: async () => packed, health: "/healthz" }, site, context);
   }
 
   // trap: kudu 2
