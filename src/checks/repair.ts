@@ -3,9 +3,10 @@ import { KnownError } from "../base/errors.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import { withoutFields } from "../engine/apply.ts";
+import { observedIn } from "../engine/observed.ts";
 import type { Plan, PlannedStep } from "../engine/plan.ts";
 import type { Attempt } from "../engine/report.ts";
-import type { AnyStep } from "../engine/step.ts";
+import type { AnyStep, Step } from "../engine/step.ts";
 import { ownerTag, type Setup } from "../project/setup.ts";
 import { tlsParameter } from "./network.ts";
 import { isRegistered, providers } from "./subscription.ts";
@@ -45,9 +46,6 @@ export async function repairBeside(
   return [...done, await attempt(tlsParameter, () => postgresServers.setParameter(group, server.name, tlsParameter, "on"))];
 }
 
-/** What costs money or a restart for its size is the person's to start, with `init`. */
-const billable = /^(resource group|flexible server|App Service plan|web app) ?(?!configuration)/;
-
 /** Fields that cost. */
 const sizes = ["sku", "storageGb"];
 
@@ -58,16 +56,16 @@ const signIn = ["passwordAuth", "activeDirectoryAuth"];
  * The part of a plan that `doctor --fix` may do unasked: nothing that costs is created, no size is changed, nothing blocked is tried, and
  * nobody is locked out of a server that is not the project's own. What needs something that is left out is left out too.
  */
-export function safePart({ steps }: Plan, { owner }: Pick<Setup, "owner">): Plan {
+export function safePart(plan: Plan, serverStep: Step<PostgresServer>, { owner }: Pick<Setup, "owner">): Plan {
+  const found = observedIn(plan, serverStep);
   const left = new Set<AnyStep>();
   const kept: PlannedStep[] = [];
-  for (const entry of steps) {
+  for (const entry of plan.steps) {
     const { step, change } = entry;
     const needsLeft = Object.values(step.needs as Record<string, AnyStep>).some((need) => left.has(need));
-    const isNew = change.kind === "create" && billable.test(step.name) && !entry.isUnread;
-    const server = step.name === "flexible server" ? (entry.observed as PostgresServer | undefined) : undefined;
-    const isStrangers = server !== undefined && isForeign(server, owner);
-    if (needsLeft || isNew || change.kind === "blocked" || (isStrangers && !server.entraAuth)) {
+    const isNew = change.kind === "create" && step.isBillable && !entry.isUnread;
+    const isStrangers = step === serverStep && found !== undefined && isForeign(found, owner);
+    if (needsLeft || isNew || change.kind === "blocked" || (isStrangers && !found.entraAuth)) {
       left.add(step);
       continue;
     }

@@ -1,6 +1,6 @@
 import { memoize } from "../base/memoize.ts";
-import { siteName } from "../base/site-address.ts";
 import { parseResourceId } from "../base/resource-id.ts";
+import { siteName } from "../base/site-address.ts";
 import type { SiteSetup } from "../project/site-setup.ts";
 import { readIdentity, withEffectiveIdentity } from "../steps/app-identity.ts";
 import { absent, type SharedFacts } from "./shared-facts.ts";

@@ -1,6 +1,5 @@
 import type { Site } from "../cloud/app-service/sites.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
-import type { Plan } from "../engine/plan.ts";
 import type { Warning } from "../engine/report.ts";
 import type { Firewall } from "../steps/firewall.ts";
 import { type BoundCheck, bindChecks } from "./check.ts";
@@ -10,22 +9,34 @@ import { noSecretSetting } from "./settings.ts";
 import { absent } from "./shared-facts.ts";
 import { noOrphans } from "./subscription.ts";
 
+/** What a plan has read of that which is warned of; `undefined` when it is absent. */
+export interface PlannedFacts {
+  readonly hasGroup: boolean;
+  readonly server: PostgresServer | undefined;
+  readonly firewall: Firewall | undefined;
+  /** App settings by the label of their site. */
+  readonly settings: ReadonlyMap<string, Readonly<Record<string, string>> | undefined>;
+}
+
+export interface WarningOptions {
+  /** Nothing is asked but what the plan has read, and who is locked out. */
+  readonly isQuick?: boolean;
+}
+
 /**
  * What the steps leave as it is although it makes the project less safe, and who is locked out by what they do: those checks of `doctor` that
  * can be asked of what the plan has read, and (unless `isQuick`) of the list of the group's web apps; asks more only where password
  * authentication is on. Throws only on Ctrl-C and bugs.
  */
-export async function warningsOf(
+export async function plannedWarnings(
   context: LockoutContext,
-  { steps }: Plan,
-  { isQuick = false }: { readonly isQuick?: boolean } = {},
+  planned: PlannedFacts,
+  { isQuick = false }: WarningOptions = {},
 ): Promise<Warning[]> {
   const { setup, cloud } = context;
-  const observed = new Map(steps.map((entry) => [entry.step.name, entry.observed]));
-  const server = observed.get("flexible server") as PostgresServer | undefined;
-  const firewall = observed.get("firewall") as Firewall | undefined;
+  const { server, firewall } = planned;
   const staying = (firewall?.rules ?? []).filter((rule) => !firewall?.unwanted.includes(rule));
-  const sites = isQuick || observed.get("resource group") === undefined ? [] : await orNothing(cloud.sites.list(setup.resourceGroup));
+  const sites = isQuick || !planned.hasGroup ? [] : await orNothing(cloud.sites.list(setup.resourceGroup));
   const checks = [
     ...bindChecks([firewallIsNarrow], {
       context,
@@ -33,8 +44,8 @@ export async function warningsOf(
       server: async () => server ?? absent(`flexible server ${setup.server.name}`),
     }),
     ...setup.sites.flatMap((app) => {
-      const present = observed.get(`app settings ${app.label}`) as Record<string, string> | undefined;
-      return bindChecks([noSecretSetting], { app, settings: async () => ({ ...present, ...app.settings }) }, app.label);
+      const settings = { ...planned.settings.get(app.label), ...app.settings };
+      return bindChecks([noSecretSetting], { app, settings: async () => settings }, app.label);
     }),
     ...bindChecks([noOrphans], { context, groupSites: async () => sites }),
   ];

@@ -1,4 +1,5 @@
 import { parseResourceId } from "../base/resource-id.ts";
+import { webAppChecks } from "../checks/web-app-checks.ts";
 import type { SiteConfig } from "../cloud/app-service/site-config.ts";
 import { environments } from "../cloud/environment.ts";
 import { ownerTag } from "../project/setup.ts";
@@ -18,6 +19,7 @@ import type { AppHost, HostContext } from "./app-host.ts";
 /** App Service, code on Linux. */
 export const webapp: AppHost = {
   noun: "web app",
+  checks: webAppChecks,
   place: (site, context, needs) => {
     const { cloud, setup } = context;
     const { label, address } = site;

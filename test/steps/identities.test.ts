@@ -187,7 +187,7 @@ describe.sequential("an app with a user-assigned identity", () => {
     const found = "managed identity is on: the user-assigned identity shop-id is not assigned to the app";
     expect(wrong(await check(project))).toContain(`api: ${found}`);
     expect(await findings(project)).toContain(`api: ${found}`);
-    const report = await apply(safePart(await project.plan(), project.setup), { clock, signal: never });
+    const report = await apply(safePart(await project.plan(), project.graph().server, project.setup), { clock, signal: never });
     await project.firewallAccess.revoke();
     expect(changed(report)).toEqual(["web app api: updated"]);
     const after = await siteOf(project);

@@ -64,18 +64,18 @@ export async function openTestProject(
     notes: { add: () => {}, remove: () => {}, abandoned: () => [], held: () => [] },
     onNote: () => {},
   });
-  const graph = () => projectGraph(setup, { cloud, firewallAccess, clock: systemClock, signal });
+  const graph = projectGraph(setup, { cloud, firewallAccess, clock: systemClock, signal });
   let seen = 0;
   return {
     setup,
     cloud,
     firewallAccess,
     databases: cloud.databases(firewallAccess),
-    graph,
-    steps: () => graph().steps,
-    plan: () => plan(graph().steps),
+    graph: () => graph,
+    steps: () => graph.steps,
+    plan: () => plan(graph.steps),
     init: async () => {
-      const report = await apply(await plan(graph().steps), { clock: systemClock, signal });
+      const report = await apply(await plan(graph.steps), { clock: systemClock, signal });
       await firewallAccess.revoke();
       return report;
     },

@@ -52,8 +52,12 @@ function look(io: Io, session: Session, areRestarting: boolean): Promise<CheckRe
 
 /** The safe steps of the same graph as `init`: there is no second way to repair. */
 async function repair(io: Io, session: Session): Promise<Report> {
-  const planned = await plan(projectGraph(session.setup, session).steps);
-  return apply(safePart(planned, session.setup), { clock: io.clock, signal: io.signal, onProgress: io.progress.onProgress });
+  const { steps, server } = projectGraph(session.setup, session);
+  return apply(safePart(await plan(steps), server, session.setup), {
+    clock: io.clock,
+    signal: io.signal,
+    onProgress: io.progress.onProgress,
+  });
 }
 
 function show(io: Io, { fix, verbose }: DoctorOptions, checks: readonly CheckResult[], repairs: readonly Attempt[] = []): number {
