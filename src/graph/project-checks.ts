@@ -7,14 +7,17 @@ import { proveAll, type VerifyContext } from "../checks/prove-all.ts";
 import { serverChecks } from "../checks/server.ts";
 import { signInChecks } from "../checks/sign-in.ts";
 import { subscriptionChecks } from "../checks/subscription.ts";
-import { webAppChecks } from "../checks/web-app-checks.ts";
+import { hosts } from "../hosts/hosts.ts";
 
 /** What all sites share. */
 const sharedChecks = [...subscriptionChecks, ...serverChecks, ...networkChecks, ...signInChecks, ...databaseChecks];
 
 /** All that can be wrong with a project, in the order of the chain. */
 export function projectChecks(facts: ProjectFacts): BoundCheck[] {
-  return [...bindChecks(sharedChecks, facts), ...facts.sites.flatMap((site) => bindChecks(webAppChecks, site, site.app.label))];
+  return [
+    ...bindChecks(sharedChecks, facts),
+    ...facts.sites.flatMap((site) => bindChecks(hosts[site.app.host].checks, site, site.app.label)),
+  ];
 }
 
 /** The proofs of the chain; see `proveAll`. Whoever verifies has often just deployed: the web apps are given time to start. */

@@ -1,4 +1,6 @@
 import type { Clock } from "../base/clock.ts";
+import type { Check } from "../checks/check.ts";
+import type { SiteFacts } from "../checks/facts.ts";
 import type { AppServicePlan } from "../cloud/app-service/plans.ts";
 import type { Site } from "../cloud/app-service/sites.ts";
 import type { Cloud } from "../cloud/cloud.ts";
@@ -45,6 +47,8 @@ export interface ConnectedSite {
 export interface AppHost {
   /** As people say it: `web app`. */
   readonly noun: string;
+  /** What is asked of its sites, in the order of the chain. */
+  readonly checks: readonly Check<SiteFacts>[];
   /** Steps that need nothing of the database. */
   place(
     site: SiteSetup,

@@ -4,6 +4,7 @@ import type { AppHost } from "./app-host.ts";
 /** The row that function apps will fill: the schema of the project file names no such host yet, so nobody gets here. */
 export const functionapp: AppHost = {
   noun: "function app",
+  checks: [],
   place: notYet,
   connect: notYet,
   deploy: async () => notYet(),

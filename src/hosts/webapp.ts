@@ -1,4 +1,5 @@
 import { parseResourceId } from "../base/resource-id.ts";
+import { webAppChecks } from "../checks/web-app-checks.ts";
 import type { SiteConfig } from "../cloud/app-service/site-config.ts";
 import { environments } from "../cloud/environment.ts";
 import { ownerTag } from "../project/setup.ts";
@@ -21,6 +22,7 @@ import type { AppHost, HostContext } from "./app-host.ts";
 export const webapp: AppHost = {
   noun: "web app",
   deploy: deployPackage,
+  checks: webAppChecks,
   place: (site, context, needs) => {
     const { cloud, setup } = context;
     const { label, address } = site;
