@@ -1,8 +1,14 @@
 import { databasesOf } from "../support/databases.ts";
+import type { TestProject } from "../support/project.ts";
 import { projectTest } from "../support/project-fixture.ts";
 import { shopApi, shopFile, testBatches } from "../support/spoilt.ts";
 
 const test = projectTest(shopFile);
+
+async function dropRole({ cloud, setup, databases }: TestProject): Promise<void> {
+  const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
+  if (server) await (await databases.asAdministrator(server)).drop(shopApi, [setup.database]);
+}
 
 /** What a role made by hand lacks. */
 const noRights = [
@@ -67,7 +73,7 @@ testBatches(test, [
   {
     what: "schema public closed, things owned elsewhere, a second role of the identity",
     spoil: async ({ sql, project, emulator, group }) => {
-      const identity = (await project.cloud.webApps.get(group, shopApi))?.principalId;
+      const identity = (await project.cloud.sites.at({ group, app: shopApi }).get())?.principalId;
       await sql(
         `REVOKE ALL ON SCHEMA public FROM "${shopApi}"`,
         "REVOKE ALL ON SCHEMA public FROM PUBLIC",
@@ -102,11 +108,10 @@ testBatches(test, [
   },
   {
     what: "a role of the wrong type",
-    spoil: async ({ project, emulator, group, server }) => {
-      const { cloud, databases } = project;
-      const at = await cloud.postgresServers.get(group, server);
-      if (at) await databases.at(at, cloud.caller.name).drop(shopApi, ["shop"]);
-      const identity = (await cloud.webApps.get(group, shopApi))?.principalId;
+    spoil: async ({ project, emulator, group }) => {
+      const { cloud } = project;
+      await dropRole(project);
+      const identity = (await cloud.sites.at({ group, app: shopApi }).get())?.principalId;
       await databasesOf(emulator, project).run(
         "postgres",
         `SELECT pgaadauth_create_principal_with_oid('${shopApi}', '${identity}', 'user', false, false)`,
@@ -116,17 +121,13 @@ testBatches(test, [
   },
   {
     what: "no role at all",
-    spoil: async ({ project: { cloud, databases }, group, server }) => {
-      const at = await cloud.postgresServers.get(group, server);
-      if (at) await databases.at(at, cloud.caller.name).drop(shopApi, ["shop"]);
-    },
+    spoil: ({ project }) => dropRole(project),
     found: ["api: role exists"],
   },
   {
     what: "a role with a password",
-    spoil: async ({ project: { cloud, databases }, sql, group, server }) => {
-      const at = await cloud.postgresServers.get(group, server);
-      if (at) await databases.at(at, cloud.caller.name).drop(shopApi, ["shop"]);
+    spoil: async ({ project, sql }) => {
+      await dropRole(project);
       await sql(`CREATE ROLE "${shopApi}" LOGIN PASSWORD 'tr0ub4dor'`);
     },
     found: ["api: role is labelled with the identity", ...noRights],
@@ -139,7 +140,7 @@ testBatches(test, [
   {
     what: "the identity as administrator",
     spoil: async ({ project: { cloud }, group, server, emulator }) => {
-      const objectId = (await cloud.webApps.get(group, shopApi))?.principalId ?? "";
+      const objectId = (await cloud.sites.at({ group, app: shopApi }).get())?.principalId ?? "";
       await cloud.postgresServers.putAdministrator(group, server, {
         objectId,
         name: "the-app-itself",
@@ -150,6 +151,6 @@ testBatches(test, [
     found: ["api: identity has one role", "api: role is no administrator"],
     byHand: ["api: identity has one role", "api: role is no administrator"],
     mend: async ({ project: { cloud }, group, server }) =>
-      cloud.postgresServers.deleteAdministrator(group, server, (await cloud.webApps.get(group, shopApi))?.principalId ?? ""),
+      cloud.postgresServers.deleteAdministrator(group, server, (await cloud.sites.at({ group, app: shopApi }).get())?.principalId ?? ""),
   },
 ]);

@@ -98,9 +98,9 @@ describe.sequential("a group that others filled", () => {
       tags: { team: "ledger" },
     });
     expect((await cloud.postgresServers.listFirewallRules(group, "their-db")).map(({ name }) => name)).toContain("office");
-    expect(await cloud.webApps.getPlan(group, "their-plan")).toMatchObject({ sku: "P1v3", capacity: 2 });
-    expect(await cloud.webApps.getPlan(group, "their-api-plan")).toBeUndefined();
-    expect(await cloud.webApps.getSettings(group, "their-api")).toMatchObject({ THEIR_SETTING: "stays", DB_NAME: "ledger" });
+    expect(await cloud.plans.get(group, "their-plan")).toMatchObject({ sku: "P1v3", capacity: 2 });
+    expect(await cloud.plans.get(group, "their-api-plan")).toBeUndefined();
+    expect(await cloud.sites.at({ group, app: "their-api" }).getSettings()).toMatchObject({ THEIR_SETTING: "stays", DB_NAME: "ledger" });
     expect((await project.plan()).steps.filter(({ change }) => change.kind !== "keep")).toEqual([]);
   });
 
@@ -125,9 +125,9 @@ describe.sequential("a group that others filled", () => {
       kind: "app,linux",
       properties: { serverFarmId: `${id}/Microsoft.Web/serverfarms/their-plan` },
     });
-    await cloud.webApps.putSettings(group, "their-old-app", { PGHOST: server?.host ?? "", PGPASSWORD: "tr0ub4dor" });
-    const settings = (await cloud.webApps.getSettings(group, "their-api")) ?? {};
-    await cloud.webApps.putSettings(group, "their-api", { ...settings, OLD_PASSWORD: "tr0ub4dor" });
+    await cloud.sites.at({ group, app: "their-old-app" }).putSettings({ PGHOST: server?.host ?? "", PGPASSWORD: "tr0ub4dor" });
+    const settings = (await cloud.sites.at({ group, app: "their-api" }).getSettings()) ?? {};
+    await cloud.sites.at({ group, app: "their-api" }).putSettings({ ...settings, OLD_PASSWORD: "tr0ub4dor" });
     await cloud.postgresServers.putFirewallRule(group, "their-db", { name: "all", start: "0.0.0.0", end: "255.255.255.255" });
     const planned = await project.plan();
     const found = await warningsOf(project, planned);
@@ -148,7 +148,7 @@ describe.sequential("a group that others filled", () => {
     expect((await cloud.postgresServers.get(group, "their-db"))?.passwordAuth).toBe(true);
     await cloud.postgresServers.setParameter(group, "their-db", "require_secure_transport", "on");
     await cloud.postgresServers.deleteFirewallRule(group, "their-db", "all");
-    await cloud.webApps.putSettings(group, "their-api", settings);
+    await cloud.sites.at({ group, app: "their-api" }).putSettings(settings);
     await databasesOf(emulator, project).run("postgres", "DROP ROLE legacy, azureuser");
     await project.init();
   });

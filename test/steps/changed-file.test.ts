@@ -79,7 +79,7 @@ describe.sequential("a project file that was changed after init", () => {
     await firewallAccess.revoke();
     expect(roles.map(({ role }) => role)).toContain("new-api");
     expect(roles.map(({ role }) => role)).not.toContain("old-api");
-    expect(await cloud.webApps.get(group, "old-api")).toBeUndefined();
+    expect(await cloud.sites.at({ group, app: "old-api" }).get()).toBeUndefined();
     expect((await warningsOf(project, await project.plan())).map(({ name }) => name)).not.toContain(orphansName);
     await firewallAccess.revoke();
   });

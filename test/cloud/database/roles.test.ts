@@ -6,13 +6,12 @@ import { describe, expect } from "vitest";
 import type { AccessLevel } from "../../../src/base/access-level.ts";
 import { KnownError } from "../../../src/base/errors.ts";
 import type { CheckResult as Check } from "../../../src/checks/check.ts";
-import { doctor } from "../../../src/checks/doctor.ts";
-import { verify } from "../../../src/checks/verify.ts";
 import { accessDifferences } from "../../../src/cloud/database/access-differences.ts";
 import type { ExtraGrants } from "../../../src/cloud/database/extra-grants.ts";
 import { ownAdministrator } from "../../../src/cloud/database/own-administrator.ts";
 import { quoteIdentifier, type SqlSession, sqlStateOf } from "../../../src/cloud/database/sql.ts";
 import type { Report } from "../../../src/engine/report.ts";
+import { doctor, verify } from "../../../src/graph/project-checks.ts";
 import { databasesOf } from "../../support/databases.ts";
 import { type TestEmulator, fileTest as test } from "../../support/emulator.ts";
 import { openTestProject, type TestProject } from "../../support/project.ts";
@@ -34,7 +33,7 @@ const failuresOf = ({ steps }: Report): string[] =>
 const roleOf = ({ setup }: TestProject, key: string): string => setup.sites.find((app) => app.label === key)?.role ?? "";
 
 async function identityOf({ cloud, setup }: TestProject, key: string): Promise<string> {
-  const site = await cloud.webApps.get(setup.resourceGroup, roleOf({ setup } as TestProject, key));
+  const site = await cloud.sites.at({ group: setup.resourceGroup, app: roleOf({ setup } as TestProject, key) }).get();
   return site?.principalId ?? "";
 }
 
@@ -451,9 +450,9 @@ describe.sequential("roles of the apps, probed on the real server", () => {
     );
     await databases.as({ role, principal: before, database: "other" }, (session) => session.query("CREATE TABLE owned_elsewhere (id int)"));
     await databases.as({ role, principal: before, database: "shop" }, (session) => session.query("CREATE TABLE owned_here (id int)"));
-    const site = await cloud.webApps.get(setup.resourceGroup, role);
-    await cloud.webApps.delete(setup.resourceGroup, role);
-    await cloud.webApps.create(setup.resourceGroup, role, {
+    const site = await cloud.sites.at({ group: setup.resourceGroup, app: role }).get();
+    await cloud.sites.at({ group: setup.resourceGroup, app: role }).delete();
+    await cloud.sites.at({ group: setup.resourceGroup, app: role }).create({
       location: setup.location,
       planId: site?.planId ?? "",
       config: { runtime: "PYTHON|3.12" },
