@@ -1,6 +1,6 @@
 import { KnownError } from "../base/errors.ts";
 import { siteName } from "../base/site-address.ts";
-import type { WebApp } from "../cloud/app-service/web-apps.ts";
+import type { Site } from "../cloud/app-service/sites.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
@@ -15,7 +15,7 @@ export interface LockoutContext {
 }
 
 /** Those who sign in with a password today, which `init` ends. */
-export async function lockedOut(context: LockoutContext, server: PostgresServer, sites: readonly WebApp[]): Promise<Warning[]> {
+export async function lockedOut(context: LockoutContext, server: PostgresServer, sites: readonly Site[]): Promise<Warning[]> {
   const found = await Promise.all([webAppsWithPassword(context, server, sites), rolesWithPassword(context, server)].map(orNothing));
   const users = found.flat();
   if (users.length === 0) return [];
@@ -29,7 +29,7 @@ export async function lockedOut(context: LockoutContext, server: PostgresServer,
 }
 
 /** Other web apps of the group whose settings name this server and hold a secret. */
-async function webAppsWithPassword({ setup, cloud }: LockoutContext, server: PostgresServer, sites: readonly WebApp[]): Promise<string[]> {
+async function webAppsWithPassword({ setup, cloud }: LockoutContext, server: PostgresServer, sites: readonly Site[]): Promise<string[]> {
   const { resourceGroup: group } = setup;
   const others = sites.filter((site) => !setup.sites.some(({ address }) => siteName(address) === site.name));
   const found = await Promise.all(
@@ -44,8 +44,8 @@ async function webAppsWithPassword({ setup, cloud }: LockoutContext, server: Pos
 }
 
 async function rolesWithPassword({ cloud, firewallAccess }: LockoutContext, server: PostgresServer): Promise<string[]> {
-  const administrator = await cloud.databases(firewallAccess).asAdministrator(server);
-  return (await administrator.listWithPassword()).map((role) => `role ${role}`);
+  const roles = await (await cloud.databases(firewallAccess).asAdministrator(server)).listWithPassword();
+  return roles.map((role) => `role ${role}`);
 }
 
 /** A server that lets nobody in yet, or settings that may not be read: nothing is known, and the plan says the rest. */

@@ -2,7 +2,6 @@ import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { memoize } from "../base/memoize.ts";
 import type { Cloud } from "../cloud/cloud.ts";
-import type { ServerRoles } from "../cloud/database/databases.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import type { Setup } from "../project/setup.ts";
@@ -42,7 +41,7 @@ export function gatherSharedFacts(context: CheckContext) {
       async () => (await servers.getDatabase(group, (await server()).name, setup.database)) ?? absent(`database ${setup.database}`),
     ),
     subscription: memoize(() => cloud.subscription.read()),
-    webApps: memoize(() => cloud.webApps.list(group)),
+    groupSites: memoize(() => cloud.sites.list(group)),
     rules: memoize(async () => servers.listFirewallRules(group, (await server()).name)),
     parameter: async (name: string) => {
       const { name: serverName, state } = await server();
@@ -55,6 +54,7 @@ export function gatherSharedFacts(context: CheckContext) {
 
 /** What is known by signing in to the server, or by trying to. */
 function gatherSignInFacts({ cloud, setup, firewallAccess }: CheckContext, server: () => Promise<PostgresServer>) {
+  const databases = cloud.databases(firewallAccess);
   /** A stopped or private server answers nobody: not worth the minute that a login waits for it. */
   const openServer = memoize(async () => {
     const found = await server();
@@ -65,16 +65,13 @@ function gatherSignInFacts({ cloud, setup, firewallAccess }: CheckContext, serve
     });
   });
   const administrators = memoize(async () => cloud.postgresServers.listAdministrators(setup.resourceGroup, (await server()).name));
-  const databases = cloud.databases(firewallAccess);
   const administrator = memoize(async () => databases.ownAdministrator(await openServer(), await administrators()));
-  const login = async (): Promise<string> => (await administrator())?.name ?? cloud.caller.name;
-  /** The roles of the server, as the caller is let in. */
-  const serverRoles = async (): Promise<ServerRoles> => databases.at(await openServer(), await login());
+  /** The roles of the server, seen by the caller. */
+  const serverRoles = memoize(async () => databases.at(await openServer(), (await administrator())?.name ?? cloud.caller.name));
   return {
     openServer,
     administrators,
     administrator,
-    login,
     serverRoles,
     connectivity: memoize(async () => {
       const { host, port } = await openServer();

@@ -43,10 +43,10 @@ export const signInChecks: readonly Check<ProjectFacts>[] = [
     repair:
       "sign in as an administrator of the server (`az login`), and repair what stands above of network and Entra authentication first",
     proof: "caller signs in to PostgreSQL over verified TLS",
-    look: async ({ openServer, administrators, roles, login }) => {
+    look: async ({ openServer, administrators, roles, serverRoles }) => {
       await openServer();
       if ((await administrators()).length === 0) return undefined;
-      return roles().then(async () => ({ ok: true, detail: `as ${await login()} with a token` }), toFinding);
+      return roles().then(async () => ({ ok: true, detail: `as ${(await serverRoles()).login} with a token` }), toFinding);
     },
   },
 ];

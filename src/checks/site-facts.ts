@@ -1,7 +1,6 @@
 import { memoize } from "../base/memoize.ts";
 import { parseResourceId } from "../base/resource-id.ts";
 import { siteName } from "../base/site-address.ts";
-import type { DatabaseRights } from "../cloud/database/databases.ts";
 import type { SiteSetup } from "../project/site-setup.ts";
 import { readIdentity, withEffectiveIdentity } from "../steps/app-identity.ts";
 import { absent, type SharedFacts } from "./shared-facts.ts";
@@ -15,8 +14,8 @@ export type OutsideFacts = SharedFacts & ReturnType<typeof gatherOutsideFacts>;
 
 function gatherAzureFacts(shared: SharedFacts, app: SiteSetup) {
   const { cloud, setup } = shared.context;
-  const adapter = cloud.sites.at(app.address);
   const name = siteName(app.address);
+  const adapter = cloud.sites.at(app.address);
   /** The user-assigned identity of the app; `undefined` for a system-assigned one. */
   const identity = memoize(() => readIdentity(setup, cloud, app));
   const findSite = memoize(async () => {
@@ -35,10 +34,10 @@ function gatherAzureFacts(shared: SharedFacts, app: SiteSetup) {
     identity,
     findSite,
     site,
-    settings: part("settings", () => adapter.getSettings()),
-    config: part("configuration", () => adapter.getConfig()),
-    policies: part("publishing policies", () => adapter.getPublishingPolicies()),
-    logs: part("log settings", () => adapter.getLogs()),
+    settings: part("settings", adapter.getSettings),
+    config: part("configuration", adapter.getConfig),
+    policies: part("publishing policies", adapter.getPublishingPolicies),
+    logs: part("log settings", adapter.getLogs),
     plan: part("App Service plan", async () => {
       const id = parseResourceId((await site()).planId);
       return id && cloud.plans.get(id.resourceGroup, id.path.at(-1) ?? "");
@@ -51,15 +50,14 @@ function gatherRoleFacts({ context, serverRoles }: SharedFacts, { role, access: 
   const findPrincipal = memoize(async () => (await serverRoles()).find(role));
   const principal = async () => (await findPrincipal()) ?? absent(`role ${role}`);
   /** Asked only of a role that is there. */
-  const ofRole = <T>(read: (rights: DatabaseRights) => Promise<T>): (() => Promise<T>) =>
-    memoize(async () => {
-      await principal();
-      return read((await serverRoles()).in(context.setup.database));
-    });
+  const rights = async () => {
+    await principal();
+    return (await serverRoles()).in(context.setup.database);
+  };
   return {
     findPrincipal,
     principal,
-    access: ofRole((rights) => rights.access(role)),
-    extraGrants: ofRole((rights) => rights.extraGrants(role, level)),
+    access: memoize(async () => (await rights()).access(role)),
+    extraGrants: memoize(async () => (await rights()).extraGrants(role, level)),
   };
 }

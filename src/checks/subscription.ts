@@ -13,13 +13,13 @@ export const isRegistered = (state: string): boolean => state === "Registered" |
 const clockToleranceMs = 120_000;
 
 /** No web app of this project is there that its file does not name. Also asked before a plan is applied. */
-export const noOrphans: Check<FactsOf<"webApps">> = {
+export const noOrphans: Check<FactsOf<"groupSites">> = {
   code: "subscription/no-orphans",
   name: "no web app is left over",
   meaning: "a web app that was renamed or taken out of the project file goes on running, costs, and may sign in to the database",
   repair: "remove it, its App Service plan and its database role",
-  look: async ({ webApps, context: { setup } }) => {
-    const orphans = findOrphans(await webApps(), setup);
+  look: async ({ groupSites, context: { setup } }) => {
+    const orphans = findOrphans(await groupSites(), setup);
     return orphans.length === 0 ? { ok: true, detail: "none" } : { ok: false, ...describeOrphans(orphans, setup) };
   },
 };

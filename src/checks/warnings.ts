@@ -1,4 +1,4 @@
-import type { WebApp } from "../cloud/app-service/web-apps.ts";
+import type { Site } from "../cloud/app-service/sites.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import { observedIn } from "../engine/observed.ts";
@@ -47,7 +47,7 @@ export async function warningsOf(
       const present = observedIn(plan, settings);
       return bindChecks([noSecretSetting], { app, settings: async () => ({ ...present, ...app.settings }) }, app.label);
     }),
-    ...bindChecks([noOrphans], { context, webApps: async () => sites }),
+    ...bindChecks([noOrphans], { context, groupSites: async () => sites }),
   ];
   const warnings = await Promise.all(checks.map(warningOf));
   const losers = server?.passwordAuth && server.state === "Ready" ? await lockedOut(context, server, sites) : [];
@@ -56,8 +56,8 @@ export async function warningsOf(
 
 /** The warning of web apps that the file no longer names, for a command that has no plan. Empty also where they may not be listed. */
 export async function orphanWarnings({ setup, cloud }: Pick<LockoutContext, "setup" | "cloud">): Promise<Warning[]> {
-  const webApps = (): Promise<WebApp[]> => orNothing(cloud.sites.list(setup.resourceGroup));
-  const warnings = await Promise.all(bindChecks([noOrphans], { context: { setup }, webApps }).map(warningOf));
+  const groupSites = (): Promise<Site[]> => orNothing(cloud.sites.list(setup.resourceGroup));
+  const warnings = await Promise.all(bindChecks([noOrphans], { context: { setup }, groupSites }).map(warningOf));
   return warnings.flat();
 }
 

@@ -7,12 +7,12 @@ import type { Inventory, Resource } from "./inventory.ts";
 import type { Removal, RemovalPlan } from "./removal.ts";
 import { kindOf, orAbsent, resourceKinds } from "./resource-kinds.ts";
 
-interface AdoptionContext extends Pick<Inventory, "setup" | "cloud" | "firewallAccess" | "tag" | "group"> {
+interface AdoptionContext extends Pick<Inventory, "cloud" | "databases" | "tag" | "group"> {
   readonly server: PostgresServer;
   /** No other project of this tool says that it works on the server. */
   readonly isAlone: boolean;
   /** Roles of the web apps that the project made, also of those that its file no longer names. */
-  readonly roles: readonly string[];
+  readonly ourRoles: readonly string[];
 }
 
 /** What the project made on somebody else's server, by its note there. The note goes last: a second run goes on from it. */
@@ -25,8 +25,8 @@ export async function planAdoptionRemoval(inventory: Inventory, { tags }: Resour
   const kept = before.length > 0 ? [`database role ${before.join(", ")} (this project did not create the web app)`] : [];
   const server = await cloud.postgresServers.get(group, setup.server.name);
   if (!server) return { removals: [], kept };
-  const roles = [...new Set([...setup.sites.map(({ role }) => role), ...sites])];
-  const context = { ...inventory, server, roles, isAlone: otherProjects(tag, tags).length === 0 };
+  const ourRoles = [...new Set([...setup.sites.map(({ role }) => role), ...sites])];
+  const context = { ...inventory, server, ourRoles, isAlone: otherProjects(tag, tags).length === 0 };
   const { administrator, rule, database } = parseAdoptionTag(tags[tag]);
   const parts = await Promise.all([
     database === undefined ? [] : planDatabase(context, database),
@@ -96,11 +96,12 @@ function tagRemoval({ cloud, group, server: { name }, tag }: AdoptionContext): R
 }
 
 /** Why the database must stay: tables of others are in it, or nobody could look. Empty: it holds nothing but the project's. */
-async function strangersIn({ cloud, firewallAccess, server, roles }: AdoptionContext, database: string): Promise<string> {
+async function strangersIn({ databases, server, ourRoles }: AdoptionContext, database: string): Promise<string> {
   try {
-    const administrator = await cloud.databases(firewallAccess).asAdministrator(server);
-    const ours = new Set([administrator.login, ...roles, ...roles.map(placeholderRole)]);
-    const others = (await administrator.in(database).owners()).filter((owner) => !ours.has(owner));
+    const roles = await databases.asAdministrator(server);
+    const owners = await roles.in(database).owners();
+    const ours = new Set([roles.login, ...ourRoles, ...ourRoles.map(placeholderRole)]);
+    const others = owners.filter((owner) => !ours.has(owner));
     return others.length === 0 ? "" : `${others.join(", ")} has tables in it`;
   } catch (error) {
     if (!(error instanceof KnownError) || error.code === "cancelled") throw error;
@@ -109,6 +110,6 @@ async function strangersIn({ cloud, firewallAccess, server, roles }: AdoptionCon
 }
 
 /** The placeholders of the project's roles go with what they kept. */
-async function sweepPlaceholders({ cloud, firewallAccess, server, roles }: AdoptionContext): Promise<void> {
-  await (await cloud.databases(firewallAccess).asAdministrator(server)).sweep(roles);
+async function sweepPlaceholders({ databases, server, ourRoles }: AdoptionContext): Promise<void> {
+  await (await databases.asAdministrator(server)).sweep(ourRoles);
 }

@@ -1,7 +1,8 @@
 import { memoize } from "../base/memoize.ts";
 import { siteName } from "../base/site-address.ts";
-import type { WebApp } from "../cloud/app-service/web-apps.ts";
+import type { Site } from "../cloud/app-service/sites.ts";
 import type { Cloud } from "../cloud/cloud.ts";
+import type { Databases } from "../cloud/database/databases.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
 import type { ResourceGroup } from "../cloud/resource-groups.ts";
 import { ownerTag, type Setup } from "../project/setup.ts";
@@ -14,7 +15,7 @@ export type Resource = Awaited<ReturnType<Cloud["resourceGroups"]["resources"]>>
 export interface Inventory {
   readonly setup: Setup;
   readonly cloud: Cloud;
-  readonly firewallAccess: FirewallAccess;
+  readonly databases: Databases;
   /** Name of the resource group. */
   readonly group: string;
   readonly isGroupOurs: boolean;
@@ -27,7 +28,7 @@ export interface Inventory {
   readonly tag: string;
   isOurs(tagged: { readonly tags: Readonly<Record<string, string>> }): boolean;
   /** All web apps of the group, asked for once. */
-  sites(): Promise<WebApp[]>;
+  sites(): Promise<Site[]>;
 }
 
 /** `undefined`: there is no such group. */
@@ -43,7 +44,7 @@ export async function takeInventory(setup: Setup, cloud: Cloud, firewallAccess: 
   return {
     setup,
     cloud,
-    firewallAccess,
+    databases: cloud.databases(firewallAccess),
     group: setup.resourceGroup,
     isGroupOurs: isOurs(found),
     ours: resources.filter(isOurs).sort((left, right) => fileOrder(left) - fileOrder(right)),

@@ -1,5 +1,5 @@
 import { isSameId, parseResourceId } from "../base/resource-id.ts";
-import type { WebApp } from "../cloud/app-service/web-apps.ts";
+import type { Site } from "../cloud/app-service/sites.ts";
 import { quoteIdentifier } from "../cloud/database/sql.ts";
 import type { Warning } from "../engine/report.ts";
 import { ownerTag, type Setup } from "../project/setup.ts";
@@ -9,14 +9,14 @@ const { "microsoft.web/sites": siteKind, "microsoft.web/serverfarms": planKind }
 
 /** A web app that this project made and that its file no longer names. */
 export interface Orphan {
-  readonly site: WebApp;
+  readonly site: Site;
   /** Name of its App Service plan, where no web app of the file is in it. */
   readonly plan?: string;
 }
 
 /** Of all web apps of the group: those with this project's tag that are not in its file, as after an app's name or key was changed. */
-export function findOrphans(sites: readonly WebApp[], setup: Setup): Orphan[] {
-  const isInFile = ({ name }: WebApp): boolean => setup.sites.some((app) => app.address.app.toLowerCase() === name.toLowerCase());
+export function findOrphans(sites: readonly Site[], setup: Setup): Orphan[] {
+  const isInFile = ({ name }: Site): boolean => setup.sites.some((app) => app.address.app.toLowerCase() === name.toLowerCase());
   const used = sites.filter(isInFile).map(({ planId }) => planId);
   return sites
     .filter((site) => site.tags[ownerTag] === setup.owner && !isInFile(site))

@@ -1,7 +1,7 @@
 import { KnownError } from "../base/errors.ts";
 import { isSameId } from "../base/resource-id.ts";
 import { siteName } from "../base/site-address.ts";
-import type { WebApp } from "../cloud/app-service/web-apps.ts";
+import type { Site } from "../cloud/app-service/sites.ts";
 import { otherProjects } from "../steps/adoption.ts";
 import type { Inventory, Resource } from "./inventory.ts";
 
@@ -70,7 +70,7 @@ export function kindOf({ type }: Pick<Resource, "type">): ResourceKind | undefin
 }
 
 /** Names of the web apps of others that this is so of; `undefined` when there is none. */
-async function strangersAmong({ sites, isOurs }: Inventory, isSo: (site: WebApp) => boolean): Promise<string | undefined> {
+async function strangersAmong({ sites, isOurs }: Inventory, isSo: (site: Site) => boolean): Promise<string | undefined> {
   const found = (await sites()).filter((site) => !isOurs(site) && isSo(site));
   return found.map(({ name }) => name).join(", ") || undefined;
 }

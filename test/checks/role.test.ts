@@ -1,8 +1,14 @@
 import { databasesOf } from "../support/databases.ts";
+import type { TestProject } from "../support/project.ts";
 import { projectTest } from "../support/project-fixture.ts";
 import { shopApi, shopFile, testBatches } from "../support/spoilt.ts";
 
 const test = projectTest(shopFile);
+
+async function dropRole({ cloud, setup, databases }: TestProject): Promise<void> {
+  const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
+  if (server) await (await databases.asAdministrator(server)).drop(shopApi, [setup.database]);
+}
 
 /** What a role made by hand lacks. */
 const noRights = [
@@ -102,10 +108,9 @@ testBatches(test, [
   },
   {
     what: "a role of the wrong type",
-    spoil: async ({ project, emulator, group, server }) => {
-      const { cloud, databases } = project;
-      const at = await cloud.postgresServers.get(group, server);
-      if (at) await databases.at(at, cloud.caller.name).drop(shopApi, ["shop"]);
+    spoil: async ({ project, emulator, group }) => {
+      const { cloud } = project;
+      await dropRole(project);
       const identity = (await cloud.sites.at({ group, app: shopApi }).get())?.principalId;
       await databasesOf(emulator, project).run(
         "postgres",
@@ -116,17 +121,13 @@ testBatches(test, [
   },
   {
     what: "no role at all",
-    spoil: async ({ project: { cloud, databases }, group, server }) => {
-      const at = await cloud.postgresServers.get(group, server);
-      if (at) await databases.at(at, cloud.caller.name).drop(shopApi, ["shop"]);
-    },
+    spoil: ({ project }) => dropRole(project),
     found: ["api: role exists"],
   },
   {
     what: "a role with a password",
-    spoil: async ({ project: { cloud, databases }, sql, group, server }) => {
-      const at = await cloud.postgresServers.get(group, server);
-      if (at) await databases.at(at, cloud.caller.name).drop(shopApi, ["shop"]);
+    spoil: async ({ project, sql }) => {
+      await dropRole(project);
       await sql(`CREATE ROLE "${shopApi}" LOGIN PASSWORD 'tr0ub4dor'`);
     },
     found: ["api: role is labelled with the identity", ...noRights],

@@ -2,20 +2,15 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";
 import { expect, test } from "vitest";
-import { projectChecks, webAppChecks } from "../../src/checks/all.ts";
-import { bindChecks } from "../../src/checks/check.ts";
-import type { ProjectFacts, SiteFacts } from "../../src/checks/facts.ts";
+import type { ProjectFacts } from "../../src/checks/facts.ts";
+import { projectChecks } from "../../src/graph/project-checks.ts";
 import { createSetup } from "../../src/project/setup.ts";
 import { validateProject } from "../../src/project/validate.ts";
 import { shopFile } from "../support/spoilt.ts";
 
 // Names, codes and repairs of all checks; none of them looks here, so that the setup is the only fact that is there.
 const setup = createSetup({ name: "shop", ...shopFile }, { folder: "/", suffix: "t3st", detected: {}, validate: validateProject });
-const context = { setup };
-const checks = [
-  ...bindChecks(projectChecks, { context } as ProjectFacts),
-  ...setup.sites.flatMap((app) => bindChecks(webAppChecks, { context, app } as SiteFacts, app.label)),
-];
+const checks = projectChecks({ context: { setup }, sites: setup.sites.map((app) => ({ context: { setup }, app })) } as ProjectFacts);
 
 test("codes and names are unique, and each check says what it leads to and what repairs it", () => {
   expect(duplicatesOf(checks.map(({ code }) => code))).toEqual([]);

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import type { Clock } from "../../src/base/clock.ts";
-import { verify } from "../../src/checks/verify.ts";
+import { verify } from "../../src/graph/project-checks.ts";
 import { fileTest as test } from "../support/emulator.ts";
 import { openTestProject } from "../support/project.ts";
 import { zipOf } from "../support/sites.ts";

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { afterEach, describe, expect, vi } from "vitest";
-import { verify } from "../../src/checks/verify.ts";
 import { signIn, whoAmI } from "../../src/cloud/credential.ts";
 import { environments } from "../../src/cloud/environment.ts";
 import type { Report } from "../../src/engine/report.ts";
+import { verify } from "../../src/graph/project-checks.ts";
 import { type TestEmulator, fileTest as test } from "../support/emulator.ts";
 import { openTestProject, type TestProject } from "../support/project.ts";
 import { makeSite, pythonApp } from "../support/sites.ts";

@@ -2,9 +2,8 @@ import { describe, expect } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { KnownError } from "../../src/base/errors.ts";
 import type { CheckResult as Check } from "../../src/checks/check.ts";
-import { doctor } from "../../src/checks/doctor.ts";
-import { verify } from "../../src/checks/verify.ts";
 import { hints } from "../../src/cloud/hints.ts";
+import { doctor, verify } from "../../src/graph/project-checks.ts";
 import { fileTest as test } from "../support/emulator.ts";
 import { openTestProject } from "../support/project.ts";
 

@@ -1,10 +1,10 @@
 import { expect } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import type { CheckResult } from "../../src/checks/check.ts";
-import { doctor } from "../../src/checks/doctor.ts";
 import { repairBeside, safePart } from "../../src/checks/repair.ts";
 import type { PostgresServer } from "../../src/cloud/postgres-servers.ts";
 import { apply } from "../../src/engine/apply.ts";
+import { doctor } from "../../src/graph/project-checks.ts";
 import { databasesOf } from "./databases.ts";
 import type { TestEmulator } from "./emulator.ts";
 import type { TestProject } from "./project.ts";

@@ -1,10 +1,10 @@
 import { exitCodeOf } from "../../base/errors.ts";
 import type { CheckResult } from "../../checks/check.ts";
-import { doctor as examine } from "../../checks/doctor.ts";
 import { repairBeside, safePart } from "../../checks/repair.ts";
 import { apply } from "../../engine/apply.ts";
 import { plan } from "../../engine/plan.ts";
 import { type Attempt, isComplete, type Report } from "../../engine/report.ts";
+import { doctor as examine } from "../../graph/project-checks.ts";
 import { projectGraph } from "../../graph/project-graph.ts";
 import { endStopped, summarizeRun } from "../cancellation.ts";
 import { openProject } from "../open-project.ts";

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { exitCodeOf } from "../../base/errors.ts";
 import type { CheckResult } from "../../checks/check.ts";
-import { verify } from "../../checks/verify.ts";
 import { observedIn } from "../../engine/observed.ts";
+import { verify } from "../../graph/project-checks.ts";
 import type { Package } from "../../package/pack.ts";
 import type { SiteSetup } from "../../project/site-setup.ts";
 import { checkLine } from "../output/checks.ts";

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { exitCodeOf } from "../../base/errors.ts";
-import { verify as verifyChain } from "../../checks/verify.ts";
+import { verify as verifyChain } from "../../graph/project-checks.ts";
 import { openProject } from "../open-project.ts";
 import { checkLine, checksBody } from "../output/checks.ts";
 import { withSession } from "../session.ts";

@@ -3,7 +3,7 @@ import type { Client as PgClient } from "pg";
 import { cancelled, orCancelled } from "../../base/cancellation.ts";
 import { systemClock } from "../../base/clock.ts";
 import { type ErrorCode, KnownError } from "../../base/errors.ts";
-import { retry } from "../../base/retry.ts";
+import { retry, type Trouble } from "../../base/retry.ts";
 import { withTimeout } from "../../base/with-timeout.ts";
 import type { Environment } from "../environment.ts";
 import { withoutSecrets } from "../errors.ts";
@@ -221,10 +221,9 @@ function cutOff(client: PgClient): void {
 
 /** Says goodbye; whoever does not hang up soon is cut off. */
 async function close(client: PgClient): Promise<void> {
-  const timer = setTimeout(() => cutOff(client), CLOSE_MS);
   // A connection that broke already cannot say goodbye: nothing to report, nothing to give back.
-  await client.end().catch(() => {});
-  clearTimeout(timer);
+  const goodbye = client.end().catch(() => {});
+  await withTimeout(goodbye, CLOSE_MS, () => cutOff(client));
 }
 
 /**
@@ -233,10 +232,9 @@ async function close(client: PgClient): Promise<void> {
  */
 export async function connectSql(target: SqlTarget): Promise<SqlSession> {
   const what = `connect to ${target.database} on ${target.host} as ${target.user}`;
-  const pauseMs = ({ error, tries }: { readonly error: unknown; readonly tries: number }) =>
-    isNotYet(error) ? NOT_YET_PAUSES_MS[tries - 1] : undefined;
+  const pauseMs = ({ error, tries }: Trouble): number | undefined => (isNotYet(error) ? NOT_YET_PAUSES_MS[tries - 1] : undefined);
   try {
-    return openSession(target, await retry(() => connectOnce(target), { clock: systemClock, signal: target.signal, pauseMs }));
+    return await retry(async () => openSession(target, await connectOnce(target)), { clock: systemClock, signal: target.signal, pauseMs });
   } catch (error) {
     throw target.signal.aborted ? cancelled(target.signal) : translateSql(what, error);
   }

@@ -1,9 +1,8 @@
 import { describe, expect } from "vitest";
 import type { AccessLevel } from "../../../src/base/access-level.ts";
-import { doctor } from "../../../src/checks/doctor.ts";
-import { verify } from "../../../src/checks/verify.ts";
 import { placeholderRole } from "../../../src/cloud/database/ownership.ts";
 import { quoteIdentifier, type SqlSession } from "../../../src/cloud/database/sql.ts";
+import { doctor, verify } from "../../../src/graph/project-checks.ts";
 import { planRemoval } from "../../../src/removal/plan-removal.ts";
 import { databasesOf, type TestDatabases } from "../../support/databases.ts";
 import { type TestEmulator, fileTest as test } from "../../support/emulator.ts";

@@ -1,9 +1,7 @@
 import { KnownError } from "../base/errors.ts";
 import { isUnregistered } from "../cloud/arm.ts";
 import { hintIn } from "../cloud/hints.ts";
-import { checksOf } from "./all.ts";
 import { type BoundCheck, type CheckResult, toFinding } from "./check.ts";
-import { gatherFacts } from "./facts.ts";
 import type { CheckContext } from "./shared-facts.ts";
 
 export interface DoctorContext extends CheckContext {
@@ -14,9 +12,8 @@ export interface DoctorContext extends CheckContext {
  * Looks at everything along the chain; changes nothing but for the firewall (one address while it looks, given back by the caller).
  * A check whose subject is absent or out of reach is left out: the absence has a check of its own. Throws only on Ctrl-C and bugs.
  */
-export async function doctor(context: DoctorContext): Promise<CheckResult[]> {
-  const checks = checksOf(gatherFacts({ ...context, cloud: context.cloud.readOnly() })).filter(({ writes }) => !writes);
-  const results = await Promise.all(checks.map((check) => examine(check, context)));
+export async function examineAll(checks: readonly BoundCheck[], context: DoctorContext): Promise<CheckResult[]> {
+  const results = await Promise.all(checks.filter(({ writes }) => !writes).map((check) => examine(check, context)));
   return results.filter((result) => result !== undefined);
 }
 

@@ -1,7 +1,5 @@
 import { type Hinted, hintIn } from "../cloud/hints.ts";
-import { checksOf } from "./all.ts";
 import { type BoundCheck, type CheckResult, type Finding, toFinding } from "./check.ts";
-import { gatherFacts } from "./facts.ts";
 import type { CheckContext } from "./shared-facts.ts";
 
 export interface VerifyContext extends Omit<CheckContext, "areRestarting" | "packageHash"> {
@@ -13,10 +11,9 @@ export interface VerifyContext extends Omit<CheckContext, "areRestarting" | "pac
  * Proves the chain from the control plane to a row that the app wrote and read with its token: a proof holds when all checks that are part of
  * it are well. Every check looks, also after others failed; one that cannot look is not ok. Throws only on Ctrl-C and bugs.
  */
-export async function verify(context: VerifyContext): Promise<CheckResult[]> {
+export async function proveAll(checks: readonly BoundCheck[], context: VerifyContext): Promise<CheckResult[]> {
   const proofs = new Map<string, BoundCheck[]>();
-  // Whoever verifies has often just deployed.
-  for (const check of checksOf(gatherFacts({ ...context, areRestarting: true }))) {
+  for (const check of checks) {
     if (check.proof !== undefined) proofs.set(check.proof, [...(proofs.get(check.proof) ?? []), check]);
   }
   return Promise.all(
