@@ -10,7 +10,7 @@ const test = projectTest(withStartup({}));
 
 test("the code: broken, signed in as somebody else, its health path gone; then well", async ({ emulator, project }) => {
   const { cloud, setup } = project;
-  const site = await cloud.webApps.get(setup.resourceGroup, shopApi);
+  const site = await cloud.sites.at({ group: setup.resourceGroup, app: shopApi }).get();
   const zip = await zipOf({
     "main.py": `
 import http.server, json, os
@@ -32,13 +32,13 @@ http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).s
   const status = `${site?.id}/deploymentStatus/${answer.headers.get("scm-deployment-id")}?api-version=2024-04-01`;
   await emulator.until(status, (found) => found.status === 200);
   expectWrong(await examine(project), []);
-  const settings = (await cloud.webApps.getSettings(setup.resourceGroup, shopApi)) ?? {};
-  await cloud.webApps.putSettings(setup.resourceGroup, shopApi, { ...settings, BROKEN: "yes", PRETEND: "somebody" });
+  const settings = (await cloud.sites.at({ group: setup.resourceGroup, app: shopApi }).getSettings()) ?? {};
+  await cloud.sites.at({ group: setup.resourceGroup, app: shopApi }).putSettings({ ...settings, BROKEN: "yes", PRETEND: "somebody" });
   await until("doctor finds it", async () => {
     expectWrong(await examine(project), ["api: app answers", "api: app signs in with its token"]);
     return true;
   });
-  await cloud.webApps.putSettings(setup.resourceGroup, shopApi, settings);
+  await cloud.sites.at({ group: setup.resourceGroup, app: shopApi }).putSettings(settings);
   const withHealth = await openTestProject(emulator, withStartup({ health: "/gone" }));
   await until("doctor finds it", async () => {
     expectWrong(await examine(withHealth), ["api: app answers", "api: health check path is set"]);

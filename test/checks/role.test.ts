@@ -73,7 +73,7 @@ testBatches(test, [
   {
     what: "schema public closed, things owned elsewhere, a second role of the identity",
     spoil: async ({ sql, project, emulator, group }) => {
-      const identity = (await project.cloud.webApps.get(group, shopApi))?.principalId;
+      const identity = (await project.cloud.sites.at({ group, app: shopApi }).get())?.principalId;
       await sql(
         `REVOKE ALL ON SCHEMA public FROM "${shopApi}"`,
         "REVOKE ALL ON SCHEMA public FROM PUBLIC",
@@ -111,7 +111,7 @@ testBatches(test, [
     spoil: async ({ project, emulator, group }) => {
       const { cloud } = project;
       await dropRole(project);
-      const identity = (await cloud.webApps.get(group, shopApi))?.principalId;
+      const identity = (await cloud.sites.at({ group, app: shopApi }).get())?.principalId;
       await databasesOf(emulator, project).run(
         "postgres",
         `SELECT pgaadauth_create_principal_with_oid('${shopApi}', '${identity}', 'user', false, false)`,
@@ -140,7 +140,7 @@ testBatches(test, [
   {
     what: "the identity as administrator",
     spoil: async ({ project: { cloud }, group, server, emulator }) => {
-      const objectId = (await cloud.webApps.get(group, shopApi))?.principalId ?? "";
+      const objectId = (await cloud.sites.at({ group, app: shopApi }).get())?.principalId ?? "";
       await cloud.postgresServers.putAdministrator(group, server, {
         objectId,
         name: "the-app-itself",
@@ -151,6 +151,6 @@ testBatches(test, [
     found: ["api: identity has one role", "api: role is no administrator"],
     byHand: ["api: identity has one role", "api: role is no administrator"],
     mend: async ({ project: { cloud }, group, server }) =>
-      cloud.postgresServers.deleteAdministrator(group, server, (await cloud.webApps.get(group, shopApi))?.principalId ?? ""),
+      cloud.postgresServers.deleteAdministrator(group, server, (await cloud.sites.at({ group, app: shopApi }).get())?.principalId ?? ""),
   },
 ]);

@@ -21,7 +21,7 @@ testBatches(test, [
   {
     what: "service connection removed, firewall shut, openings left behind",
     spoil: async ({ project: { cloud, setup }, group, server }) => {
-      await cloud.linkers.delete((await cloud.webApps.get(group, shopApi))?.id ?? "", setup.sites[0]?.linker ?? "");
+      await cloud.linkers.delete((await cloud.sites.at({ group, app: shopApi }).get())?.id ?? "", setup.sites[0]?.linker ?? "");
       await cloud.postgresServers.deleteFirewallRule(group, server, "azure-services");
       const rule = (name: string, start: string, end: string) => cloud.postgresServers.putFirewallRule(group, server, { name, start, end });
       await rule("passwordless-pg-00000000-1", "203.0.113.7", "203.0.113.7");
@@ -65,8 +65,8 @@ testBatches(test, [
   {
     what: "plan of another tier, server of another size",
     spoil: async ({ project: { cloud }, group, server }) => {
-      await cloud.webApps.updateConfig(group, shopApi, { alwaysOn: false });
-      await cloud.webApps.scalePlan(group, `${shopApi}-plan`, { sku: "F1" });
+      await cloud.sites.at({ group, app: shopApi }).updateConfig({ alwaysOn: false });
+      await cloud.plans.scale(group, `${shopApi}-plan`, { sku: "F1" });
       await cloud.postgresServers.update(group, server, { sku: "Standard_D2ds_v5" });
     },
     found: ["api: plan keeps the app awake", "server is as the project file says"],

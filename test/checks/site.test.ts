@@ -12,18 +12,18 @@ testBatches(test, [
   {
     what: "web app and its configuration",
     spoil: async ({ project: { cloud }, group, arm }) => {
-      await cloud.webApps.updateConfig(group, shopApi, {
+      await cloud.sites.at({ group, app: shopApi }).updateConfig({
         startup: "",
         ftpsState: "AllAllowed",
         minTlsVersion: "1.0",
         healthCheckPath: "/gone",
         runtime: "PYTHON|3.11",
       });
-      await cloud.webApps.setPublishingPolicy(group, shopApi, "scm", true);
-      await cloud.webApps.setPublishingPolicy(group, shopApi, "ftp", true);
-      await cloud.webApps.update(group, shopApi, { httpsOnly: false });
+      await cloud.sites.at({ group, app: shopApi }).setPublishingPolicy("scm", true);
+      await cloud.sites.at({ group, app: shopApi }).setPublishingPolicy("ftp", true);
+      await cloud.sites.at({ group, app: shopApi }).update({ httpsOnly: false });
       await arm("PUT", `${site}/config/logs?${web}`, { properties: { httpLogs: { fileSystem: { enabled: false } } } });
-      await cloud.webApps.stop(group, shopApi);
+      await cloud.sites.at({ group, app: shopApi }).stop();
     },
     found: [
       "api: FTP is off",
@@ -41,7 +41,7 @@ testBatches(test, [
   {
     what: "settings",
     spoil: async ({ project: { cloud }, group }) =>
-      cloud.webApps.putSettings(group, shopApi, {
+      cloud.sites.at({ group, app: shopApi }).putSettings({
         DB_HOST: "elsewhere.example",
         DB_PORT: "6432",
         DB_NAME: "postgres",
@@ -69,14 +69,14 @@ testBatches(test, [
         SHOP_PASSWORD: _b,
         WEB_CONCURRENCY: _c,
         ...rest
-      } = (await cloud.webApps.getSettings(group, shopApi)) ?? {};
-      await cloud.webApps.putSettings(group, shopApi, rest);
+      } = (await cloud.sites.at({ group, app: shopApi }).getSettings()) ?? {};
+      await cloud.sites.at({ group, app: shopApi }).putSettings(rest);
     },
   },
   {
     what: "service connection",
     spoil: async ({ project: { cloud, setup }, group, server }) => {
-      const web = await cloud.webApps.get(group, shopApi);
+      const web = await cloud.sites.at({ group, app: shopApi }).get();
       const database = await cloud.postgresServers.createDatabase(group, server, "second");
       for (const name of [setup.sites[0]?.linker ?? "", "made_by_az"]) {
         await cloud.linkers.put(web?.id ?? "", name, { targetId: database.id, userName: "aad_made_by_az", clientType: "python" });
@@ -89,12 +89,13 @@ testBatches(test, [
       "api: settings AZURE_POSTGRESQL_* are current",
     ],
     byHand: ["api: no other service connection writes the same settings"],
-    mend: async ({ project: { cloud }, group }) => cloud.linkers.delete((await cloud.webApps.get(group, shopApi))?.id ?? "", "made_by_az"),
+    mend: async ({ project: { cloud }, group }) =>
+      cloud.linkers.delete((await cloud.sites.at({ group, app: shopApi }).get())?.id ?? "", "made_by_az"),
   },
   {
     what: "service connection with a password",
     spoil: async ({ project: { cloud, setup }, emulator, group, server }) => {
-      const id = `${(await cloud.webApps.get(group, shopApi))?.id}/providers/Microsoft.ServiceLinker/linkers/${setup.sites[0]?.linker}`;
+      const id = `${(await cloud.sites.at({ group, app: shopApi }).get())?.id}/providers/Microsoft.ServiceLinker/linkers/${setup.sites[0]?.linker}`;
       const database = await cloud.postgresServers.getDatabase(group, server, "shop");
       const answer = await emulator.arm("PUT", `${id}?api-version=2024-04-01`, {
         properties: {
@@ -118,8 +119,8 @@ testBatches(test, [
   {
     what: "the web app made anew, without its identity at first",
     spoil: async ({ project: { cloud, setup }, group, arm }) => {
-      const old = await cloud.webApps.get(group, shopApi);
-      await cloud.webApps.delete(group, shopApi);
+      const old = await cloud.sites.at({ group, app: shopApi }).get();
+      await cloud.sites.at({ group, app: shopApi }).delete();
       await arm("PUT", `${site}?${web}`, {
         location: setup.location,
         kind: "app,linux",
@@ -170,6 +171,6 @@ test("a web app of that name on a Windows plan", async ({ emulator }) => {
   const serverFarmId = `${emulator.subscription}/resourceGroups/${project.setup.resourceGroup}/providers/${plan.split("?")[0]}`;
   await arm("PUT", `Microsoft.Web/sites/shop-on-windows?${web}`, { location: "eastus", properties: { serverFarmId } });
   expectAmongWrong(await examine(project), ["api: plan is a Linux plan"]);
-  await project.cloud.webApps.delete(project.setup.resourceGroup, "shop-on-windows");
-  await project.cloud.webApps.deletePlan(project.setup.resourceGroup, "shop-on-windows-plan");
+  await project.cloud.sites.at({ group: project.setup.resourceGroup, app: "shop-on-windows" }).delete();
+  await project.cloud.plans.delete(project.setup.resourceGroup, "shop-on-windows-plan");
 });

@@ -29,7 +29,7 @@ test("an app that cannot sign in is given a minute, also where Azure's clock is 
   const app = { runtime: "node|22-lts", startup: "node app.js", plan: "B1" };
   const { setup, cloud, firewallAccess, init } = await openTestProject(emulator, { apps: { api: app } });
   await init();
-  const site = await cloud.webApps.get(setup.resourceGroup, setup.sites[0]?.address.app ?? "");
+  const site = await cloud.sites.at({ group: setup.resourceGroup, app: setup.sites[0]?.address.app ?? "" }).get();
   const token = await emulator.tokenFor(emulator.clientId, "https://appservice.azure.com");
   const sent = await emulator.fetch(`https://${site?.scmHost}/api/zipdeploy?isAsync=true`, {
     method: "POST",
