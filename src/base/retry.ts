@@ -1,7 +1,8 @@
 import { pause } from "./cancellation.ts";
 import type { Clock } from "./clock.ts";
 
-interface Trouble {
+/** A try that failed. */
+export interface Trouble {
   readonly error: unknown;
   /** Made so far. */
   readonly tries: number;

@@ -1,5 +1,5 @@
 import { describeStatus } from "../cloud/app-service/site-client.ts";
-import { deployedOn } from "../steps/deployment.ts";
+import { deployedOn } from "../steps/deploy/package-tags.ts";
 import { describeAnswer, isHealthy, rowCameBack } from "./app-proof.ts";
 import type { Check } from "./check.ts";
 import type { SiteFacts } from "./facts.ts";

@@ -1,4 +1,5 @@
 import { connectionBudget } from "../advice/connections.ts";
+import { siteName } from "../base/site-address.ts";
 import { hinders } from "../cloud/database/access-differences.ts";
 import { quoteIdentifier } from "../cloud/database/sql.ts";
 import { type Check, fix, toFinding } from "./check.ts";
@@ -60,7 +61,7 @@ export const databaseChecks: readonly Check<ProjectFacts>[] = [
         parameter("max_connections"),
         Promise.all(
           sites.map(async ({ app, settings, plan }) => ({
-            name: app.address.app,
+            name: siteName(app.address),
             settings: await settings(),
             instances: (await plan()).capacity,
           })),

@@ -1,4 +1,5 @@
 import { KnownError } from "../base/errors.ts";
+import { siteName } from "../base/site-address.ts";
 import type { Site } from "../cloud/app-service/sites.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { FirewallAccess } from "../cloud/firewall-access.ts";
@@ -30,7 +31,7 @@ export async function lockedOut(context: LockoutContext, server: PostgresServer,
 /** Other web apps of the group whose settings name this server and hold a secret. */
 async function webAppsWithPassword({ setup, cloud }: LockoutContext, server: PostgresServer, sites: readonly Site[]): Promise<string[]> {
   const { resourceGroup: group } = setup;
-  const others = sites.filter((site) => !setup.sites.some(({ address: { app: name } }) => name === site.name));
+  const others = sites.filter((site) => !setup.sites.some(({ address }) => siteName(address) === site.name));
   const found = await Promise.all(
     others.map(async ({ name }) => {
       const settings = (await cloud.sites.at({ group, app: name }).getSettings()) ?? {};

@@ -2,7 +2,7 @@ import { isTemporaryRule } from "../cloud/firewall-access.ts";
 import { hints } from "../cloud/hints.ts";
 import type { FirewallRule } from "../cloud/server-children.ts";
 import { mayClose } from "../steps/adoption.ts";
-import { covers, describeRule, exposureOf, removalCommand } from "../steps/firewall.ts";
+import { covers, describeRule, exposureOf, isOpenToAzure, removalCommand } from "../steps/firewall.ts";
 import { type Check, fix } from "./check.ts";
 import type { ProjectFacts } from "./facts.ts";
 import type { FactsOf } from "./shared-facts.ts";
@@ -80,7 +80,7 @@ export const networkChecks: readonly Check<ProjectFacts>[] = [
     proof: true,
     look: async ({ rules, sites, context: { setup } }) => {
       const found = await rules();
-      if (setup.server.firewall === "azure-services") {
+      if (isOpenToAzure(setup.server.firewall)) {
         const ok = found.some(({ start, end }) => start === "0.0.0.0" && end === "0.0.0.0");
         return { ok, detail: ok ? "rule for Azure's own traffic" : `no rule 0.0.0.0 among ${found.length}` };
       }

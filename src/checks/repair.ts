@@ -56,16 +56,20 @@ const signIn = ["passwordAuth", "activeDirectoryAuth"];
  * The part of a plan that `doctor --fix` may do unasked: nothing that costs is created, no size is changed, nothing blocked is tried, and
  * nobody is locked out of a server that is not the project's own. What needs something that is left out is left out too.
  */
-export function safePart(plan: Plan, serverStep: Step<PostgresServer>, { owner }: Pick<Setup, "owner">): Plan {
-  const found = observedIn(plan, serverStep);
+export function safePart(
+  { steps }: Plan,
+  { setup, graph }: { readonly setup: Pick<Setup, "owner">; readonly graph: { readonly server: Step<PostgresServer> } },
+): Plan {
+  const server = observedIn({ steps }, graph.server);
+  const isServerForeign = server !== undefined && isForeign(server, setup.owner);
   const left = new Set<AnyStep>();
   const kept: PlannedStep[] = [];
-  for (const entry of plan.steps) {
+  for (const entry of steps) {
     const { step, change } = entry;
     const needsLeft = Object.values(step.needs as Record<string, AnyStep>).some((need) => left.has(need));
-    const isNew = change.kind === "create" && step.isBillable && !entry.isUnread;
-    const isStrangers = step === serverStep && found !== undefined && isForeign(found, owner);
-    if (needsLeft || isNew || change.kind === "blocked" || (isStrangers && !found.entraAuth)) {
+    const isNew = change.kind === "create" && step.isBillable === true && !entry.isUnread;
+    const isStrangers = step === graph.server && isServerForeign;
+    if (needsLeft || isNew || change.kind === "blocked" || (isStrangers && !server?.entraAuth)) {
       left.add(step);
       continue;
     }

@@ -1,3 +1,4 @@
+import { siteName } from "../base/site-address.ts";
 import { identityVerdict } from "../steps/app-identity.ts";
 import { missingIdentityHint } from "../steps/managed-identity.ts";
 import { takenBy, webAppName } from "../steps/taken-names.ts";
@@ -14,7 +15,7 @@ export const siteChecks: readonly Check<SiteFacts>[] = [
     repair: init,
     look: async ({ findSite, app }) => {
       const found = await findSite();
-      return { ok: found !== undefined, detail: found?.url ?? `web app ${app.address.app} does not exist` };
+      return { ok: found !== undefined, detail: found?.url ?? `web app ${siteName(app.address)} does not exist` };
     },
   },
   {
@@ -25,7 +26,7 @@ export const siteChecks: readonly Check<SiteFacts>[] = [
     look: async ({ findSite, app, context }) => {
       if (await findSite()) return undefined;
       const taken = await takenBy(context, webAppName(context, app));
-      return taken ? { ok: false, detail: taken.detail, hint: taken.hint } : { ok: true, detail: app.address.app };
+      return taken ? { ok: false, detail: taken.detail, hint: taken.hint } : { ok: true, detail: siteName(app.address) };
     },
   },
   {

@@ -1,6 +1,11 @@
 import type { Site } from "../cloud/app-service/sites.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
+import type { ResourceGroup } from "../cloud/resource-groups.ts";
+import { observedIn } from "../engine/observed.ts";
+import type { Plan } from "../engine/plan.ts";
 import type { Warning } from "../engine/report.ts";
+import type { Step } from "../engine/step.ts";
+import type { SiteSetup } from "../project/site-setup.ts";
 import type { Firewall } from "../steps/firewall.ts";
 import { type BoundCheck, bindChecks } from "./check.ts";
 import { type LockoutContext, lockedOut, orNothing } from "./locked-out.ts";
@@ -9,18 +14,12 @@ import { noSecretSetting } from "./settings.ts";
 import { absent } from "./shared-facts.ts";
 import { noOrphans } from "./subscription.ts";
 
-/** What a plan has read of that which is warned of; `undefined` when it is absent. */
-export interface PlannedFacts {
-  readonly hasGroup: boolean;
-  readonly server: PostgresServer | undefined;
-  readonly firewall: Firewall | undefined;
-  /** App settings by the label of their site. */
-  readonly settings: ReadonlyMap<string, Readonly<Record<string, string>> | undefined>;
-}
-
-export interface WarningOptions {
-  /** Nothing is asked but what the plan has read, and who is locked out. */
-  readonly isQuick?: boolean;
+/** The steps of a project whose readings are looked at. */
+interface ReadSteps {
+  readonly group: Step<ResourceGroup>;
+  readonly server: Step<PostgresServer>;
+  readonly firewall: Step<Firewall>;
+  readonly sites: readonly { readonly setup: SiteSetup; readonly settings: Step<Record<string, string>> }[];
 }
 
 /**
@@ -28,24 +27,25 @@ export interface WarningOptions {
  * can be asked of what the plan has read, and (unless `isQuick`) of the list of the group's web apps; asks more only where password
  * authentication is on. Throws only on Ctrl-C and bugs.
  */
-export async function plannedWarnings(
-  context: LockoutContext,
-  planned: PlannedFacts,
-  { isQuick = false }: WarningOptions = {},
+export async function warningsOf(
+  context: LockoutContext & { readonly graph: ReadSteps },
+  plan: Plan,
+  { isQuick = false }: { readonly isQuick?: boolean } = {},
 ): Promise<Warning[]> {
-  const { setup, cloud } = context;
-  const { server, firewall } = planned;
+  const { setup, cloud, graph } = context;
+  const server = observedIn(plan, graph.server);
+  const firewall = observedIn(plan, graph.firewall);
   const staying = (firewall?.rules ?? []).filter((rule) => !firewall?.unwanted.includes(rule));
-  const sites = isQuick || !planned.hasGroup ? [] : await orNothing(cloud.sites.list(setup.resourceGroup));
+  const sites = isQuick || observedIn(plan, graph.group) === undefined ? [] : await orNothing(cloud.sites.list(setup.resourceGroup));
   const checks = [
     ...bindChecks([firewallIsNarrow], {
       context,
       rules: async () => staying,
       server: async () => server ?? absent(`flexible server ${setup.server.name}`),
     }),
-    ...setup.sites.flatMap((app) => {
-      const settings = { ...planned.settings.get(app.label), ...app.settings };
-      return bindChecks([noSecretSetting], { app, settings: async () => settings }, app.label);
+    ...graph.sites.flatMap(({ setup: app, settings }) => {
+      const present = observedIn(plan, settings);
+      return bindChecks([noSecretSetting], { app, settings: async () => ({ ...present, ...app.settings }) }, app.label);
     }),
     ...bindChecks([noOrphans], { context, groupSites: async () => sites }),
   ];

@@ -3,9 +3,10 @@ import manifest from "../../package.json" with { type: "json" };
 import { KnownError } from "../base/errors.ts";
 import { whyLeftOut } from "../package/always-left-out.ts";
 import { writeProject } from "../project/file.ts";
+import type { Project } from "../project/read-project.ts";
 import { isUnownedSchema, refreshSchemaCopy, schemaReference } from "../project/schema-copy.ts";
 import { withNames } from "../project/setup.ts";
-import { askForProject, findFrom, type NewProjectOptions, type Project, projectOf } from "./open-project.ts";
+import { askForProject, findFrom, type NewProjectOptions, projectOf } from "./open-project.ts";
 import { causeText } from "./output/error.ts";
 import type { GlobalOptions, Io } from "./terminal/io.ts";
 

@@ -1,11 +1,11 @@
+import { warningsOf } from "../checks/warnings.ts";
 import { apply } from "../engine/apply.ts";
 import { blockedOf, changesOf, type Plan, plan } from "../engine/plan.ts";
 import { isComplete, type Report } from "../engine/report.ts";
 import type { AnyStep } from "../engine/step.ts";
-import { warningsOf } from "../graph/project-checks.ts";
 import { type GraphContext, type ProjectGraph, projectGraph } from "../graph/project-graph.ts";
+import type { Project } from "../project/read-project.ts";
 import { endStopped, summarizeRun } from "./cancellation.ts";
-import type { Project } from "./open-project.ts";
 import { showFailures } from "./output/failures.ts";
 import { planLines, warningLines } from "./output/plan.ts";
 import { type Session, withChangingSession } from "./session.ts";
@@ -39,7 +39,7 @@ export async function runGraph(io: Io, options: GlobalOptions, project: Project,
     const graph = projectGraph(session.setup, { ...session, ...(deployments && { deployments }) });
     let run: GraphRun | undefined;
     try {
-      const report = await converge(io, options, session, { graph, steps: command.steps?.(graph) ?? graph.steps });
+      const report = await converge(io, options, { ...session, graph }, command.steps?.(graph) ?? graph.steps);
       if (report === undefined) return 1;
       run = { report, graph, session };
       if (isComplete(report)) return await command.finish(run);
@@ -58,14 +58,14 @@ export async function runGraph(io: Io, options: GlobalOptions, project: Project,
 async function converge(
   io: Io,
   options: GlobalOptions,
-  session: Session,
-  { graph, steps }: { readonly graph: ProjectGraph; readonly steps: readonly AnyStep[] },
+  session: Session & { readonly graph: ProjectGraph },
+  steps: readonly AnyStep[],
 ): Promise<Report | undefined> {
   const colors = paint(io.hasColor);
   const planned = await preview(io, steps);
   const isNothing = changesOf(planned) + blockedOf(planned) === 0;
   // `init` with nothing to do makes no call but the plan's; `plan`, `status` and `doctor` always look for what is left over.
-  const warnings = await warningsOf(session, graph, planned, { isQuick: isNothing });
+  const warnings = await warningsOf(session, planned, { isQuick: isNothing });
   for (const line of warningLines(warnings, colors)) io.note(line);
   if (!isNothing && !options.yes) {
     io.note(planLines(planned, session.setup, colors).join("\n"));

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { closeSync, openSync, rmdirSync, rmSync, statSync } from "node:fs";
+import { accessSync, closeSync, constants, openSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { createConnection, createServer, type Server } from "node:net";
 import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
@@ -124,11 +124,21 @@ async function tryListen(path: string, holder: Holder): Promise<Server | undefin
   return new Promise((done, fail) => {
     // Also later: without a listener a socket that cannot be taken (EMFILE) would end the process.
     server.on("error", (error: NodeJS.ErrnoException) =>
-      // ENOENT: the run that has just ended has taken the folder with it.
-      ["EADDRINUSE", "ENOENT"].includes(error.code ?? "") ? done(undefined) : fail(unlockable(dirname(path), error)),
+      error.code === "EADDRINUSE" || hasLostFolder(error, dirname(path)) ? done(undefined) : fail(unlockable(dirname(path), error)),
     );
     server.listen(path, () => done(server));
   });
+}
+
+/** Has the run that has just ended taken the folder with it? libuv says EACCES for a socket's ENOENT, and another run may have made it again. */
+function hasLostFolder({ code }: NodeJS.ErrnoException, folder: string): boolean {
+  if (code !== "EACCES" && code !== "ENOENT") return false;
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT";
+  }
 }
 
 /** A full disk, a folder that is closed, absent or another user's, a path too long for a socket. */

@@ -1,9 +1,9 @@
 import type { Clock } from "../base/clock.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import { createFirewallAccess, type FirewallAccess } from "../cloud/firewall-access.ts";
+import type { Project } from "../project/read-project.ts";
 import { cleanupJournal } from "./cleanup-journal.ts";
 import { connect } from "./connect.ts";
-import type { Project } from "./open-project.ts";
 import { showError } from "./output/error.ts";
 import { withRunLock } from "./run-lock.ts";
 import { isStop, nothingChanged } from "./stop-signal.ts";
@@ -39,7 +39,7 @@ async function openSession(io: Io, options: GlobalOptions, project: Project): Pr
     owner: project.setup.owner,
     clock,
     signal,
-    notes: cleanupJournal(nameOf(cloud, project)),
+    journal: cleanupJournal(nameOf(cloud, project)),
     onNote: io.note,
   });
   // Once at a time: the run's last net may want it while the session is about it.

@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from "node:async_hooks";
 import {
   bearerTokenAuthenticationPolicy,
   createHttpHeaders,
@@ -6,168 +5,21 @@ import {
   createPipelineRequest,
   type HttpClient,
   type PipelinePolicy,
-  type PipelineRequest,
-  type PipelineResponse,
-  RestError,
 } from "@azure/core-rest-pipeline";
 import { cancelled } from "../base/cancellation.ts";
+import { defined } from "../base/defined.ts";
 import { KnownError } from "../base/errors.ts";
 import { poll } from "../base/poll.ts";
-import { retry } from "../base/retry.ts";
-import { isLongPause, LONGEST_RETRY_AFTER_MS } from "../base/transient.ts";
+import { retry, type Trouble } from "../base/retry.ts";
+import { isLongPause } from "../base/transient.ts";
 import type { CloudContext } from "./connection.ts";
-import { accessToken, forgetTokens } from "./credential.ts";
-import { azureCodeOf, failureError, parseFailure, translate, warningIn } from "./errors.ts";
-import { hints } from "./hints.ts";
+import { azureCodeOf, translate } from "./errors.ts";
 import { ANSWER_BYTES, boundedHttpClient } from "./http-client.ts";
-import { type Poller, pollUntilDone, type Waiting } from "./operations.ts";
-import { isOfOrigin } from "./own-host.ts";
-import { withTimeLimit } from "./time-limit.ts";
+import { type Poller, pollUntilDone } from "./operations.ts";
+import { refuseForeign } from "./own-host.ts";
+import { type LastAnswer, lastAnswers, watchPolicy } from "./watch-policy.ts";
 
-/** The last answer of the call that runs: the SDKs lose the error code of operations and of Microsoft.Web, and hide Retry-After. */
-interface LastAnswer {
-  status?: number;
-  body?: string;
-  retryAfterMs?: number;
-  /** Where the state of an operation that has just begun is to be asked for. */
-  begun?: { readonly url: string; readonly retryAfter: string | undefined };
-  /** Plain reads by address. */
-  readonly reads: Map<string, number>;
-}
-
-/** So often one call may read one address: some tries again, and the minutes that a resource provider takes. A list whose next page is itself has no end. */
-const MOST_READS_OF_ONE = 150;
-/** No list of a project has so many pages. */
-const MOST_READS = 5_000;
-
-/** Throws `azure/failed` when Azure's answers lead nowhere. */
-function refuseEndlessList({ method, url }: PipelineRequest): void {
-  const reads = lastAnswers.getStore()?.reads;
-  if (!reads || method !== "GET" || STATUS_MONITOR.test(url)) return;
-  const times = (reads.get(url) ?? 0) + 1;
-  reads.set(url, times);
-  if (times <= MOST_READS_OF_ONE && reads.size <= MOST_READS) return;
-  throw new KnownError("azure/failed", "Azure's answer does not end: each page of the list names another one", {
-    hint: hints.foreignAddress,
-  });
-}
-
-/** One per call, not per client: calls run in parallel over one client. */
-const lastAnswers = new AsyncLocalStorage<LastAnswer>();
-
-/** Longest time one HTTP call may take; plan and site writes of 9 to 23 s are recorded. */
-const CALL_TIMEOUT_MS = 180_000;
-
-/** `Retry-After` in milliseconds: it is a number of seconds or a date (RFC 9110, 10.2.3). */
-export function retryAfterMs(header: string | undefined): number | undefined {
-  if (header === undefined || header === "") return undefined;
-  const seconds = Number(header);
-  if (Number.isFinite(seconds)) return seconds * 1000;
-  const date = Date.parse(header);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
-}
-
-function note(response: PipelineResponse): void {
-  const last = lastAnswers.getStore();
-  if (!last) return;
-  last.status = response.status;
-  last.body = response.bodyAsText ?? "";
-  const hint = retryAfterMs(response.headers.get("retry-after"));
-  if (hint === undefined) delete last.retryAfterMs;
-  else last.retryAfterMs = hint;
-}
-
-/**
- * The SDKs ask for an operation's state in the same breath as they begin it, whatever its Retry-After says (`@azure/core-lro` 2, seen): Azure is
- * not asked that once, the answer can only be that it runs.
- */
-function firstPoll(request: PipelineRequest): PipelineResponse | undefined {
-  const last = lastAnswers.getStore();
-  const begun = last?.begun;
-  if (!last || !begun || request.method !== "GET") return undefined;
-  delete last.begun;
-  if (request.url !== begun.url) return undefined;
-  const headers = createHttpHeaders({ "content-type": "application/json", ...(begun.retryAfter && { "retry-after": begun.retryAfter }) });
-  return { request, status: 200, headers, bodyAsText: '{"status":"InProgress"}' };
-}
-
-function noteBegun({ headers, request, status }: PipelineResponse): void {
-  const last = lastAnswers.getStore();
-  const url = headers.get("azure-asyncoperation");
-  if (last && url !== undefined && request.method !== "GET" && (status === 201 || status === 202)) {
-    last.begun = { url, retryAfter: headers.get("retry-after") };
-  }
-}
-
-/** The SDKs sit out any Retry-After in silence, an hour too: a longer one ends the call at once and is told instead. Throws `azure/busy`. */
-export function refuseLongPause(response: PipelineResponse): void {
-  if (response.status !== 429 && response.status !== 503) return;
-  const pauseMs = retryAfterMs(response.headers.get("retry-after")) ?? 0;
-  if (pauseMs <= LONGEST_RETRY_AFTER_MS) return;
-  const minutes = Math.ceil(pauseMs / 60_000);
-  const message = `Retry-After says ${Math.round(pauseMs / 1000)} seconds`;
-  throw new KnownError("azure/busy", `Azure asks to be left alone for ${minutes} minutes`, {
-    hint: `run the same command again in ${minutes} minutes`,
-    cause: failureError({ status: response.status, code: "RetryAfterTooLong", message }),
-    retryAfterMs: pauseMs,
-  });
-}
-
-/** A proxy's page, whatever its status says: to the SDKs, which would take it for an empty resource, a bad gateway. */
-function isPage({ headers }: PipelineResponse): boolean {
-  return /^text\/html/i.test(headers.get("content-type") ?? "");
-}
-
-/** Where an operation's state is asked: not found there means not known there yet, and the SDKs take a 404 for the operation's failure. */
-const STATUS_MONITOR = /\/(azureAsyncOperation|operationStatuses)\//i;
-
-/** An answer that breaks off in its middle: the SDKs try again only what breaks before it. Every ARM call of ours may be made twice. */
-function brokenOff(error: unknown): never {
-  if (error instanceof RestError && error.code === "PARSE_ERROR") error.code = "ECONNRESET";
-  throw error;
-}
-
-/** The SDKs follow `Location`, `Azure-AsyncOperation` and `nextLink` wherever they lead, with the token. */
-function refuseForeign(address: string, resourceManager: string): void {
-  if (isOfOrigin(address, resourceManager)) return;
-  throw new KnownError("azure/failed", `Azure sent an address on another host (${new URL(address).origin}): not followed`, {
-    hint: hints.foreignAddress,
-  });
-}
-
-/** Notes answers, bounds every call in time and ends it when the whole run is cancelled. */
-function watchPolicy({ signal, credential, environment, onWarning }: Omit<CloudContext, "subscriptionId">): PipelinePolicy {
-  return {
-    name: "passwordless-pg watch",
-    async sendRequest(request, next) {
-      refuseForeign(request.url, environment.resourceManager);
-      const known = firstPoll(request);
-      if (known) return known;
-      refuseEndlessList(request);
-      const own = request.abortSignal instanceof AbortSignal ? request.abortSignal : undefined;
-      const send = () =>
-        withTimeLimit(request, environment.limits?.callMs ?? CALL_TIMEOUT_MS, [signal, own], () => next(request)).catch(brokenOff);
-      let response = await send();
-      if (response.status === 401 && parseFailure(401, response.bodyAsText ?? "")?.code === "ExpiredAuthenticationToken") {
-        // In the middle of a long wait, say: everything done so far stays valid.
-        forgetTokens(credential);
-        const { token } = await accessToken(credential, environment.scopes.resourceManager, signal);
-        request.headers.set("authorization", `Bearer ${token}`);
-        response = await send();
-      }
-      if (isPage(response)) response.status = 502;
-      if (response.status === 404 && STATUS_MONITOR.test(request.url)) response.status = 503;
-      note(response);
-      noteBegun(response);
-      const warning = STATUS_MONITOR.test(request.url) ? warningIn(response.bodyAsText ?? "") : undefined;
-      if (warning !== undefined) onWarning?.(warning);
-      refuseLongPause(response);
-      return response;
-    },
-  };
-}
-
-export interface OperationLimits {
+interface OperationLimits {
   /** Over all tries. */
   readonly deadlineMs: number;
   /** One try: a busy answer is not waited for. */
@@ -259,10 +111,87 @@ function createPlainPipeline(context: CloudContext, options: ArmClientOptions) {
   return pipeline;
 }
 
+/** See `Arm.request`. */
+function plainRequest(context: CloudContext, options: ArmClientOptions): Arm["request"] {
+  const { resourceManager } = context.environment;
+  const pipeline = createPlainPipeline(context, options);
+  return async (method, target, body, headers = {}) => {
+    refuseForeign(new URL(target, resourceManager).href, resourceManager);
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const response = await pipeline.sendRequest(
+      options.httpClient,
+      createPipelineRequest(
+        defined({
+          // Signed polling URLs must reach ARM byte for byte, so an absolute target is not rebuilt from its parts.
+          url: /^https:/i.test(target) ? target : `${resourceManager}${target}`,
+          method,
+          headers: createHttpHeaders({
+            accept: "application/json",
+            ...(text !== undefined && { "content-type": "application/json" }),
+            ...headers,
+          }),
+          body: text,
+        }),
+      ),
+    );
+    if (response.status >= 400) throw Object.assign(new Error(`HTTP ${response.status}`), { statusCode: response.status });
+    const words = response.bodyAsText ?? "";
+    return { status: response.status, body: words === "" ? undefined : JSON.parse(words), header: (name) => response.headers.get(name) };
+  };
+}
+
+/** Registers a resource provider and waits for the end. Throws `azure/timeout`. */
+async function registerProvider(request: Arm["request"], context: CloudContext, namespace: string): Promise<void> {
+  const { clock, onProgress, signal, subscriptionId } = context;
+  const path = `/subscriptions/${subscriptionId}/providers/${namespace}`;
+  await request("POST", `${path}/register?api-version=2021-04-01`);
+  const look = async (): Promise<boolean> => {
+    const { body } = await request("GET", `${path}?api-version=2021-04-01`);
+    return (body as { registrationState?: string } | undefined)?.registrationState === "Registered";
+  };
+  await poll(look, (isRegistered) => isRegistered, {
+    clock,
+    signal,
+    deadlineMs: REGISTRATION_DEADLINE_MS,
+    intervalMs: 5_000,
+    onWait: () => onProgress?.(`registering the resource provider ${namespace}`),
+    late: () =>
+      new KnownError("azure/timeout", `the resource provider ${namespace} is still not registered`, {
+        hint: `run the command again when \`az provider show --namespace ${namespace}\` says Registered`,
+      }),
+  });
+}
+
+/** See `Arm.operate`. */
+function operateOver({ clock, onProgress, signal }: CloudContext, call: Arm["call"]): Arm["operate"] {
+  return (what, begin, { deadlineMs, isImpatient, beforeRetry }) => {
+    const until = clock.now() + deadlineMs;
+    const retryAfterMs = () => lastAnswers.getStore()?.retryAfterMs;
+    const waiting = defined({ clock, signal, what, retryAfterMs, onProgress });
+    const start = async () => {
+      const poller = await begin();
+      delete lastAnswers.getStore()?.begun; // from here on every poll is ours
+      return poller;
+    };
+    const once = async (tries: number) => {
+      if (tries > 1) await beforeRetry?.();
+      return call(what, () => pollUntilDone(start, { ...waiting, deadlineMs: until - clock.now() }));
+    };
+    const pauseMs = ({ error, tries }: Trouble): number | undefined => {
+      const ms = isImpatient ? undefined : BUSY_PAUSES_MS[tries - 1];
+      const isBusy = error instanceof KnownError && error.code === "azure/busy" && !isLongPause(error);
+      if (ms === undefined || !isBusy || clock.now() + ms > until) return undefined;
+      onProgress?.(`${what}: busy, next try in ${ms / 1000} s`);
+      return ms;
+    };
+    return retry(once, { clock, signal, pauseMs });
+  };
+}
+
 export function openArm(context: CloudContext): Arm {
-  const { clock, environment, signal, subscriptionId } = context;
+  const { registersProviders, signal } = context;
   const clientOptions = clientOptionsOf(context);
-  const pipeline = createPlainPipeline(context, clientOptions);
+  const request = plainRequest(context, clientOptions);
 
   const translated = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
     const last: LastAnswer = { reads: new Map() };
@@ -273,56 +202,14 @@ export function openArm(context: CloudContext): Arm {
       throw signal.aborted ? cancelled(signal) : translate(what, error, last);
     }
   };
-
-  const request: Arm["request"] = async (method, target, body, headers = {}) => {
-    refuseForeign(new URL(target, environment.resourceManager).href, environment.resourceManager);
-    const response = await pipeline.sendRequest(
-      clientOptions.httpClient,
-      createPipelineRequest({
-        // Signed polling URLs must reach ARM byte for byte, so an absolute target is not rebuilt from its parts.
-        url: /^https:/i.test(target) ? target : `${environment.resourceManager}${target}`,
-        method,
-        headers: createHttpHeaders({
-          accept: "application/json",
-          ...(body !== undefined && { "content-type": "application/json" }),
-          ...headers,
-        }),
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-      }),
-    );
-    if (response.status >= 400) throw Object.assign(new Error(`HTTP ${response.status}`), { statusCode: response.status });
-    const words = response.bodyAsText ?? "";
-    return { status: response.status, body: words === "" ? undefined : JSON.parse(words), header: (name) => response.headers.get(name) };
-  };
-
-  const register = (namespace: string): Promise<void> =>
-    translated(`register the resource provider ${namespace}`, () => registerProvider(namespace));
-  const registerProvider = async (namespace: string): Promise<void> => {
-    const path = `/subscriptions/${subscriptionId}/providers/${namespace}`;
-    await request("POST", `${path}/register?api-version=2021-04-01`);
-    const look = async (): Promise<boolean> => {
-      const { body } = await request("GET", `${path}?api-version=2021-04-01`);
-      return (body as { registrationState?: string } | undefined)?.registrationState === "Registered";
-    };
-    await poll(look, (isRegistered) => isRegistered, {
-      clock,
-      signal,
-      deadlineMs: REGISTRATION_DEADLINE_MS,
-      intervalMs: 5_000,
-      onWait: () => context.onProgress?.(`registering the resource provider ${namespace}`),
-      late: () =>
-        new KnownError("azure/timeout", `the resource provider ${namespace} is still not registered`, {
-          hint: `run the command again when \`az provider show --namespace ${namespace}\` says Registered`,
-        }),
-    });
-  };
-
+  const register: Arm["register"] = (namespace) =>
+    translated(`register the resource provider ${namespace}`, () => registerProvider(request, context, namespace));
   const call: Arm["call"] = async (what, work) => {
     try {
       return await translated(what, work);
     } catch (error) {
       const provider = isUnregistered(error) ? unregisteredProvider(error as KnownError) : undefined;
-      if (provider === undefined || context.registersProviders === false) throw error;
+      if (provider === undefined || registersProviders === false) throw error;
       await register(provider);
       return translated(what, work);
     }
@@ -334,42 +221,16 @@ export function openArm(context: CloudContext): Arm {
     call,
     request,
     register,
+    operate: operateOver(context, call),
     orUndefined: async (what, work) => {
       try {
         return await call(what, work);
       } catch (error) {
-        if (context.registersProviders === false && isUnregistered(error)) return undefined;
+        if (registersProviders === false && isUnregistered(error)) return undefined;
         if (error instanceof KnownError && error.code === "azure/not-found" && azureCodeOf(error) !== "SubscriptionNotFound")
           return undefined;
         throw error;
       }
-    },
-    operate: (what, begin, { deadlineMs, isImpatient, beforeRetry }) => {
-      const until = clock.now() + deadlineMs;
-      const waiting: Omit<Waiting, "deadlineMs"> = {
-        clock,
-        signal,
-        what,
-        retryAfterMs: () => lastAnswers.getStore()?.retryAfterMs,
-        ...(context.onProgress && { onProgress: context.onProgress }),
-      };
-      const start = async () => {
-        const poller = await begin();
-        delete lastAnswers.getStore()?.begun; // from here on every poll is ours
-        return poller;
-      };
-      const once = async (tries: number) => {
-        if (tries > 1) await beforeRetry?.();
-        return call(what, () => pollUntilDone(start, { ...waiting, deadlineMs: until - clock.now() }));
-      };
-      const pauseMs = ({ error, tries }: { readonly error: unknown; readonly tries: number }): number | undefined => {
-        const ms = isImpatient ? undefined : BUSY_PAUSES_MS[tries - 1];
-        const isBusy = error instanceof KnownError && error.code === "azure/busy" && !isLongPause(error);
-        if (ms === undefined || !isBusy || clock.now() + ms > until) return undefined;
-        context.onProgress?.(`${what}: busy, next try in ${ms / 1000} s`);
-        return ms;
-      };
-      return retry(once, { clock, signal, pauseMs });
     },
   };
 }

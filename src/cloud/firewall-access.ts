@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
+import { pause } from "../base/cancellation.ts";
 import type { Clock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { isUnanswered, refusedAddress } from "./database/sql.ts";
@@ -65,47 +66,27 @@ interface FirewallAccessContext {
   readonly owner: string;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  readonly notes: CleanupJournal;
+  readonly journal: CleanupJournal;
   onNote(note: string): void;
 }
 
+/** What this run has opened, by the rule's name. */
+type Openings = Map<string, Omit<TemporaryRule, "name">>;
+
 export function createFirewallAccess(context: FirewallAccessContext): FirewallAccess {
-  const { servers, group, clock, signal, notes } = context;
-  const opened = new Map<string, Omit<TemporaryRule, "name">>();
-  let opening: Promise<void> = Promise.resolve();
-  /** Openings that a killed run has noted: they may be there, in the making, or never have been asked for. */
+  const { clock, journal } = context;
+  const opened: Openings = new Map();
   let adopted: Set<string> | undefined;
-
-  /** This run gives back what a killed one has borrowed. Azure may not show it yet, but takes a DELETE only when the PUT has ended (inferred). */
-  const adopt = (): void => {
-    if (adopted) return;
-    const left = notes.abandoned().filter(({ name }) => name.startsWith(mark(context)));
-    for (const { name, server, address } of left) opened.set(name, { server, address });
-    adopted = new Set(left.map(({ name }) => name));
+  const adoptOnce = (): Set<string> => {
+    adopted ??= adopt(context, opened);
+    return adopted;
   };
-
-  const open = async (server: string, address: string, attempt: number): Promise<void> => {
-    const existing = [...opened].find(([, entry]) => entry.server === server && entry.address === address);
-    if (existing) {
-      const isNew = adopted?.delete(existing[0]) ?? false;
-      if (!isNew) {
-        // Somebody may have taken it for a leftover: look now and then, and put it again.
-        if (attempt === 0 || attempt % reopenEvery !== 0) return;
-        const rules = await servers.listFirewallRules(group, server);
-        if (rules.some(({ name }) => name === existing[0])) return;
-      }
-      await servers.putFirewallRule(group, server, { name: existing[0], start: address, end: address });
-      return;
-    }
-    // The random part keeps two runs of one caller apart.
-    const name = `${mark(context)}-${Math.floor(clock.now() / 60_000).toString(36)}-${randomBytes(3).toString("hex")}`;
-    // Both before the call: a killed or cancelled write may have been accepted.
-    opened.set(name, { server, address });
-    notes.add({ name, server, address });
-    context.onNote(`opening the firewall of ${server} for ${address} while this command works`);
-    await servers.putFirewallRule(group, server, { name, start: address, end: address });
+  let last: Promise<void> = Promise.resolve();
+  /** One opening at a time: two refusals of one address need one rule. */
+  const openInTurn = (server: string, address: string, tries: number): Promise<void> => {
+    last = last.catch(() => {}).then(() => open(context, opened, adoptOnce(), { server, address, tries }));
+    return last;
   };
-
   return {
     get temporaryRules() {
       return new Set(opened.keys());
@@ -113,57 +94,103 @@ export function createFirewallAccess(context: FirewallAccessContext): FirewallAc
     leftoversAmong: (rules) =>
       findLeftovers(rules, {
         now: clock.now(),
-        inUse: new Set([...opened.keys(), ...notes.held()]),
-        abandoned: new Set(notes.abandoned().map(({ name }) => name)),
+        inUse: new Set([...opened.keys(), ...journal.held()]),
+        abandoned: new Set(journal.abandoned().map(({ name }) => name)),
       }),
-    withAccess: async (server, work) => {
-      adopt();
-      const deadline = clock.now() + effectDeadlineMs;
-      for (let attempt = 0; ; attempt += 1) {
-        try {
-          return await work();
-        } catch (error) {
-          const address = refusedAddress(error);
-          if (address === undefined) throw isUnanswered(error) ? unanswered(error, group, server) : error;
-          if (clock.now() > deadline) {
-            throw new KnownError(
-              "database/firewall",
-              `${server.name} still refuses ${address} five minutes after a firewall rule let it in`,
-              {
-                cause: error,
-                hint: hints.stillRefused,
-              },
-            );
-          }
-          const turn = opening.catch(() => {}).then(() => open(server.name, address, attempt));
-          opening = turn;
-          await turn;
-          await clock.sleep(attempt === 0 ? 0 : Math.min(1000 * attempt, 10_000), signal);
-        }
-      }
+    withAccess: (server, work) => {
+      adoptOnce();
+      return withAccess(context, server, work, openInTurn);
     },
-    revoke: async () => {
-      if (opened.size === 0) return;
-      const cleanup = await context.openServersForCleanup();
-      const failures: unknown[] = [];
-      for (const [name, { server, address }] of opened) {
-        try {
-          await cleanup.deleteFirewallRule(group, server, name);
-          opened.delete(name);
-          notes.remove(name);
-          context.onNote(`closed the firewall of ${server} again`);
-        } catch (cause) {
-          failures.push(
-            new KnownError("database/firewall", `rule ${name} of ${server} still lets ${address} in: it could not be removed`, {
-              cause,
-              hint: "run `passwordless-pg firewall apply`, or remove that rule by hand",
-            }),
-          );
-        }
-      }
-      if (failures.length > 0) throw failures[0];
-    },
+    revoke: () => revoke(context, opened),
   };
+}
+
+/**
+ * This run gives back what a killed one has borrowed: such a rule may be there, in the making, or never have been asked for. Azure may not show
+ * it yet, but takes a DELETE only when the PUT has ended (inferred). Answers with the names.
+ */
+function adopt(context: FirewallAccessContext, opened: Openings): Set<string> {
+  const left = context.journal.abandoned().filter(({ name }) => name.startsWith(mark(context)));
+  for (const { name, server, address } of left) opened.set(name, { server, address });
+  return new Set(left.map(({ name }) => name));
+}
+
+interface Refusal {
+  readonly server: string;
+  readonly address: string;
+  /** Made so far. */
+  readonly tries: number;
+}
+
+async function open(context: FirewallAccessContext, opened: Openings, adopted: Set<string>, refusal: Refusal): Promise<void> {
+  const { servers, group, clock, journal } = context;
+  const { server, address } = refusal;
+  const [known] = [...opened].find(([, entry]) => entry.server === server && entry.address === address) ?? [];
+  if (known !== undefined) {
+    const mayBeAbsent = adopted.delete(known) || (await isSwept(context, known, refusal));
+    if (mayBeAbsent) await servers.putFirewallRule(group, server, { name: known, start: address, end: address });
+    return;
+  }
+  // The random part keeps two runs of one caller apart.
+  const name = `${mark(context)}-${Math.floor(clock.now() / 60_000).toString(36)}-${randomBytes(3).toString("hex")}`;
+  // Both before the call: a killed or cancelled write may have been accepted.
+  opened.set(name, { server, address });
+  journal.add({ name, server, address });
+  context.onNote(`opening the firewall of ${server} for ${address} while this command works`);
+  await servers.putFirewallRule(group, server, { name, start: address, end: address });
+}
+
+/** Somebody may have taken it for a leftover: it is looked for now and then. */
+async function isSwept({ servers, group }: FirewallAccessContext, rule: string, { server, tries }: Refusal): Promise<boolean> {
+  if (tries === 1 || (tries - 1) % reopenEvery !== 0) return false;
+  return !(await servers.listFirewallRules(group, server)).some(({ name }) => name === rule);
+}
+
+async function withAccess<T>(
+  { group, clock, signal }: FirewallAccessContext,
+  server: Guarded,
+  work: () => Promise<T>,
+  openInTurn: (server: string, address: string, tries: number) => Promise<void>,
+): Promise<T> {
+  const deadline = clock.now() + effectDeadlineMs;
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      const address = refusedAddress(error);
+      if (address === undefined) throw isUnanswered(error) ? unanswered(error, group, server) : error;
+      if (clock.now() > deadline) throw stillRefused(error, server, address);
+      await openInTurn(server.name, address, tries);
+      await pause(clock, signal, Math.min(1000 * (tries - 1), 10_000));
+    }
+  }
+}
+
+function stillRefused(cause: unknown, { name }: Guarded, address: string): KnownError {
+  const what = `${name} still refuses ${address} five minutes after a firewall rule let it in`;
+  return new KnownError("database/firewall", what, { cause, hint: hints.stillRefused });
+}
+
+async function revoke(context: FirewallAccessContext, opened: Openings): Promise<void> {
+  if (opened.size === 0) return;
+  const servers = await context.openServersForCleanup();
+  const failures: unknown[] = [];
+  for (const [name, { server, address }] of opened) {
+    try {
+      await servers.deleteFirewallRule(context.group, server, name);
+      opened.delete(name);
+      context.journal.remove(name);
+      context.onNote(`closed the firewall of ${server} again`);
+    } catch (cause) {
+      failures.push(
+        new KnownError("database/firewall", `rule ${name} of ${server} still lets ${address} in: it could not be removed`, {
+          cause,
+          hint: "run `passwordless-pg firewall apply`, or remove that rule by hand",
+        }),
+      );
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 /**

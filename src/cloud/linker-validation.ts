@@ -1,3 +1,5 @@
+import { defined } from "../base/defined.ts";
+
 /** What Service Connector found when it checked a connection; never a login as the app. */
 export interface LinkerValidation {
   readonly isAvailable: boolean;
@@ -58,11 +60,7 @@ export function toValidation(properties: WireValidation | null | undefined): Lin
   const report = parseReport(words);
   if (report) {
     const items = (report.ValidationDetail ?? []).map(({ Name, Description, Result }) =>
-      toItem({
-        ...(Name !== undefined && { name: Name }),
-        ...(Description && { description: Description }),
-        ...(Result !== undefined && { result: Result }),
-      }),
+      toItem(defined({ name: Name, description: Description, result: Result })),
     );
     return { isAvailable: report.IsConnectionAvailable ?? false, items };
   }

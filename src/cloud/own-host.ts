@@ -31,3 +31,11 @@ export function isOfOrigin(address: string, origin: string): boolean {
     (url.hostname === home.hostname || url.hostname.endsWith(`.${home.hostname}`))
   );
 }
+
+/** The SDKs follow `Location`, `Azure-AsyncOperation` and `nextLink` wherever they lead, with the token. Throws `azure/failed`. */
+export function refuseForeign(address: string, resourceManager: string): void {
+  if (isOfOrigin(address, resourceManager)) return;
+  throw new KnownError("azure/failed", `Azure sent an address on another host (${new URL(address).origin}): not followed`, {
+    hint: hints.foreignAddress,
+  });
+}

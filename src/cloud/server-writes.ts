@@ -7,7 +7,7 @@ import { azureCodeOf } from "./errors.ts";
 import { fromSimplePoller, type Poller } from "./operations.ts";
 
 /** Which flexible server: its resource group and its name. */
-export type ServerAddress = readonly [group: string, server: string];
+type ServerAddress = readonly [group: string, server: string];
 
 export type Sdk = PostgreSQLManagementFlexibleServerClient;
 /** Begins an operation of the SDK. */

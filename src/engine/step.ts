@@ -37,7 +37,7 @@ export interface Step<O, N extends Needs = Needs> {
   readonly needs: N;
   /** Steps of one lane never write at the same time (all writes to one web app recycle its SCM site). */
   readonly lane?: string;
-  /** To create it costs money: a person's to start, never done unasked. */
+  /** To create it costs money, or makes the place for what does: a person's to start, never done unasked. */
   readonly isBillable?: true;
   /** What is there; `undefined` when nothing is. Called only when everything needed is there. */
   read(values: Values<N>): Promise<O | undefined>;

@@ -2,18 +2,12 @@ import { type BoundCheck, bindChecks, type CheckResult } from "../checks/check.t
 import { databaseChecks } from "../checks/database.ts";
 import { type DoctorContext, examineAll } from "../checks/examine-all.ts";
 import { gatherFacts, type ProjectFacts } from "../checks/facts.ts";
-import type { LockoutContext } from "../checks/locked-out.ts";
 import { networkChecks } from "../checks/network.ts";
 import { proveAll, type VerifyContext } from "../checks/prove-all.ts";
 import { serverChecks } from "../checks/server.ts";
 import { signInChecks } from "../checks/sign-in.ts";
 import { subscriptionChecks } from "../checks/subscription.ts";
-import { plannedWarnings, type WarningOptions } from "../checks/warnings.ts";
-import { observedIn } from "../engine/observed.ts";
-import type { Plan } from "../engine/plan.ts";
-import type { Warning } from "../engine/report.ts";
 import { hosts } from "../hosts/hosts.ts";
-import type { ProjectGraph } from "./project-graph.ts";
 
 /** What all sites share. */
 const sharedChecks = [...subscriptionChecks, ...serverChecks, ...networkChecks, ...signInChecks, ...databaseChecks];
@@ -34,15 +28,4 @@ export async function verify(context: VerifyContext): Promise<CheckResult[]> {
 /** Every check; see `examineAll`. */
 export async function doctor(context: DoctorContext): Promise<CheckResult[]> {
   return examineAll(projectChecks(gatherFacts({ ...context, cloud: context.cloud.readOnly() })), context);
-}
-
-/** What a plan of this graph leaves unsafe, and whom it locks out; see `plannedWarnings`. */
-export async function warningsOf(context: LockoutContext, graph: ProjectGraph, plan: Plan, options?: WarningOptions): Promise<Warning[]> {
-  const planned = {
-    hasGroup: observedIn(plan, graph.group) !== undefined,
-    server: observedIn(plan, graph.server),
-    firewall: observedIn(plan, graph.firewall),
-    settings: new Map(graph.sites.map(({ setup, settings }) => [setup.label, observedIn(plan, settings)])),
-  };
-  return plannedWarnings(context, planned, options);
 }

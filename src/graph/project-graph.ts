@@ -15,7 +15,7 @@ import { database } from "../steps/database.ts";
 import { databaseAccess } from "../steps/database-access.ts";
 import { databasePrincipal } from "../steps/database-principal.ts";
 import { entraAdministrator } from "../steps/entra-administrator.ts";
-import { type Firewall, firewallForAddresses, firewallForAzureServices } from "../steps/firewall.ts";
+import { type Firewall, firewall } from "../steps/firewall.ts";
 import { managedIdentity } from "../steps/managed-identity.ts";
 import { postgresServer } from "../steps/postgres-server.ts";
 import { resourceGroup } from "../steps/resource-group.ts";
@@ -60,14 +60,11 @@ export function projectGraph(setup: Setup, given: GraphContext): ProjectGraph {
     const identity = identities.get(identityIdOf(setup, given.cloud.subscriptionId, site)?.toLowerCase() ?? "");
     return { site, placed: hosts[site.host].place(site, context, { group, ...(identity && { identity }) }) };
   });
-  const firewall = firewallStep(
-    context,
-    server,
-    placed.map(({ site, placed: { site: step } }) => [site.label, step]),
-  );
-  const shared = { group, server, administrator, firewall, database: databaseStep };
+  const placedSites = placed.map((one) => one.placed.site);
+  const firewallStep = firewall(firewallContext(context), server, placedSites);
+  const shared = { group, server, administrator, firewall: firewallStep, database: databaseStep };
   const sites = placed.map((one) => siteSteps(one.site, one.placed, context, shared));
-  const steps = [group, server, administrator, firewall, databaseStep, ...identities.values(), ...sites.flatMap(stepsOf)];
+  const steps = [group, server, administrator, firewallStep, databaseStep, ...identities.values(), ...sites.flatMap(stepsOf)];
   return { ...shared, identities: [...identities.values()], sites, steps };
 }
 
@@ -103,20 +100,15 @@ function identitySteps({ setup, cloud }: Context, group: Step<ResourceGroup>): M
   return steps;
 }
 
-function firewallStep(
-  { setup, cloud, firewallAccess }: Context,
-  server: Step<PostgresServer>,
-  sites: readonly (readonly [label: string, site: PlacedSite["site"]])[],
-): Step<Firewall> {
-  const context = {
+function firewallContext({ setup, cloud, firewallAccess }: Context): Parameters<typeof firewall>[0] {
+  return {
+    policy: setup.server.firewall,
     group: setup.resourceGroup,
     servers: cloud.postgresServers,
     owner: setup.owner,
     findLeftovers: firewallAccess.leftoversAmong,
     mayClose: (at: PostgresServer, rule: FirewallRule) => mayClose(setup, at, rule),
   };
-  if (setup.server.firewall === "azure-services") return firewallForAzureServices(context, { server });
-  return firewallForAddresses(context, { server, ...Object.fromEntries(sites.map(([label, site]) => [`site ${label}`, site])) });
 }
 
 function siteSteps(site: SiteSetup, placed: PlacedSite, context: Context, shared: Shared): SiteSteps {

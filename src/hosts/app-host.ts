@@ -12,6 +12,7 @@ import type { Package } from "../package/pack.ts";
 import type { Setup } from "../project/setup.ts";
 import type { SiteSetup } from "../project/site-setup.ts";
 import type { AppIdentity } from "../steps/app-identity.ts";
+import type { deployPackage } from "../steps/deploy/deploy-package.ts";
 import type { DeploymentState } from "../steps/deployment.ts";
 
 /** What the steps of all sites share. */
@@ -38,7 +39,7 @@ export interface ConnectedSite {
   /** What no credentials and no logs pass by. */
   readonly hardening: readonly AnyStep[];
   readonly connection: AnyStep;
-  readonly settings: AnyStep;
+  readonly settings: Step<Record<string, string>>;
   readonly deployment?: Step<DeploymentState>;
 }
 
@@ -60,4 +61,6 @@ export interface AppHost {
     context: HostContext,
     needs: PlacedSite & { readonly server: Step<PostgresServer>; readonly database: Step<Database>; readonly firewall: AnyStep },
   ): ConnectedSite;
+  /** Brings a package onto a site that is there, without a graph. Throws `deploy/…`. */
+  readonly deploy: typeof deployPackage;
 }

@@ -7,6 +7,7 @@ export const functionapp: AppHost = {
   checks: [],
   place: notYet,
   connect: notYet,
+  deploy: async () => notYet(),
 };
 
 function notYet(): never {

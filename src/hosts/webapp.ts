@@ -8,7 +8,9 @@ import { identityIdOf } from "../steps/app-identity.ts";
 import { appServicePlan } from "../steps/app-service-plan.ts";
 import { appSettings } from "../steps/app-settings.ts";
 import { basicPublishing } from "../steps/basic-publishing.ts";
+import { deployPackage } from "../steps/deploy/deploy-package.ts";
 import { type DeploymentNeeds, deployment } from "../steps/deployment.ts";
+import { isOpenToAzure } from "../steps/firewall.ts";
 import { logSettings } from "../steps/log-settings.ts";
 import { serviceConnection } from "../steps/service-connection.ts";
 import { refuseTakenName, webAppName } from "../steps/taken-names.ts";
@@ -20,6 +22,7 @@ import type { AppHost, HostContext } from "./app-host.ts";
 export const webapp: AppHost = {
   noun: "web app",
   checks: webAppChecks,
+  deploy: deployPackage,
   place: (site, context, needs) => {
     const { cloud, setup } = context;
     const { label, address } = site;
@@ -69,7 +72,7 @@ function linkerOf(site: SiteSetup, { cloud, setup }: HostContext) {
     name: site.linker,
     userName: site.role,
     clientType: site.clientType,
-    leavesFirewall: setup.server.firewall === "app-addresses",
+    leavesFirewall: !isOpenToAzure(setup.server.firewall),
     ...(identity && { identitySubscriptionId: identity.subscriptionId }),
   };
 }

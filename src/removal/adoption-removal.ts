@@ -1,4 +1,5 @@
 import { KnownError } from "../base/errors.ts";
+import { siteName } from "../base/site-address.ts";
 import { placeholderRole } from "../cloud/database/ownership.ts";
 import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import { otherProjects, parseAdoptionTag } from "../steps/adoption.ts";
@@ -20,7 +21,7 @@ export async function planAdoptionRemoval(inventory: Inventory, { tags }: Resour
   if (tags[tag] === undefined) return { removals: [], kept: [] };
   const sites = inventory.ours.filter((one) => kindOf(one) === resourceKinds["microsoft.web/sites"]).map(({ name }) => name);
   const isMade = (name: string): boolean => sites.some((one) => one.toLowerCase() === name.toLowerCase());
-  const before = setup.sites.filter(({ address: { app: name } }) => !isMade(name)).map(({ role }) => role);
+  const before = setup.sites.filter(({ address }) => !isMade(siteName(address))).map(({ role }) => role);
   const kept = before.length > 0 ? [`database role ${before.join(", ")} (this project did not create the web app)`] : [];
   const server = await cloud.postgresServers.get(group, setup.server.name);
   if (!server) return { removals: [], kept };

@@ -1,4 +1,5 @@
 import { memoize } from "../base/memoize.ts";
+import { siteName } from "../base/site-address.ts";
 import type { Site } from "../cloud/app-service/sites.ts";
 import type { Cloud } from "../cloud/cloud.ts";
 import type { Databases } from "../cloud/database/databases.ts";
@@ -37,7 +38,7 @@ export async function takeInventory(setup: Setup, cloud: Cloud, firewallAccess: 
   const resources = await cloud.resourceGroups.resources(found.name);
   const isOurs: Inventory["isOurs"] = ({ tags }) => tags[ownerTag] === setup.owner;
   const fileOrder = ({ name }: Resource): number => {
-    const index = setup.sites.findIndex((app) => app.address.app.toLowerCase() === name.toLowerCase());
+    const index = setup.sites.findIndex(({ address }) => siteName(address).toLowerCase() === name.toLowerCase());
     return index < 0 ? setup.sites.length : index;
   };
   return {

@@ -1,5 +1,6 @@
 import { KnownError } from "../base/errors.ts";
 import { isSameId } from "../base/resource-id.ts";
+import { siteName } from "../base/site-address.ts";
 import type { Site } from "../cloud/app-service/sites.ts";
 import { otherProjects } from "../steps/adoption.ts";
 import type { Inventory, Resource } from "./inventory.ts";
@@ -27,7 +28,9 @@ export const resourceKinds: Readonly<Record<OwnedType, ResourceKind>> = {
   "microsoft.web/sites": {
     label: "web app",
     why: ({ setup }, { name }) =>
-      setup.sites.some((app) => app.address.app.toLowerCase() === name.toLowerCase()) ? created : `${created}, no longer in its file`,
+      setup.sites.some(({ address }) => siteName(address).toLowerCase() === name.toLowerCase())
+        ? created
+        : `${created}, no longer in its file`,
     remove: ({ cloud, group }, { name }) => orAbsent(cloud.sites.at({ group, app: name }).delete()),
   },
   "microsoft.web/serverfarms": {

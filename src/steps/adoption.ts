@@ -1,7 +1,7 @@
 import type { PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
 import type { Administrator, FirewallRule } from "../cloud/server-children.ts";
 import { adoptionTagPrefix, ownerTag, type Setup } from "../project/setup.ts";
-import { azureServicesRule, isAllOfAzure } from "./firewall.ts";
+import { azureServicesRule, isAllOfAzure, wantedRules } from "./firewall.ts";
 
 /**
  * Service Connector opens a server to Azure by such a rule. Its name is neither documented nor recorded: inferred from that of the portal
@@ -38,7 +38,7 @@ export function adoptionOf(setup: Setup, administratorId: string, isLetIn: Adopt
     database: setup.database,
     administratorId,
     isLetIn,
-    rule: setup.server.firewall === "azure-services" ? azureServicesRule : undefined,
+    rule: wantedRules(setup.server.firewall)[0],
   };
 }
 

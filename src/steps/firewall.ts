@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import type { Site } from "../cloud/app-service/sites.ts";
 import type { PostgresServer, PostgresServers } from "../cloud/postgres-servers.ts";
 import type { FirewallRule } from "../cloud/server-children.ts";
-import { type Difference, defineStep, type Step } from "../engine/step.ts";
+import { type Change, type Difference, defineStep, type Step } from "../engine/step.ts";
+import type { FirewallPolicy } from "../project/file.ts";
 import type { Setup } from "../project/setup.ts";
 
 /** The rules that stand, and what the apps and earlier runs make of them. */
@@ -19,10 +20,41 @@ export interface Firewall {
 /** Name of the rule that lets Azure's own traffic in: 0.0.0.0 to 0.0.0.0 by Azure's convention. */
 export const azureServicesRule: FirewallRule = { name: "azure-services", start: "0.0.0.0", end: "0.0.0.0" };
 
-/** Whom the project file lets in. */
-export type FirewallMode = Setup["server"]["firewall"];
+/** What a policy asks for. A further one is a row here. */
+interface Policy {
+  /** The outbound addresses of the sites are asked for: the sites come first. */
+  readonly needsSites: boolean;
+  wantedRules(sites: readonly Pick<Site, "possibleOutboundAddresses">[], owner: string): readonly FirewallRule[];
+}
+
+const policies = {
+  "azure-services": { needsSites: false, wantedRules: () => [azureServicesRule] },
+  "app-addresses": {
+    needsSites: true,
+    wantedRules: (sites, owner) =>
+      rangesOf(
+        sites.flatMap(({ possibleOutboundAddresses }) => possibleOutboundAddresses),
+        appPrefix(owner),
+      ),
+  },
+} satisfies Record<FirewallPolicy, Policy>;
+
+/** The rules that the project wants; without its sites, those that it wants whatever the sites are. */
+export function wantedRules(
+  policy: FirewallPolicy,
+  sites: readonly Pick<Site, "possibleOutboundAddresses">[] = [],
+  owner = "",
+): readonly FirewallRule[] {
+  return policies[policy].wantedRules(sites, owner);
+}
+
+/** Does the project file let in all of Azure? If not, nobody is to open the server to it. */
+export function isOpenToAzure(policy: FirewallPolicy): boolean {
+  return wantedRules(policy).some(isAllOfAzure);
+}
 
 interface FirewallContext {
+  readonly policy: FirewallPolicy;
   readonly group: string;
   readonly servers: PostgresServers;
   /** Of the project: its own rules for addresses are named by it. */
@@ -32,46 +64,32 @@ interface FirewallContext {
   mayClose(server: PostgresServer, rule: FirewallRule): boolean;
 }
 
-/** The way of the apps to the server; also takes away what a killed run left open. */
-export const firewallForAzureServices = (context: FirewallContext, needs: { readonly server: Step<PostgresServer> }) =>
-  defineStep<Firewall, typeof needs>({
+/** The way of the apps to the server; also takes away what a killed run left open, and what the policy no longer asks for. */
+export const firewall = (context: FirewallContext, server: Step<PostgresServer>, sites: readonly Step<Site>[]) => {
+  const needed = policies[context.policy].needsSites ? sites : [];
+  const needs = { server, ...Object.fromEntries(needed.map((site): [`site ${string}`, Step<Site>] => [`site ${site.name}`, site])) };
+  return defineStep<Firewall, FirewallNeeds>({
     name: "firewall",
     needs,
-    read: ({ server }) => readFirewall(context, server, [azureServicesRule], "azure-services"),
+    read: ({ server, ...others }) => readFirewall(context, server, Object.values(others)),
     plan: planFirewall,
     apply: (_change, { server }, observed) => applyFirewall(context, server, observed),
   });
+};
 
-/** The same with a rule for each outbound address a web app may have, instead of all of Azure, which is shut out again. */
-export const firewallForAddresses = (
-  context: FirewallContext,
-  needs: { readonly server: Step<PostgresServer>; readonly [app: `site ${string}`]: Step<Site> },
-) =>
-  defineStep<Firewall, Record<string, Step<PostgresServer> | Step<Site>>>({
-    name: "firewall",
-    needs,
-    read: (values) => {
-      const { server, ...sites } = values as { server: PostgresServer } & Record<string, Site>;
-      const addresses = Object.values(sites).flatMap((site) => (site as Site).possibleOutboundAddresses);
-      return readFirewall(context, server as PostgresServer, rangesOf(addresses, appPrefix(context.owner)), "app-addresses");
-    },
-    plan: planFirewall,
-    apply: (_change, values, observed) => applyFirewall(context, values.server as PostgresServer, observed),
-  });
+type FirewallNeeds = { readonly server: Step<PostgresServer>; readonly [site: `site ${string}`]: Step<Site> };
 
 async function readFirewall(
-  context: FirewallContext,
+  { servers, group, policy, owner, mayClose, findLeftovers }: FirewallContext,
   server: PostgresServer,
-  wanted: readonly FirewallRule[],
-  mode: FirewallMode,
+  sites: readonly Site[],
 ): Promise<Firewall> {
-  const rules = await context.servers.listFirewallRules(context.group, server.name);
+  const rules = await servers.listFirewallRules(group, server.name);
+  const wanted = wantedRules(policy, sites, owner);
   const isFit = (rule: FirewallRule): boolean =>
     wanted.some(({ start, end }) => toNumber(start) <= toNumber(rule.start) && toNumber(rule.end) <= toNumber(end));
   const isSurplus = (rule: FirewallRule): boolean =>
-    isAllOfAzure(rule)
-      ? mode === "app-addresses" && context.mayClose(server, rule)
-      : rule.name.startsWith(appPrefix(context.owner)) && !isFit(rule);
+    isAllOfAzure(rule) ? !isOpenToAzure(policy) && mayClose(server, rule) : rule.name.startsWith(appPrefix(owner)) && !isFit(rule);
   const surplus = rules.filter(isSurplus);
   const kept = rules.filter((rule) => !surplus.includes(rule));
   const missing = wanted.filter(
@@ -79,12 +97,10 @@ async function readFirewall(
   );
   // One of the same name is written over.
   const unwanted = surplus.filter(({ name }) => !missing.some((range) => range.name === name));
-  return { rules, missing, leftovers: context.findLeftovers(rules), unwanted };
+  return { rules, missing, leftovers: findLeftovers(rules), unwanted };
 }
 
-function planFirewall(
-  observed: Firewall | undefined,
-): { kind: "keep" } | { kind: "create" } | { kind: "update"; differences: Difference[] } {
+function planFirewall(observed: Firewall | undefined): Change {
   if (!observed) return { kind: "create" };
   const differences: Difference[] = [
     ...observed.missing.map(({ name, start, end }) => ({
@@ -123,12 +139,12 @@ interface Exposure {
 }
 
 /** The rules that let more in than the project file asks for; `undefined` when there is none. */
-export function exposureOf(rules: readonly FirewallRule[], mode: FirewallMode): Exposure | undefined {
+export function exposureOf(rules: readonly FirewallRule[], policy: FirewallPolicy): Exposure | undefined {
   const kinds = [
     { meaning: "open to the internet", found: wideAmong(rules) },
     {
       meaning: "open to all of Azure, where the project file lets in the apps' addresses only",
-      found: mode === "app-addresses" ? rules.filter(isAllOfAzure) : [],
+      found: isOpenToAzure(policy) ? [] : rules.filter(isAllOfAzure),
     },
   ].filter(({ found }) => found.length > 0);
   if (kinds.length === 0) return undefined;

@@ -6,8 +6,7 @@ export const resourceGroup = (desired: { name: string; location: string; tags: R
   defineStep<ResourceGroup, Record<never, never>>({
     name: "resource group",
     needs: {},
-    // It costs nothing, but is of no use without what does.
-    isBillable: true,
+    isBillable: true, // costs nothing itself; all that costs is made in it
     read: () => groups.get(desired.name),
     plan: (observed) => (observed ? { kind: "keep" } : { kind: "create", reason: `${desired.name} in ${desired.location}` }),
     apply: async () => void (await groups.put(desired.name, { location: desired.location, tags: desired.tags })),

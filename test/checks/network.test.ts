@@ -32,7 +32,7 @@ test("the way to the server, rung by rung, as doctor says it", async ({ emulator
   let host = "";
   try {
     const theirs = await openTestProject(stranger.emulator, shopFile);
-    await apply(await plan([theirs.graph().server]), { clock: systemClock, signal: never });
+    await apply(await plan([theirs.graph.server]), { clock: systemClock, signal: never });
     host = (await theirs.cloud.postgresServers.get(theirs.setup.resourceGroup, theirs.setup.server.name))?.host ?? "";
     await expectAt(host, "server certificate is trusted", /certificate/);
   } finally {

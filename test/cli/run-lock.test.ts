@@ -201,3 +201,21 @@ test.runIf(process.platform === "linux")("the lock is a file and no abstract nam
   expect(names.filter((line) => line.includes(folder))).toHaveLength(1);
   expect(names.filter((line) => /@.*passwordless-pg/.test(line))).toEqual([]);
 });
+
+test("a folder that another run's end takes away just before the lock is made is made again", async ({ folder }) => {
+  const common = join(folder, "common");
+  let isTaken = false;
+  // The iterator is closed when the folder was found good, right before the socket is made.
+  const socketFolders = Object.assign([common], {
+    *[Symbol.iterator]() {
+      try {
+        yield common;
+      } finally {
+        if (!isTaken) rmSync(common, { recursive: true });
+        isTaken = true;
+      }
+    },
+  });
+  const held = await withRunLock(ioOf([]), { project: "p", command: "up", clock: systemClock, socketFolders }, async () => isTaken);
+  expect(held).toBe(true);
+});

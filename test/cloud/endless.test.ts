@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { WebApps } from "../../src/cloud/app-service/web-apps.ts";
+import type { Plans } from "../../src/cloud/app-service/plans.ts";
+import type { SiteAdapter, Sites } from "../../src/cloud/app-service/sites.ts";
 import { type Cloud, openCloud } from "../../src/cloud/cloud.ts";
 import type { Linkers } from "../../src/cloud/linkers.ts";
 import type { ManagedIdentities } from "../../src/cloud/managed-identities.ts";
@@ -71,29 +72,33 @@ const subscriptions = (of: Subscription): Calls<Subscription> => ({
   offerOf: () => of.offerOf("eastus"),
   usedUpQuota: () => of.usedUpQuota("eastus"),
 });
-const apps = (of: WebApps): Calls<WebApps> => ({
-  getPlan: () => of.getPlan("rg", "p"),
-  createPlan: () => of.createPlan("rg", "p", { ...place, sku: "B1", capacity: 1 }),
-  scalePlan: () => of.scalePlan("rg", "p", { capacity: 2 }),
-  deletePlan: () => of.deletePlan("rg", "p"),
-  get: () => of.get("rg", "app"),
+const plans = (of: Plans): Calls<Plans> => ({
+  get: () => of.get("rg", "p"),
+  create: () => of.create("rg", "p", { ...place, sku: "B1", capacity: 1 }),
+  scale: () => of.scale("rg", "p", { capacity: 2 }),
+  delete: () => of.delete("rg", "p"),
+});
+const sites = (of: Sites): Calls<Omit<Sites, "at">> => ({
   list: () => of.list("rg"),
-  create: () => of.create("rg", "app", { ...place, planId: "/plan", config: { runtime: "PYTHON|3.12" }, settings: {} }),
-  update: () => of.update("rg", "app", { tags: {} }),
-  delete: () => of.delete("rg", "app"),
-  start: () => of.start("rg", "app"),
-  stop: () => of.stop("rg", "app"),
-  restart: () => of.restart("rg", "app"),
   checkName: () => of.checkName("app"),
-  getConfig: () => of.getConfig("rg", "app"),
-  updateConfig: () => of.updateConfig("rg", "app", { startup: "x" }),
-  getSettings: () => of.getSettings("rg", "app"),
-  putSettings: () => of.putSettings("rg", "app", {}),
-  getPublishingPolicies: () => of.getPublishingPolicies("rg", "app"),
-  setPublishingPolicy: () => of.setPublishingPolicy("rg", "app", "scm", false),
-  getLogs: () => of.getLogs("rg", "app"),
-  enableFileSystemLogging: () => of.enableFileSystemLogging("rg", "app"),
-  deploymentStatus: () => of.deploymentStatus("rg", "app", "d"),
+});
+const oneSite = (of: SiteAdapter): Calls<SiteAdapter> => ({
+  get: () => of.get(),
+  create: () => of.create({ ...place, planId: "/plan", config: { runtime: "PYTHON|3.12" }, settings: {} }),
+  update: () => of.update({ tags: {} }),
+  delete: () => of.delete(),
+  start: () => of.start(),
+  stop: () => of.stop(),
+  restart: () => of.restart(),
+  getConfig: () => of.getConfig(),
+  updateConfig: () => of.updateConfig({ startup: "x" }),
+  getSettings: () => of.getSettings(),
+  putSettings: () => of.putSettings({}),
+  getPublishingPolicies: () => of.getPublishingPolicies(),
+  setPublishingPolicy: () => of.setPublishingPolicy("scm", false),
+  getLogs: () => of.getLogs(),
+  enableFileSystemLogging: () => of.enableFileSystemLogging(),
+  deploymentStatus: () => of.deploymentStatus("d"),
 });
 const scm = (of: ScmSite): Calls<ScmSite> => ({
   warmUp: () => of.warmUp(),
@@ -116,7 +121,9 @@ const callsOf = (cloud: Cloud, host: string): Readonly<Record<string, Readonly<R
   groups: groups(cloud.resourceGroups),
   identities: identities(cloud.managedIdentities),
   subscription: subscriptions(cloud.subscription),
-  apps: apps(cloud.webApps),
+  plans: plans(cloud.plans),
+  sites: sites(cloud.sites),
+  site: oneSite(cloud.sites.at({ group: "rg", app: "app", slot: "staging" })),
   scm: scm(cloud.scmSite({ name: "app", scmHost: host })),
 });
 

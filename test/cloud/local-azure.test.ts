@@ -160,11 +160,11 @@ describe("adapters over local Azure", () => {
 
   // trap: servicelinker 9
   it("makes a plan and a web app with identity, settings, closed publishing and logs", async () => {
-    const plan = await cloud.webApps.createPlan(GROUP, "cloud-plan", { location: "eastus", sku: "B1", tags: {} });
+    const plan = await cloud.plans.create(GROUP, "cloud-plan", { location: "eastus", sku: "B1", tags: {} });
     expect(plan).toMatchObject({ sku: "B1", capacity: 1, isLinux: true });
-    expect(await cloud.webApps.scalePlan(GROUP, "cloud-plan", { capacity: 2 })).toMatchObject({ sku: "B1", capacity: 2, isLinux: true });
-    expect(await cloud.webApps.get(GROUP, "cloud-app")).toBeUndefined();
-    const app = await cloud.webApps.create(GROUP, "cloud-app", {
+    expect(await cloud.plans.scale(GROUP, "cloud-plan", { capacity: 2 })).toMatchObject({ sku: "B1", capacity: 2, isLinux: true });
+    expect(await cloud.sites.at({ group: GROUP, app: "cloud-app" }).get()).toBeUndefined();
+    const app = await cloud.sites.at({ group: GROUP, app: "cloud-app" }).create({
       location: "eastus",
       planId: plan.id,
       config: { runtime: "PYTHON|3.12", startup: "python app.py", ftpsState: "Disabled", minTlsVersion: "1.2" },
@@ -174,23 +174,26 @@ describe("adapters over local Azure", () => {
     expect(app).toMatchObject({ name: "cloud-app", httpsOnly: true, state: "Running", tags: { t: "1" } });
     expect(app.principalId).toMatch(/^[0-9a-f-]{36}$/);
     expect(app.scmHost).not.toBe("");
-    expect(await cloud.webApps.getConfig(GROUP, "cloud-app")).toMatchObject({ runtime: "PYTHON|3.12", startup: "python app.py" });
-    expect(await cloud.webApps.updateConfig(GROUP, "cloud-app", { healthCheckPath: "/healthz" })).toMatchObject({
+    expect(await cloud.sites.at({ group: GROUP, app: "cloud-app" }).getConfig()).toMatchObject({
+      runtime: "PYTHON|3.12",
+      startup: "python app.py",
+    });
+    expect(await cloud.sites.at({ group: GROUP, app: "cloud-app" }).updateConfig({ healthCheckPath: "/healthz" })).toMatchObject({
       healthCheckPath: "/healthz",
     });
-    expect(await cloud.webApps.getSettings(GROUP, "cloud-app")).toMatchObject({ ONE: "1" });
-    await cloud.webApps.putSettings(GROUP, "cloud-app", { TWO: "2" });
-    expect(await cloud.webApps.getSettings(GROUP, "cloud-app")).toEqual({ TWO: "2" });
-    await cloud.webApps.setPublishingPolicy(GROUP, "cloud-app", "scm", false);
-    await cloud.webApps.setPublishingPolicy(GROUP, "cloud-app", "ftp", false);
-    expect(await cloud.webApps.getPublishingPolicies(GROUP, "cloud-app")).toEqual({ scm: false, ftp: false });
-    await cloud.webApps.enableFileSystemLogging(GROUP, "cloud-app");
-    expect(await cloud.webApps.getLogs(GROUP, "cloud-app")).toEqual({ isFileSystemLoggingOn: true });
-    expect(await cloud.webApps.update(GROUP, "cloud-app", { tags: { t: "2" } })).toMatchObject({
+    expect(await cloud.sites.at({ group: GROUP, app: "cloud-app" }).getSettings()).toMatchObject({ ONE: "1" });
+    await cloud.sites.at({ group: GROUP, app: "cloud-app" }).putSettings({ TWO: "2" });
+    expect(await cloud.sites.at({ group: GROUP, app: "cloud-app" }).getSettings()).toEqual({ TWO: "2" });
+    await cloud.sites.at({ group: GROUP, app: "cloud-app" }).setPublishingPolicy("scm", false);
+    await cloud.sites.at({ group: GROUP, app: "cloud-app" }).setPublishingPolicy("ftp", false);
+    expect(await cloud.sites.at({ group: GROUP, app: "cloud-app" }).getPublishingPolicies()).toEqual({ scm: false, ftp: false });
+    await cloud.sites.at({ group: GROUP, app: "cloud-app" }).enableFileSystemLogging();
+    expect(await cloud.sites.at({ group: GROUP, app: "cloud-app" }).getLogs()).toEqual({ isFileSystemLoggingOn: true });
+    expect(await cloud.sites.at({ group: GROUP, app: "cloud-app" }).update({ tags: { t: "2" } })).toMatchObject({
       tags: { t: "2" },
       principalId: app.principalId,
     });
-    expect(await cloud.webApps.checkName("cloud-app")).toMatchObject({ isFree: false });
+    expect(await cloud.sites.checkName("cloud-app")).toMatchObject({ isFree: false });
 
     const database = await cloud.postgresServers.getDatabase(GROUP, SERVER, "postgres");
     const linker = await cloud.linkers.put(app.id, "orders", {
@@ -213,15 +216,15 @@ describe("adapters over local Azure", () => {
   });
 
   it("deploys a package, follows it to its end and sees the app's log live", async () => {
-    const plan = await cloud.webApps.getPlan(GROUP, "cloud-plan");
-    const app = await cloud.webApps.create(GROUP, "cloud-node", {
+    const plan = await cloud.plans.get(GROUP, "cloud-plan");
+    const app = await cloud.sites.at({ group: GROUP, app: "cloud-node" }).create({
       location: "eastus",
       planId: plan?.id ?? "",
       config: { runtime: "NODE|20-lts", startup: "node server.js" },
       settings: {},
       tags: {},
     });
-    await cloud.webApps.enableFileSystemLogging(GROUP, "cloud-node");
+    await cloud.sites.at({ group: GROUP, app: "cloud-node" }).enableFileSystemLogging();
     const scm = cloud.scmSite(app);
     await scm.warmUp();
     const zip = new yazl.ZipFile();
@@ -232,10 +235,10 @@ describe("adapters over local Azure", () => {
     const { deploymentId } = await scm.zipDeploy({ stream: () => Readable.from([bytes]), size: bytes.length });
 
     const until = Date.now() + PATIENCE_MS;
-    let status = await cloud.webApps.deploymentStatus(GROUP, "cloud-node", deploymentId);
+    let status = await cloud.sites.at({ group: GROUP, app: "cloud-node" }).deploymentStatus(deploymentId);
     while (!status?.isTerminal && Date.now() < until) {
       await new Promise((resolve) => setTimeout(resolve, 200));
-      status = await cloud.webApps.deploymentStatus(GROUP, "cloud-node", deploymentId);
+      status = await cloud.sites.at({ group: GROUP, app: "cloud-node" }).deploymentStatus(deploymentId);
     }
     expect(status).toMatchObject({ status: "RuntimeSuccessful", isOk: true });
     expect(await scm.latest()).toMatchObject({ id: deploymentId, status: "succeeded", isComplete: true });

@@ -3,7 +3,7 @@ import { buffer } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import * as yazl from "yazl";
 import { systemClock } from "../../src/base/clock.ts";
-import type { WebApp } from "../../src/cloud/app-service/web-apps.ts";
+import type { Site } from "../../src/cloud/app-service/sites.ts";
 import type { Cloud } from "../../src/cloud/cloud.ts";
 import { scmSite } from "../../src/cloud/scm/scm-site.ts";
 import { type TailState, tailLogs } from "../../src/logs/tail-logs.ts";
@@ -24,24 +24,27 @@ http.createServer((q, r) => r.end("ok")).listen(process.env.PORT);
 
 let release: () => Promise<void>;
 let cloud: Cloud;
-let site: WebApp;
+let site: Site;
 
 beforeAll(async () => {
   const started = await startTestEmulator();
   release = started.release;
   cloud = await openTestCloud(started.emulator);
   await cloud.resourceGroups.put(GROUP, { location: "eastus", tags: {} });
-  const plan = await cloud.webApps.createPlan(GROUP, "tail-plan", { location: "eastus", sku: "B1", tier: "Basic", capacity: 1, tags: {} });
+  const plan = await cloud.plans.create(GROUP, "tail-plan", { location: "eastus", sku: "B1", tier: "Basic", capacity: 1, tags: {} });
   const config = { runtime: "NODE|20-lts", startup: "node server.js" };
-  site = await cloud.webApps.create(GROUP, APP, { location: "eastus", planId: plan.id, config, settings: {}, tags: {} });
-  await cloud.webApps.enableFileSystemLogging(GROUP, APP);
+  site = await cloud.sites.at({ group: GROUP, app: APP }).create({ location: "eastus", planId: plan.id, config, settings: {}, tags: {} });
+  await cloud.sites.at({ group: GROUP, app: APP }).enableFileSystemLogging();
   const zip = new yazl.ZipFile();
   zip.addBuffer(Buffer.from(CODE), "server.js");
   zip.end();
   const bytes = await buffer(zip.outputStream);
   const { deploymentId } = await cloud.scmSite(site).zipDeploy({ stream: () => Readable.from([bytes]), size: bytes.length });
   await vi.waitFor(
-    async () => expect(await cloud.webApps.deploymentStatus(GROUP, APP, deploymentId)).toMatchObject({ status: "RuntimeSuccessful" }),
+    async () =>
+      expect(await cloud.sites.at({ group: GROUP, app: APP }).deploymentStatus(deploymentId)).toMatchObject({
+        status: "RuntimeSuccessful",
+      }),
     { timeout: PATIENCE_MS, interval: 200 },
   );
 });
@@ -87,7 +90,7 @@ it("shows every line once while settings are written, each of which cuts the str
     const next = recycles.shift();
     if (next === undefined) break;
     target = shown.length + 200;
-    writing = writing.then(() => cloud.webApps.putSettings(GROUP, APP, { NUMBER: String(next) }));
+    writing = writing.then(() => cloud.sites.at({ group: GROUP, app: APP }).putSettings({ NUMBER: String(next) }));
   }
   ends.abort();
   await writing;

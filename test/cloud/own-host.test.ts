@@ -105,7 +105,7 @@ describe("an answer that leads to another host", () => {
       },
     ]);
     const cloud = await openCloud(contextOf(azure, SUBSCRIPTION));
-    await expect(cloud.webApps.list("rg")).rejects.toThrow(/on another host/);
+    await expect(cloud.sites.list("rg")).rejects.toThrow(/on another host/);
     await expect(cloud.postgresServers.list("rg")).rejects.toThrow(/on another host/);
     expect(elsewhere.requests).toEqual([]);
   });

@@ -171,7 +171,7 @@ describe("web app", () => {
   it("is read with the SCM host of its Repository entry, its identity and all possible addresses", async () => {
     server.play(recorded("site-get-linux-python"));
     const cloud = await open(SUBSCRIPTION);
-    const app = await cloud.webApps.get("rg-azdtest-d347996", "app-yswqbm6bq4kx2");
+    const app = await cloud.sites.at({ group: "rg-azdtest-d347996", app: "app-yswqbm6bq4kx2" }).get();
     expect(app).toMatchObject({
       location: "eastus2",
       host: "app-yswqbm6bq4kx2.azurewebsites.net",
@@ -188,7 +188,7 @@ describe("web app", () => {
   it("gets a Linux plan", async () => {
     server.play(recorded("plan-create-linux-s1"));
     const cloud = await open();
-    const plan = await cloud.webApps.createPlan("cli_test_webapp_deploy_runtimestatus000001", "webapp-oneDeploy-plan000003", {
+    const plan = await cloud.plans.create("cli_test_webapp_deploy_runtimestatus000001", "webapp-oneDeploy-plan000003", {
       location: "eastus",
       sku: "S1",
       tags: {},
@@ -208,7 +208,9 @@ describe("web app", () => {
     const body = { Code: "Conflict", Message: message, Details: [{ Message: message }, { ErrorEntity: { ExtendedCode: "54001" } }] };
     server.play([{ request: { method: "PUT", url }, response: { status: 409, headers: {}, body } }]);
     const cloud = await open();
-    const creation = cloud.webApps.create("g", "taken", { location: "eastus", planId: "/p", config: {}, settings: {}, tags: {} });
+    const creation = cloud.sites
+      .at({ group: "g", app: "taken" })
+      .create({ location: "eastus", planId: "/p", config: {}, settings: {}, tags: {} });
     await expect(creation).rejects.toMatchObject({ code: "azure/name-taken", cause: { message: `Conflict (409): ${message}` } });
   });
 
@@ -218,7 +220,7 @@ describe("web app", () => {
     const body = { Code: "Unauthorized", Message: "Operation cannot be completed without additional quota. Current Limit (Basic VMs): 0" };
     server.play([{ request: { method: "PUT", url }, response: { status: 401, headers: {}, body } }]);
     const cloud = await open();
-    await expect(cloud.webApps.createPlan("g", "p", { location: "eastus", sku: "B1", tags: {} })).rejects.toMatchObject({
+    await expect(cloud.plans.create("g", "p", { location: "eastus", sku: "B1", tags: {} })).rejects.toMatchObject({
       code: "azure/quota",
     });
   });
@@ -240,7 +242,7 @@ describe("web app", () => {
     if (!exchange) throw new Error("recording is missing");
     server.play([exchange]);
     const [, , , , group = "", , , , site = "", , id = ""] = pathOf(exchange).split("/");
-    const status = await (await open(subscription)).webApps.deploymentStatus(group, site, id);
+    const status = await (await open(subscription)).sites.at({ group, app: site }).deploymentStatus(id);
     expect(status).toMatchObject(expected);
     if (name.endsWith("runtimefailed")) expect(status?.errors[0]).toMatchObject({ code: "04915" });
   });

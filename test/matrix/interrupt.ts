@@ -157,7 +157,8 @@ function stopProblems(scene: Scene, command: "up" | "down", ended: Ended, msToEn
   if (!/^stopped by SIG\w+[:;] /.test(message)) problems.push(`it does not say what stays: ${message}`);
   if (command === "up") {
     for (const made of said.steps?.filter(({ outcome }) => outcome === "created") ?? [])
-      if (!said.made?.some((entry) => entry.startsWith(made.name))) problems.push(`it does not say that it made ${made.name}: ${message}`);
+      if (!said.created?.some((entry) => entry.startsWith(made.name)))
+        problems.push(`it does not say that it made ${made.name}: ${message}`);
     const open = /closed the firewall/.test(stderr);
     if (open !== /opening in the firewall was (closed|given back)/.test(message))
       problems.push(`what it says of the opening is wrong: ${message}`);
@@ -168,7 +169,7 @@ function stopProblems(scene: Scene, command: "up" | "down", ended: Ended, msToEn
 interface StoppedAnswer {
   readonly error?: { readonly code?: string; readonly message?: string; readonly hint?: string };
   readonly steps?: readonly { readonly name: string; readonly outcome: string }[];
-  readonly made?: readonly string[];
+  readonly created?: readonly string[];
 }
 
 function answerOf(stdout: string): StoppedAnswer | undefined {

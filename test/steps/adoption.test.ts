@@ -1,8 +1,8 @@
 import { describe, expect } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { repairBeside, safePart } from "../../src/checks/repair.ts";
+import { warningsOf } from "../../src/checks/warnings.ts";
 import { apply, describe as describeChange } from "../../src/engine/apply.ts";
-import { warningsOf } from "../../src/graph/project-checks.ts";
 import { planRemoval } from "../../src/removal/plan-removal.ts";
 import { databasesOf } from "../support/databases.ts";
 import { type TestEmulator, fileTest as test } from "../support/emulator.ts";
@@ -74,9 +74,9 @@ describe.sequential("a group that others filled", () => {
     expect(said["resource group"]).toBeUndefined();
     expect(Object.values(said).filter((words) => words.startsWith("blocked"))).toEqual([]);
     const plan = await project.plan();
-    expect(await warningsOf(project, project.graph(), plan)).toEqual([]);
-    const sites = project.setup.sites.map((app) => ({ ...app, settings: { SHOP_PASSWORD: "tr0ub4dor" } }));
-    const [warning, ...rest] = await warningsOf({ ...project, setup: { ...project.setup, sites } }, project.graph(), plan);
+    expect(await warningsOf(project, plan)).toEqual([]);
+    const sites = project.graph.sites.map((site) => ({ ...site, setup: { ...site.setup, settings: { SHOP_PASSWORD: "tr0ub4dor" } } }));
+    const [warning, ...rest] = await warningsOf({ ...project, graph: { ...project.graph, sites } }, plan);
     expect([warning?.detail, rest]).toEqual(["settings of api hold secrets: SHOP_PASSWORD", []]);
     expect(warning?.hint).toMatch(/out of the project file/);
     await project.firewallAccess.revoke();
@@ -98,9 +98,9 @@ describe.sequential("a group that others filled", () => {
       tags: { team: "ledger" },
     });
     expect((await cloud.postgresServers.listFirewallRules(group, "their-db")).map(({ name }) => name)).toContain("office");
-    expect(await cloud.webApps.getPlan(group, "their-plan")).toMatchObject({ sku: "P1v3", capacity: 2 });
-    expect(await cloud.webApps.getPlan(group, "their-api-plan")).toBeUndefined();
-    expect(await cloud.webApps.getSettings(group, "their-api")).toMatchObject({ THEIR_SETTING: "stays", DB_NAME: "ledger" });
+    expect(await cloud.plans.get(group, "their-plan")).toMatchObject({ sku: "P1v3", capacity: 2 });
+    expect(await cloud.plans.get(group, "their-api-plan")).toBeUndefined();
+    expect(await cloud.sites.at({ group, app: "their-api" }).getSettings()).toMatchObject({ THEIR_SETTING: "stays", DB_NAME: "ledger" });
     expect((await project.plan()).steps.filter(({ change }) => change.kind !== "keep")).toEqual([]);
   });
 
@@ -125,12 +125,12 @@ describe.sequential("a group that others filled", () => {
       kind: "app,linux",
       properties: { serverFarmId: `${id}/Microsoft.Web/serverfarms/their-plan` },
     });
-    await cloud.webApps.putSettings(group, "their-old-app", { PGHOST: server?.host ?? "", PGPASSWORD: "tr0ub4dor" });
-    const settings = (await cloud.webApps.getSettings(group, "their-api")) ?? {};
-    await cloud.webApps.putSettings(group, "their-api", { ...settings, OLD_PASSWORD: "tr0ub4dor" });
+    await cloud.sites.at({ group, app: "their-old-app" }).putSettings({ PGHOST: server?.host ?? "", PGPASSWORD: "tr0ub4dor" });
+    const settings = (await cloud.sites.at({ group, app: "their-api" }).getSettings()) ?? {};
+    await cloud.sites.at({ group, app: "their-api" }).putSettings({ ...settings, OLD_PASSWORD: "tr0ub4dor" });
     await cloud.postgresServers.putFirewallRule(group, "their-db", { name: "all", start: "0.0.0.0", end: "255.255.255.255" });
     const planned = await project.plan();
-    const found = await warningsOf(project, project.graph(), planned);
+    const found = await warningsOf(project, planned);
     await project.firewallAccess.revoke();
     expect(found.map(({ name, detail }) => `${name} | ${detail}`)).toEqual([
       "firewall is narrow | the server is open to the internet: all 0.0.0.0-255.255.255.255",
@@ -143,15 +143,12 @@ describe.sequential("a group that others filled", () => {
     await cloud.postgresServers.setParameter(group, "their-db", "require_secure_transport", "off");
     expect(await repairBeside(project.setup, cloud, systemClock)).toEqual([]);
     expect((await cloud.postgresServers.getParameter(group, "their-db", "require_secure_transport"))?.value).toBe("off");
-    const fixed = await apply(safePart(planned, project.graph().server, project.setup), {
-      clock: systemClock,
-      signal: new AbortController().signal,
-    });
+    const fixed = await apply(safePart(planned, project), { clock: systemClock, signal: new AbortController().signal });
     expect(fixed.steps.find(({ name }) => name === "flexible server")).toMatchObject({ outcome: "kept" });
     expect((await cloud.postgresServers.get(group, "their-db"))?.passwordAuth).toBe(true);
     await cloud.postgresServers.setParameter(group, "their-db", "require_secure_transport", "on");
     await cloud.postgresServers.deleteFirewallRule(group, "their-db", "all");
-    await cloud.webApps.putSettings(group, "their-api", settings);
+    await cloud.sites.at({ group, app: "their-api" }).putSettings(settings);
     await databasesOf(emulator, project).run("postgres", "DROP ROLE legacy, azureuser");
     await project.init();
   });

@@ -1,17 +1,15 @@
 import { describe, expect } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
+import { warningsOf } from "../../src/checks/warnings.ts";
 import { apply } from "../../src/engine/apply.ts";
 import { blockedOf, changesOf } from "../../src/engine/plan.ts";
-import { warningsOf } from "../../src/graph/project-checks.ts";
-
-const orphansName = "no web app is left over";
-
 import { planRemoval } from "../../src/removal/plan-removal.ts";
 import { databasesOf } from "../support/databases.ts";
 import { fileTest as test } from "../support/emulator.ts";
 import { openTestProject } from "../support/project.ts";
 
 const named = (name: string, more: object = {}) => ({ apps: { api: { name, runtime: "python|3.12" } }, ...more });
+const orphansName = "no web app is left over";
 const signal = new AbortController().signal;
 
 describe.sequential("a project file that was changed after init", () => {
@@ -20,9 +18,9 @@ describe.sequential("a project file that was changed after init", () => {
   }) => {
     const before = await openTestProject(emulator, named("old-api"));
     await before.init();
-    expect(await warningsOf(before, before.graph(), await before.plan())).toEqual([]);
+    expect(await warningsOf(before, await before.plan())).toEqual([]);
     const after = await openTestProject(emulator, named("new-api"));
-    const warnings = await warningsOf(after, after.graph(), await after.plan());
+    const warnings = await warningsOf(after, await after.plan());
     await after.firewallAccess.revoke();
     expect(warnings).toEqual([
       {
@@ -36,9 +34,9 @@ describe.sequential("a project file that was changed after init", () => {
     await after.init();
     const settled = await after.plan();
     const last = emulator.journal.entries().at(-1)?.n ?? 0;
-    expect(await warningsOf(after, after.graph(), settled, { isQuick: true })).toEqual([]);
+    expect(await warningsOf(after, settled, { isQuick: true })).toEqual([]);
     expect(emulator.journal.entries().filter(({ n }) => n > last)).toEqual([]);
-    expect((await warningsOf(after, after.graph(), await after.plan())).map(({ name }) => name)).toEqual([orphansName]);
+    expect((await warningsOf(after, await after.plan())).map(({ name }) => name)).toEqual([orphansName]);
     await after.firewallAccess.revoke();
   });
 
@@ -81,8 +79,8 @@ describe.sequential("a project file that was changed after init", () => {
     await firewallAccess.revoke();
     expect(roles.map(({ role }) => role)).toContain("new-api");
     expect(roles.map(({ role }) => role)).not.toContain("old-api");
-    expect(await cloud.webApps.get(group, "old-api")).toBeUndefined();
-    expect((await warningsOf(project, project.graph(), await project.plan())).map(({ name }) => name)).not.toContain(orphansName);
+    expect(await cloud.sites.at({ group, app: "old-api" }).get()).toBeUndefined();
+    expect((await warningsOf(project, await project.plan())).map(({ name }) => name)).not.toContain(orphansName);
     await firewallAccess.revoke();
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect } from "vitest";
-import { warningsOf } from "../../src/graph/project-checks.ts";
+import { warningsOf } from "../../src/checks/warnings.ts";
 import { fileTest as test } from "../support/emulator.ts";
 import { openTestProject, type TestProject } from "../support/project.ts";
 
@@ -50,7 +50,7 @@ describe.sequential("rules for the apps' addresses", () => {
     expect(JSON.stringify(change)).not.toContain("azure-services");
     expect(await outcomeOf(guest)).not.toMatchObject({ outcome: "failed" });
     expect((await rulesOf(host)).filter((rule) => rule === "azure-services 0.0.0.0")).toHaveLength(1);
-    expect(await warningsOf(guest, guest.graph(), await guest.plan(), { isQuick: true })).toContainEqual(
+    expect(await warningsOf(guest, await guest.plan(), { isQuick: true })).toContainEqual(
       expect.objectContaining({ name: "firewall is narrow", detail: expect.stringMatching(/all of Azure.*azure-services 0\.0\.0\.0/) }),
     );
   });

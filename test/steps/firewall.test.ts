@@ -1,12 +1,22 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { covers, exposureOf, rangesOf } from "../../src/steps/firewall.ts";
+import { azureServicesRule, covers, exposureOf, isOpenToAzure, rangesOf, wantedRules } from "../../src/steps/firewall.ts";
 
 test("neighbouring addresses share a rule, doubles count once", () => {
   expect(rangesOf(["20.1.2.4", "20.1.2.3", "20.1.2.4", "20.9.0.1"])).toEqual([
     { name: "app-20-1-2-3", start: "20.1.2.3", end: "20.1.2.4" },
     { name: "app-20-9-0-1", start: "20.9.0.1", end: "20.9.0.1" },
   ]);
+});
+
+test("a policy says which rules are wanted, whatever asks: the step, the tag, the connector, the checks", () => {
+  const sites = [{ possibleOutboundAddresses: ["20.1.2.4"] }, { possibleOutboundAddresses: ["20.1.2.3"] }];
+  expect(wantedRules("azure-services", sites, "shop")).toEqual([azureServicesRule]);
+  const [rule, ...others] = wantedRules("app-addresses", sites, "shop");
+  expect(rule).toEqual({ name: expect.stringMatching(/^app-[0-9a-f]{6}-20-1-2-3$/), start: "20.1.2.3", end: "20.1.2.4" });
+  expect(others).toEqual([]);
+  expect([wantedRules("azure-services"), wantedRules("app-addresses")]).toEqual([[azureServicesRule], []]);
+  expect([isOpenToAzure("azure-services"), isOpenToAzure("app-addresses")]).toEqual([true, false]);
 });
 
 test("the rules let in exactly the addresses they were made of", () => {

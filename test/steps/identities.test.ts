@@ -82,13 +82,13 @@ async function findings(project: TestProject): Promise<string[]> {
 }
 
 async function siteOf({ cloud, setup }: TestProject) {
-  const site = await cloud.webApps.get(setup.resourceGroup, app.name);
+  const site = await cloud.sites.at({ group: setup.resourceGroup, app: app.name }).get();
   if (!site) throw new Error("no site");
   return site;
 }
 
 async function settingsOf({ cloud, setup }: TestProject): Promise<Record<string, string>> {
-  return (await cloud.webApps.getSettings(setup.resourceGroup, app.name)) ?? {};
+  return (await cloud.sites.at({ group: setup.resourceGroup, app: app.name }).getSettings()) ?? {};
 }
 
 function identityId({ cloud, setup }: TestProject, name = "shop-id"): string {
@@ -187,7 +187,7 @@ describe.sequential("an app with a user-assigned identity", () => {
     const found = "managed identity is on: the user-assigned identity shop-id is not assigned to the app";
     expect(wrong(await check(project))).toContain(`api: ${found}`);
     expect(await findings(project)).toContain(`api: ${found}`);
-    const report = await apply(safePart(await project.plan(), project.graph().server, project.setup), { clock, signal: never });
+    const report = await apply(safePart(await project.plan(), project), { clock, signal: never });
     await project.firewallAccess.revoke();
     expect(changed(report)).toEqual(["web app api: updated"]);
     const after = await siteOf(project);
@@ -260,7 +260,9 @@ describe.sequential("an app with a user-assigned identity", () => {
     expect(failed(await system.init())).toEqual([]);
     const { cloud, setup } = system;
     const foreign = await identityOf(system, "foreign-id");
-    await cloud.webApps.putSettings(setup.resourceGroup, app.name, { ...(await settingsOf(system)), AZURE_CLIENT_ID: foreign.clientId });
+    await cloud.sites
+      .at({ group: setup.resourceGroup, app: app.name })
+      .putSettings({ ...(await settingsOf(system)), AZURE_CLIENT_ID: foreign.clientId });
     expect(changed(await system.init())).toEqual([]);
     expect((await findings(system)).join("\n")).toMatch(/AZURE_CLIENT_ID chooses no other identity/);
     const user = await openTestProject(emulator, withIdentity);
@@ -282,7 +284,7 @@ describe.sequential("an app with a user-assigned identity", () => {
     expect([await labelOf(project), await labelOf(project, "shop-worker-t3st")]).toEqual([principalId, principalId]);
     expect(changed(await project.init())).toEqual([]);
     expect((await findings(project)).filter((words) => /identity|role/.test(words))).toEqual([]);
-    await project.cloud.webApps.delete(project.setup.resourceGroup, "shop-worker-t3st");
+    await project.cloud.sites.at({ group: project.setup.resourceGroup, app: "shop-worker-t3st" }).delete();
   });
 
   test("one given by its resource ID is taken as it is and never made", async ({ emulator }) => {
@@ -317,7 +319,7 @@ describe.sequential("an app with a user-assigned identity", () => {
     expect(removals.map(({ what }) => what)).toContain("managed identity shop-id");
     expect(kept.join("; ")).toMatch(/userAssignedIdentities foreign-id/);
     const site = await siteOf(project);
-    await cloud.webApps.create(setup.resourceGroup, "stranger-t3st", {
+    await cloud.sites.at({ group: setup.resourceGroup, app: "stranger-t3st" }).create({
       location: "eastus",
       planId: site.planId,
       config: {},
@@ -328,7 +330,7 @@ describe.sequential("an app with a user-assigned identity", () => {
     const shared = await planRemoval(setup, cloud, firewallAccess);
     expect(shared.removals.map(({ what }) => what)).not.toContain("managed identity shop-id");
     expect(shared.kept.join("; ")).toMatch(/managed identity shop-id \(stranger-t3st has it/);
-    await cloud.webApps.delete(setup.resourceGroup, "stranger-t3st");
+    await cloud.sites.at({ group: setup.resourceGroup, app: "stranger-t3st" }).delete();
     for (const removal of (await planRemoval(setup, cloud, firewallAccess)).removals) await removal.remove();
     await firewallAccess.revoke();
     expect(await cloud.managedIdentities.get(identityId(project))).toBeUndefined();

@@ -71,8 +71,8 @@ describe.sequential("every step against local Azure", () => {
       "a setting removed",
       async ({ cloud, setup }) => {
         const name = setup.sites[0]?.address.app ?? "";
-        const { DB_HOST: _gone, ...rest } = (await cloud.webApps.getSettings(setup.resourceGroup, name)) ?? {};
-        await cloud.webApps.putSettings(setup.resourceGroup, name, { ...rest, FOREIGN: "stays" });
+        const { DB_HOST: _gone, ...rest } = (await cloud.sites.at({ group: setup.resourceGroup, app: name }).getSettings()) ?? {};
+        await cloud.sites.at({ group: setup.resourceGroup, app: name }).putSettings({ ...rest, FOREIGN: "stays" });
       },
       [/^app settings api: DB_HOST: \(none\) → 127\.\d+\.\d+\.\d+$/],
     ],
@@ -96,13 +96,16 @@ describe.sequential("every step against local Azure", () => {
     ],
     [
       "basic publishing credentials switched on",
-      ({ cloud, setup }) => cloud.webApps.setPublishingPolicy(setup.resourceGroup, setup.sites[0]?.address.app ?? "", "scm", true),
+      ({ cloud, setup }) =>
+        cloud.sites.at({ group: setup.resourceGroup, app: setup.sites[0]?.address.app ?? "" }).setPublishingPolicy("scm", true),
       [/^basic publishing credentials api: scm: true → false$/],
     ],
     [
       "the start command and TLS changed",
       ({ cloud, setup }) =>
-        cloud.webApps.updateConfig(setup.resourceGroup, setup.sites[0]?.address.app ?? "", { startup: "sleep 1", minTlsVersion: "1.0" }),
+        cloud.sites
+          .at({ group: setup.resourceGroup, app: setup.sites[0]?.address.app ?? "" })
+          .updateConfig({ startup: "sleep 1", minTlsVersion: "1.0" }),
       [/^web app configuration api: startup: sleep 1 → \(none\), minTlsVersion: 1\.0 → 1\.2$/],
     ],
     // trap: postgres 22
@@ -122,8 +125,9 @@ describe.sequential("every step against local Azure", () => {
     [
       "the service connection deleted",
       ({ cloud, setup }) =>
-        cloud.webApps
-          .get(setup.resourceGroup, setup.sites[0]?.address.app ?? "")
+        cloud.sites
+          .at({ group: setup.resourceGroup, app: setup.sites[0]?.address.app ?? "" })
+          .get()
           .then((site) => cloud.linkers.delete(site?.id ?? "", setup.sites[0]?.linker ?? "")),
       [/^service connection api: postgres_api$/, /^app settings api: with service connection api$/],
     ],
@@ -132,9 +136,9 @@ describe.sequential("every step against local Azure", () => {
       "the web app recreated with a new identity under the same name",
       async ({ cloud, setup }) => {
         const name = setup.sites[0]?.address.app ?? "";
-        const site = await cloud.webApps.get(setup.resourceGroup, name);
-        await cloud.webApps.delete(setup.resourceGroup, name);
-        await cloud.webApps.create(setup.resourceGroup, name, {
+        const site = await cloud.sites.at({ group: setup.resourceGroup, app: name }).get();
+        await cloud.sites.at({ group: setup.resourceGroup, app: name }).delete();
+        await cloud.sites.at({ group: setup.resourceGroup, app: name }).create({
           location: setup.location,
           planId: site?.planId ?? "",
           config: { runtime: "PYTHON|3.12" },

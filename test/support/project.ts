@@ -6,7 +6,6 @@ import { createFirewallAccess, type FirewallAccess } from "../../src/cloud/firew
 import { apply } from "../../src/engine/apply.ts";
 import { type Plan, plan } from "../../src/engine/plan.ts";
 import type { Report } from "../../src/engine/report.ts";
-import type { AnyStep } from "../../src/engine/step.ts";
 import { type ProjectGraph, projectGraph } from "../../src/graph/project-graph.ts";
 import { createSetup, type Setup } from "../../src/project/setup.ts";
 import { validateProject } from "../../src/project/validate.ts";
@@ -19,8 +18,7 @@ export interface TestProject {
   readonly cloud: Cloud;
   readonly firewallAccess: FirewallAccess;
   readonly databases: Databases;
-  graph(): ProjectGraph;
-  steps(): readonly AnyStep[];
+  readonly graph: ProjectGraph;
   plan(): Promise<Plan>;
   init(): Promise<Report>;
   /** ARM writes that the emulator saw since the last call: `PUT /subscriptions/…`. */
@@ -61,7 +59,7 @@ export async function openTestProject(
     owner: setup.owner,
     clock: systemClock,
     signal,
-    notes: { add: () => {}, remove: () => {}, abandoned: () => [], held: () => [] },
+    journal: { add: () => {}, remove: () => {}, abandoned: () => [], held: () => [] },
     onNote: () => {},
   });
   const graph = projectGraph(setup, { cloud, firewallAccess, clock: systemClock, signal });
@@ -71,8 +69,7 @@ export async function openTestProject(
     cloud,
     firewallAccess,
     databases: cloud.databases(firewallAccess),
-    graph: () => graph,
-    steps: () => graph.steps,
+    graph,
     plan: () => plan(graph.steps),
     init: async () => {
       const report = await apply(await plan(graph.steps), { clock: systemClock, signal });

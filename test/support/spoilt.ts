@@ -56,7 +56,7 @@ export function expectAmongWrong(checks: readonly CheckResult[], names: readonly
 export async function fix(project: TestProject): Promise<void> {
   const beside = await repairBeside(project.setup, project.cloud, systemClock);
   expect(beside.filter(({ outcome }) => outcome === "failed")).toEqual([]);
-  const report = await apply(safePart(await project.plan(), project.graph().server, project.setup), { clock: systemClock, signal: never });
+  const report = await apply(safePart(await project.plan(), project), { clock: systemClock, signal: never });
   await project.firewallAccess.revoke();
   expect(report.steps.filter(({ outcome }) => outcome === "failed").map(({ name, reason }) => `${name}: ${reason}`)).toEqual([]);
 }

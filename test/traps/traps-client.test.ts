@@ -1,10 +1,10 @@
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { WebApp } from "../../src/cloud/app-service/web-apps.ts";
+import type { Site } from "../../src/cloud/app-service/sites.ts";
 import { openCloud } from "../../src/cloud/cloud.ts";
 import { azureCodeOf, translate } from "../../src/cloud/errors.ts";
 import { findLeftovers } from "../../src/cloud/firewall-access.ts";
-import { deploy } from "../../src/steps/deployment.ts";
+import { deployPackage } from "../../src/steps/deploy/deploy-package.ts";
 import { contextOf, type Exchange, leapingClock, type ReplayServer, recorded, startReplay } from "../cloud/replay-server.ts";
 
 // Traps of real Azure (`traps.md`) that the client has to get past, played by a server that says what Azure was seen or is known to say.
@@ -217,7 +217,7 @@ describe("providers and sign-in", () => {
       say("GET", provider, 200, { registrationState: "Registering" }),
       say("GET", provider, 200, { registrationState: "Registered" }),
     ]);
-    const plan = await (await open()).webApps.createPlan("g", "p", { location: "eastus", sku: "B1", tags: {} });
+    const plan = await (await open()).plans.create("g", "p", { location: "eastus", sku: "B1", tags: {} });
     expect(plan).toMatchObject({ name: "p", location: "eastus" });
     expect(seen("GET", provider)).toHaveLength(2);
   });
@@ -264,7 +264,7 @@ describe("App Service", () => {
       properties: { reserved: true, zoneRedundant: false },
     };
     azure.play([say("GET", PLAN, 200, plan), say("PUT", PLAN, 200, { ...plan, sku: { name: "S1", tier: "Standard", capacity: 3 } })]);
-    const scaled = await (await open()).webApps.scalePlan("g", "p", { sku: "S1", capacity: 3 });
+    const scaled = await (await open()).plans.scale("g", "p", { sku: "S1", capacity: 3 });
     expect(scaled).toMatchObject({ sku: "S1", capacity: 3 });
     expect(JSON.parse(seen("PUT", PLAN)[0]?.body ?? "")).toMatchObject({
       location: "East US",
@@ -278,7 +278,7 @@ describe("App Service", () => {
   // trap: appservice 17
   it("keeps the plan when it deletes the last site on it", async () => {
     azure.play([say("DELETE", SITE, 200)]);
-    await (await open()).webApps.delete("g", "app");
+    await (await open()).sites.at({ group: "g", app: "app" }).delete();
     expect(seen("DELETE", SITE)[0]?.query).toMatch(/deleteEmptyServerFarm=false/i);
   });
 
@@ -290,7 +290,9 @@ describe("App Service", () => {
       say("GET", SITE, 404, refusal("ResourceNotFound", "not yet")),
       say("GET", SITE, 200, { ...stale, properties: { state: "Running", defaultHostName: "true.example" } }),
     ]);
-    const made = await (await open()).webApps.create("g", "app", { location: "eastus", planId: PLAN, config: {}, settings: {}, tags: {} });
+    const made = await (await open()).sites
+      .at({ group: "g", app: "app" })
+      .create({ location: "eastus", planId: PLAN, config: {}, settings: {}, tags: {} });
     expect(made.host).toBe("true.example");
   });
 });
@@ -318,7 +320,7 @@ describe("deployment", () => {
   async function run(...exchanges: readonly Exchange[]) {
     azure.play([...answers, ...exchanges]);
     const cloud = await open();
-    const site: WebApp = {
+    const site: Site = {
       id: SITE,
       name: "app",
       location: "eastus",
@@ -344,7 +346,7 @@ describe("deployment", () => {
       signal: new AbortController().signal,
       onDetail: () => {},
     };
-    return deploy({ label: "api", package: async () => packed, health: "/healthz" }, context, site);
+    return deployPackage({ package: async () => packed, health: "/healthz" }, site, context);
   }
 
   // trap: kudu 2

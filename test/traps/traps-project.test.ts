@@ -62,30 +62,32 @@ async function asAzure(...statements: readonly string[]): Promise<void> {
 describe("web app", () => {
   // trap: appservice 13
   test("Always On is not asked for on a Free plan", async () => {
-    expect(await project.cloud.webApps.getConfig(project.setup.resourceGroup, app().address.app)).toMatchObject({ alwaysOn: false });
+    expect(await project.cloud.sites.at({ group: project.setup.resourceGroup, app: app().address.app }).getConfig()).toMatchObject({
+      alwaysOn: false,
+    });
   });
 
   // trap: kudu 13
   test("a stopped web app is started before anything is deployed to it", async () => {
-    const { webApps } = project.cloud;
+    const { sites } = project.cloud;
     const group = project.setup.resourceGroup;
-    await webApps.stop(group, app().address.app);
+    await sites.at({ group, app: app().address.app }).stop();
     const changed = (await project.plan()).steps.filter(({ change }) => change.kind !== "keep");
     expect(changed).toMatchObject([
       { change: { kind: "update", differences: [{ field: "state", observed: "Stopped", desired: "Running" }] } },
     ]);
     await project.init();
-    expect(await webApps.get(group, app().address.app)).toMatchObject({ state: "Running" });
+    expect(await sites.at({ group, app: app().address.app }).get()).toMatchObject({ state: "Running" });
   });
 
   // trap: appservice 2, servicelinker 10, passwordless-flow 11
   test("a repaired setting leaves alone what Service Connector and others wrote", async () => {
-    const { webApps } = project.cloud;
+    const { sites } = project.cloud;
     const group = project.setup.resourceGroup;
-    const { DB_HOST: _gone, ...rest } = (await webApps.getSettings(group, app().address.app)) ?? {};
-    await webApps.putSettings(group, app().address.app, { ...rest, FOREIGN: "stays" });
+    const { DB_HOST: _gone, ...rest } = (await sites.at({ group, app: app().address.app }).getSettings()) ?? {};
+    await sites.at({ group, app: app().address.app }).putSettings({ ...rest, FOREIGN: "stays" });
     await project.init();
-    expect(await webApps.getSettings(group, app().address.app)).toMatchObject({
+    expect(await sites.at({ group, app: app().address.app }).getSettings()).toMatchObject({
       FOREIGN: "stays",
       DB_HOST: (await server()).host,
       AZURE_POSTGRESQL_CONNECTIONSTRING: expect.stringContaining(`user=${app().role}`),
@@ -97,7 +99,7 @@ describe("proof", () => {
   // trap: kudu 11, appservice 12
   test("App Service's placeholder page answers 200 and is still no proof of the app", async () => {
     const { cloud, firewallAccess, setup } = project;
-    const site = await cloud.webApps.get(setup.resourceGroup, app().address.app);
+    const site = await cloud.sites.at({ group: setup.resourceGroup, app: app().address.app }).get();
     expect(site && (await cloud.site(site).get("/")).status).toBe(200);
     const clock = leapingClock();
     const checks = await verify({ setup, cloud, firewallAccess, clock, signal: new AbortController().signal, marker: "trap" });
@@ -246,7 +248,7 @@ describe("service connection", () => {
   // trap: servicelinker 8
   test("a connection is called available although its user cannot sign in; only the database tells", async () => {
     const { cloud, setup } = project;
-    const site = await cloud.webApps.get(setup.resourceGroup, app().address.app);
+    const site = await cloud.sites.at({ group: setup.resourceGroup, app: app().address.app }).get();
     const database = await cloud.postgresServers.getDatabase(setup.resourceGroup, setup.server.name, setup.database);
     if (!site?.principalId || !database) throw new Error("no site or database");
     await cloud.linkers.put(site.id, "phantom", { targetId: database.id, userName: "phantom", clientType: "python" });
@@ -276,7 +278,7 @@ describe("plans and removal", () => {
     const { cloud, firewallAccess, setup } = project;
     const whole = await planRemoval(setup, cloud, firewallAccess);
     expect(whole.removals.map(({ what }) => what)).toEqual([`resource group ${setup.resourceGroup}`]);
-    await cloud.webApps.createPlan(setup.resourceGroup, "foreign-plan", { location: "eastus", sku: "B1", tags: {} });
+    await cloud.plans.create(setup.resourceGroup, "foreign-plan", { location: "eastus", sku: "B1", tags: {} });
     const { removals, kept } = await planRemoval(setup, cloud, firewallAccess);
     expect(removals.map(({ what }) => what)).toEqual([
       `web app ${app().address.app}`,

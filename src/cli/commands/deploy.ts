@@ -1,8 +1,9 @@
 import { KnownError } from "../../base/errors.ts";
+import { hosts } from "../../hosts/hosts.ts";
 import type { Package } from "../../package/pack.ts";
 import { chooseApp } from "../../project/choose-app.ts";
 import type { SiteSetup } from "../../project/site-setup.ts";
-import { deployedOn, deploy as deployPackage } from "../../steps/deployment.ts";
+import { deployedOn } from "../../steps/deploy/package-tags.ts";
 import { endStopped } from "../cancellation.ts";
 import { openProject } from "../open-project.ts";
 import { type PackOptions, packApps } from "../pack-apps.ts";
@@ -68,7 +69,7 @@ async function findDeployment({ cloud, setup }: Session, { address }: SiteSetup,
 async function deployOne(
   io: Io,
   { cloud, clock, signal }: Session,
-  { label, address, health }: SiteSetup,
+  { label, address, health, host }: SiteSetup,
   { site, packed }: Awaited<ReturnType<typeof findDeployment>>,
 ): Promise<Deployed> {
   const name = `deployment ${label}`;
@@ -77,7 +78,7 @@ async function deployOne(
   const onDetail = (text: string): void => io.progress.detail(name, text);
   const context = { adapter: cloud.sites.at(address), scmSite, site: siteClient, clock, signal, onDetail };
   const { uploadedBytes, deploymentId } = await io.progress.during(name, "deploying", () =>
-    deployPackage({ label, package: async () => packed, health }, context, site),
+    hosts[host].deploy({ package: async () => packed, health }, site, context),
   );
   io.progress.end(name, "updated", clock.now() - startedAt);
   return { ok: true, app: address.app, url: site.url, uploadedBytes, deploymentId, outcome: "deployed" };

@@ -52,12 +52,9 @@ function look(io: Io, session: Session, areRestarting: boolean): Promise<CheckRe
 
 /** The safe steps of the same graph as `init`: there is no second way to repair. */
 async function repair(io: Io, session: Session): Promise<Report> {
-  const { steps, server } = projectGraph(session.setup, session);
-  return apply(safePart(await plan(steps), server, session.setup), {
-    clock: io.clock,
-    signal: io.signal,
-    onProgress: io.progress.onProgress,
-  });
+  const graph = projectGraph(session.setup, session);
+  const planned = await plan(graph.steps);
+  return apply(safePart(planned, { ...session, graph }), { clock: io.clock, signal: io.signal, onProgress: io.progress.onProgress });
 }
 
 function show(io: Io, { fix, verbose }: DoctorOptions, checks: readonly CheckResult[], repairs: readonly Attempt[] = []): number {

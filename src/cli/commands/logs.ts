@@ -2,7 +2,7 @@ import { type FileHandle, open, rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { KnownError } from "../../base/errors.ts";
-import type { WebApp } from "../../cloud/app-service/web-apps.ts";
+import type { Site } from "../../cloud/app-service/sites.ts";
 import { recordFilter } from "../../logs/filter-records.ts";
 import { type TailState, tailLogs } from "../../logs/tail-logs.ts";
 import { chooseApp } from "../../project/choose-app.ts";
@@ -105,16 +105,16 @@ async function openNew(file: string): Promise<FileHandle> {
   }
 }
 
-async function siteOf({ cloud, setup }: Session, name: string): Promise<WebApp> {
-  const site = await cloud.webApps.get(setup.resourceGroup, name);
+async function siteOf({ cloud, setup }: Session, name: string): Promise<Site> {
+  const site = await cloud.sites.at({ group: setup.resourceGroup, app: name }).get();
   if (site) return site;
   throw new KnownError("azure/not-found", `web app ${name} does not exist in ${setup.resourceGroup}`, { hint: "run `passwordless-pg up`" });
 }
 
 /** Nothing is streamed while file-system logging is off. */
-async function ensureLogging(io: Io, { cloud, setup }: Session, site: WebApp): Promise<void> {
-  const logs = await cloud.webApps.getLogs(setup.resourceGroup, site.name);
+async function ensureLogging(io: Io, { cloud, setup }: Session, site: Site): Promise<void> {
+  const logs = await cloud.sites.at({ group: setup.resourceGroup, app: site.name }).getLogs();
   if (logs?.isFileSystemLoggingOn) return;
   io.note(`file-system logging of ${site.name} is off; turning it on (this restarts the app)`);
-  await cloud.webApps.enableFileSystemLogging(setup.resourceGroup, site.name);
+  await cloud.sites.at({ group: setup.resourceGroup, app: site.name }).enableFileSystemLogging();
 }

@@ -1,5 +1,5 @@
+import { warningsOf } from "../../checks/warnings.ts";
 import { blockedOf, changesOf } from "../../engine/plan.ts";
-import { warningsOf } from "../../graph/project-checks.ts";
 import { projectGraph } from "../../graph/project-graph.ts";
 import { findFrom, projectOf } from "../open-project.ts";
 import { planBody, planLines, warningLines } from "../output/plan.ts";
@@ -18,7 +18,7 @@ export async function plan(io: Io, options: GlobalOptions, directory: string): P
     const { setup } = session;
     const graph = projectGraph(setup, session);
     const planned = await preview(io, graph.steps);
-    const warnings = await warningsOf(session, graph, planned);
+    const warnings = await warningsOf({ ...session, graph }, planned);
     const colors = paint(io.hasColor);
     if (io.isJson) io.document(planBody(planned, setup, warnings));
     else io.result([...planLines(planned, setup, colors), ...warningLines(warnings, colors)].join("\n"));

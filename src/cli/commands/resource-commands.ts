@@ -121,10 +121,10 @@ export const principalShow = show(async (session) => {
   const { cloud, firewallAccess, setup } = session;
   const administrator = await cloud.databases(firewallAccess).asAdministrator(await theServer(session));
   return Promise.all(
-    setup.sites.map(async (app) => {
-      const principal = await administrator.find(app.role);
-      const access = principal && (await administrator.in(setup.database).access(app.role));
-      return { key: app.label, role: app.role, principal: principal ?? null, access: access ?? null };
+    setup.sites.map(async ({ label, role }) => {
+      const principal = await administrator.find(role);
+      const access = principal && (await administrator.in(setup.database).access(role));
+      return { key: label, role, principal: principal ?? null, access: access ?? null };
     }),
   );
 });

@@ -1,6 +1,6 @@
 import { orphanWarnings } from "../../checks/warnings.ts";
 import { readIdentity, withEffectiveIdentity } from "../../steps/app-identity.ts";
-import { deployedOn } from "../../steps/deployment.ts";
+import { deployedOn } from "../../steps/deploy/package-tags.ts";
 import { openProject } from "../open-project.ts";
 import { warningLines } from "../output/plan.ts";
 import { withSession } from "../session.ts";

@@ -1,4 +1,5 @@
 import type { SiteConfigResource } from "@azure/arm-appservice";
+import { defined } from "../../base/defined.ts";
 
 /** The parts of `config/web` this tool sets. */
 export interface SiteConfig {
@@ -29,13 +30,13 @@ export function toConfig(config: SiteConfigResource): SiteConfig {
 
 export function fromConfig(config: Partial<SiteConfig>): SiteConfigResource {
   const { runtime, startup, alwaysOn, ftpsState, minTlsVersion, scmMinTlsVersion, healthCheckPath } = config;
-  return {
-    ...(runtime !== undefined && { linuxFxVersion: runtime }),
-    ...(startup !== undefined && { appCommandLine: startup }),
-    ...(alwaysOn !== undefined && { alwaysOn }),
-    ...(ftpsState !== undefined && { ftpsState }),
-    ...(minTlsVersion !== undefined && { minTlsVersion }),
-    ...(scmMinTlsVersion !== undefined && { scmMinTlsVersion }),
-    ...(healthCheckPath !== undefined && { healthCheckPath }),
-  };
+  return defined({
+    linuxFxVersion: runtime,
+    appCommandLine: startup,
+    alwaysOn,
+    ftpsState,
+    minTlsVersion,
+    scmMinTlsVersion,
+    healthCheckPath,
+  });
 }

@@ -1,5 +1,6 @@
 import type { SiteLogsConfig, Site as WireSite } from "@azure/arm-appservice";
 import type { WebSiteManagementContext } from "@azure/arm-appservice/api";
+import { defined } from "../../base/defined.ts";
 import { KnownError } from "../../base/errors.ts";
 import { memoize } from "../../base/memoize.ts";
 import { poll } from "../../base/poll.ts";
@@ -237,11 +238,7 @@ function siteAt(arm: Arm, sdk: Sdk, address: SiteAddress): SiteAdapter {
       const bodies = touchesIdentity ? identityBodies(await read(), identities) : [];
       for (const identity of bodies.slice(0, -1)) await patch({ identity });
       const identity = bodies.at(-1);
-      await patch({
-        ...(identity && { identity }),
-        ...(tags !== undefined && { tags }),
-        ...(httpsOnly !== undefined && { properties: { httpsOnly } }),
-      });
+      await patch(defined({ identity, tags, properties: httpsOnly === undefined ? undefined : { httpsOnly } }));
       return readBack();
     },
     delete: async () => {

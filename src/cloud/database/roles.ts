@@ -1,4 +1,5 @@
 import { KnownError } from "../../base/errors.ts";
+import { retry } from "../../base/retry.ts";
 import {
   databasesOf,
   describeKept,
@@ -127,18 +128,18 @@ async function createIn(server: ServerSession, session: SqlSession, app: AppRole
 
 /** Asks again while Entra does not know the identity yet. */
 async function createPrincipal(server: ServerSession, session: SqlSession, { role, objectId }: AppRole): Promise<void> {
-  for (let tries = 0; ; tries += 1) {
-    try {
-      await session.query("SELECT pg_catalog.pgaadauth_create_principal_with_oid($1, $2, 'service', false, false)", [role, objectId]);
-      return;
-    } catch (error) {
-      // The role is there already: whose it is shows afterwards.
-      if (sqlStateOf(error) === "42710") return;
-      const pauseMs = NEW_IDENTITY_PAUSES_MS[tries];
-      if (!isNotYetKnown(error) || pauseMs === undefined) throw error;
-      server.note(`the identity of ${role} is not known to Entra yet, next try in ${pauseMs / 1000} s`);
-      await server.pause(pauseMs);
-    }
+  const create = () =>
+    session.query("SELECT pg_catalog.pgaadauth_create_principal_with_oid($1, $2, 'service', false, false)", [role, objectId]);
+  const pauseMs = (error: unknown, tries: number): number | undefined => {
+    const ms = isNotYetKnown(error) ? NEW_IDENTITY_PAUSES_MS[tries - 1] : undefined;
+    if (ms !== undefined) server.note(`the identity of ${role} is not known to Entra yet, next try in ${ms / 1000} s`);
+    return ms;
+  };
+  try {
+    await retry(create, { ...server, pauseMs: ({ error, tries }) => pauseMs(error, tries) });
+  } catch (error) {
+    // The role is there already: whose it is shows afterwards.
+    if (sqlStateOf(error) !== "42710") throw error;
   }
 }
 

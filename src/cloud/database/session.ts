@@ -1,5 +1,6 @@
-import { pause } from "../../base/cancellation.ts";
+import type { Clock } from "../../base/clock.ts";
 import { KnownError } from "../../base/errors.ts";
+import { retry } from "../../base/retry.ts";
 import type { CloudContext } from "../connection.ts";
 import { accessToken } from "../credential.ts";
 import type { FirewallAccess } from "../firewall-access.ts";
@@ -17,10 +18,11 @@ export interface DatabaseServer {
 /** One server, under one login, through its firewall. */
 export interface ServerSession {
   readonly host: string;
+  /** For waits within the work. */
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
   /** Runs work in one database, over a connection of its own. When that is broken off (a restart, a deadlock), the work is begun anew. */
   in<T>(database: string, work: (session: SqlSession) => Promise<T>): Promise<T>;
-  /** Ends with "cancelled" when the run does. */
-  pause(milliseconds: number): Promise<void>;
   /** Tells what a person should know of what was done, or why a wait goes on. */
   note(text: string): void;
 }
@@ -45,36 +47,31 @@ export function openServerSession(
   const { environment, credential, signal, clock, onNote } = context;
   const { host, port } = server;
   const token = async () => (await accessToken(credential, environment.scopes.postgres, signal)).token;
-  const session: ServerSession = {
+  const connected = async <T>(database: string, work: (session: SqlSession) => Promise<T>): Promise<T> => {
+    const session = await connectSql({ host, port, database, user: login, token, environment, signal });
+    try {
+      return await work(session);
+    } finally {
+      await session.close();
+    }
+  };
+  const pauseMs = (database: string, error: unknown, tries: number): number | undefined => {
+    const ms = isBrokenOff(error) ? BROKEN_SESSION_PAUSES_MS[tries - 1] : undefined;
+    if (ms !== undefined) onNote?.(`the work in ${database} was broken off, next try in ${ms / 1000} s`);
+    return ms;
+  };
+  return {
     host,
-    pause: (milliseconds) => pause(clock, signal, milliseconds),
+    clock,
+    signal,
     note: (text) => onNote?.(text),
     in: (database, work) =>
       firewallAccess.withAccess(server, () =>
-        untilUnbroken(session, database, signal, async () => {
-          const connection = await connectSql({ host, port, database, user: login, token, environment, signal });
-          try {
-            return await work(connection);
-          } finally {
-            await connection.close();
-          }
-        }).catch((error: unknown) => {
-          throw wordedFor(environment, error);
-        }),
+        retry(() => connected(database, work), { clock, signal, pauseMs: ({ error, tries }) => pauseMs(database, error, tries) }).catch(
+          (error: unknown) => {
+            throw wordedFor(environment, error);
+          },
+        ),
       ),
   };
-  return session;
-}
-
-async function untilUnbroken<T>({ pause, note }: ServerSession, database: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  for (const pauseMs of BROKEN_SESSION_PAUSES_MS) {
-    try {
-      return await work();
-    } catch (error) {
-      if (signal.aborted || !isBrokenOff(error)) throw error;
-      note(`the work in ${database} was broken off, next try in ${pauseMs / 1000} s`);
-      await pause(pauseMs);
-    }
-  }
-  return work();
 }

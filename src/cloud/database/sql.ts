@@ -1,7 +1,10 @@
 import { isIP, isIPv4 } from "node:net";
 import type { Client as PgClient } from "pg";
 import { cancelled, orCancelled } from "../../base/cancellation.ts";
+import { systemClock } from "../../base/clock.ts";
 import { type ErrorCode, KnownError } from "../../base/errors.ts";
+import { retry, type Trouble } from "../../base/retry.ts";
+import { withTimeout } from "../../base/with-timeout.ts";
 import type { Environment } from "../environment.ts";
 import { withoutSecrets } from "../errors.ts";
 import { hints } from "../hints.ts";
@@ -198,21 +201,15 @@ async function connectOnce(target: SqlTarget): Promise<PgClient> {
   const client = await newClient(target);
   // An idle connection that breaks emits `error`; the next query reports it.
   client.on("error", () => {});
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(Object.assign(new Error(`no answer within ${CONNECT_TIMEOUT_MS / 1000} s`), { code: "ETIMEDOUT" })),
-      CONNECT_TIMEOUT_MS,
-    );
-  });
+  const late = (): never => {
+    throw Object.assign(new Error(`no answer within ${CONNECT_TIMEOUT_MS / 1000} s`), { code: "ETIMEDOUT" });
+  };
   try {
-    await orCancelled(target.signal, Promise.race([client.connect(), limit]));
+    await orCancelled(target.signal, withTimeout(client.connect(), CONNECT_TIMEOUT_MS, late));
     return client;
   } catch (error) {
     cutOff(client);
     throw error;
-  } finally {
-    clearTimeout(timer);
   }
 }
 
@@ -224,10 +221,9 @@ function cutOff(client: PgClient): void {
 
 /** Says goodbye; whoever does not hang up soon is cut off. */
 async function close(client: PgClient): Promise<void> {
-  const timer = setTimeout(() => cutOff(client), CLOSE_MS);
   // A connection that broke already cannot say goodbye: nothing to report, nothing to give back.
-  await client.end().catch(() => {});
-  clearTimeout(timer);
+  const goodbye = client.end().catch(() => {});
+  await withTimeout(goodbye, CLOSE_MS, () => cutOff(client));
 }
 
 /**
@@ -236,19 +232,11 @@ async function close(client: PgClient): Promise<void> {
  */
 export async function connectSql(target: SqlTarget): Promise<SqlSession> {
   const what = `connect to ${target.database} on ${target.host} as ${target.user}`;
-  for (const pauseMs of NOT_YET_PAUSES_MS) {
-    try {
-      return openSession(target, await connectOnce(target));
-    } catch (error) {
-      if (target.signal.aborted) throw cancelled(target.signal);
-      if (!isNotYet(error)) throw translateSql(what, error);
-    }
-    await orCancelled(target.signal, new Promise((resolve) => setTimeout(resolve, pauseMs)));
-  }
+  const pauseMs = ({ error, tries }: Trouble): number | undefined => (isNotYet(error) ? NOT_YET_PAUSES_MS[tries - 1] : undefined);
   try {
-    return openSession(target, await connectOnce(target));
+    return await retry(async () => openSession(target, await connectOnce(target)), { clock: systemClock, signal: target.signal, pauseMs });
   } catch (error) {
-    throw translateSql(what, error);
+    throw target.signal.aborted ? cancelled(target.signal) : translateSql(what, error);
   }
 }
 

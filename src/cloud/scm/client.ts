@@ -11,12 +11,13 @@ import { cancelled } from "../../base/cancellation.ts";
 import { KnownError } from "../../base/errors.ts";
 import { retry } from "../../base/retry.ts";
 import { isTransient } from "../../base/transient.ts";
-import { refuseLongPause, USER_AGENT } from "../arm.ts";
+import { USER_AGENT } from "../arm.ts";
 import type { CloudContext } from "../connection.ts";
 import { accessToken } from "../credential.ts";
 import { translate } from "../errors.ts";
 import { ANSWER_BYTES, boundedHttpClient } from "../http-client.ts";
 import { ownHost } from "../own-host.ts";
+import { refuseLongPause } from "../retry-after.ts";
 import { withTimeLimit } from "../time-limit.ts";
 import { refusal } from "./refusals.ts";
 

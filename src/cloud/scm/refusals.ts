@@ -1,8 +1,8 @@
 import type { PipelineResponse } from "@azure/core-rest-pipeline";
 import { type ErrorCode, KnownError } from "../../base/errors.ts";
-import { retryAfterMs } from "../arm.ts";
 import { failureError, withoutSecrets } from "../errors.ts";
 import { hints } from "../hints.ts";
+import { retryAfterMs } from "../retry-after.ts";
 
 interface Refusal {
   readonly code: ErrorCode;

@@ -19,7 +19,7 @@ const roleOf = ({ setup }: TestProject, key: string): string => setup.sites.find
 
 async function loginOf({ cloud, setup }: TestProject, key: string) {
   const role = roleOf({ setup } as TestProject, key);
-  const site = await cloud.webApps.get(setup.resourceGroup, role);
+  const site = await cloud.sites.at({ group: setup.resourceGroup, app: role }).get();
   return { role, principal: site?.principalId ?? "", database: "shop" };
 }
 
@@ -283,9 +283,9 @@ describe.sequential("what an app made never comes to belong to a person", () => 
     const databases = databasesOf(emulator, project);
     await plant(emulator, project);
     const role = roleOf(project, "api");
-    const site = await cloud.webApps.get(setup.resourceGroup, role);
-    await cloud.webApps.delete(setup.resourceGroup, role);
-    await cloud.webApps.create(setup.resourceGroup, role, {
+    const site = await cloud.sites.at({ group: setup.resourceGroup, app: role }).get();
+    await cloud.sites.at({ group: setup.resourceGroup, app: role }).delete();
+    await cloud.sites.at({ group: setup.resourceGroup, app: role }).create({
       location: setup.location,
       planId: site?.planId ?? "",
       config: { runtime: "PYTHON|3.12" },
@@ -383,7 +383,7 @@ describe.sequential("what an app made never comes to belong to a person", () => 
     expect(failed(await guest.init())).toEqual([]);
     const databases = databasesOf(emulator, guest);
     const role = guest.setup.sites[0]?.role ?? "";
-    const site = await guest.cloud.webApps.get(resourceGroup, role);
+    const site = await guest.cloud.sites.at({ group: resourceGroup, app: role }).get();
     const login = { role, principal: site?.principalId ?? "", database: "guests" };
     await databases.as(login, (session) =>
       session.query("CREATE FUNCTION public.f() RETURNS int SECURITY DEFINER LANGUAGE sql AS 'SELECT 1'"),

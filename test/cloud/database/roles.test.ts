@@ -33,7 +33,7 @@ const failuresOf = ({ steps }: Report): string[] =>
 const roleOf = ({ setup }: TestProject, key: string): string => setup.sites.find((app) => app.label === key)?.role ?? "";
 
 async function identityOf({ cloud, setup }: TestProject, key: string): Promise<string> {
-  const site = await cloud.webApps.get(setup.resourceGroup, roleOf({ setup } as TestProject, key));
+  const site = await cloud.sites.at({ group: setup.resourceGroup, app: roleOf({ setup } as TestProject, key) }).get();
   return site?.principalId ?? "";
 }
 
@@ -450,9 +450,9 @@ describe.sequential("roles of the apps, probed on the real server", () => {
     );
     await databases.as({ role, principal: before, database: "other" }, (session) => session.query("CREATE TABLE owned_elsewhere (id int)"));
     await databases.as({ role, principal: before, database: "shop" }, (session) => session.query("CREATE TABLE owned_here (id int)"));
-    const site = await cloud.webApps.get(setup.resourceGroup, role);
-    await cloud.webApps.delete(setup.resourceGroup, role);
-    await cloud.webApps.create(setup.resourceGroup, role, {
+    const site = await cloud.sites.at({ group: setup.resourceGroup, app: role }).get();
+    await cloud.sites.at({ group: setup.resourceGroup, app: role }).delete();
+    await cloud.sites.at({ group: setup.resourceGroup, app: role }).create({
       location: setup.location,
       planId: site?.planId ?? "",
       config: { runtime: "PYTHON|3.12" },

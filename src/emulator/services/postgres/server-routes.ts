@@ -41,7 +41,7 @@ export function serverRoutes(dependencies: PostgresDependencies): readonly Route
   return [
     route("PUT", SERVER, "recorded", serverBody, (request) => {
       const known = tables.servers.get(serverIdOf(request));
-      return known ? updateServer(dependencies, known, request) : createServer(dependencies, request);
+      return known ? updateServer(dependencies, known, request) : createFlexibleServer(dependencies, request);
     }),
     route("DELETE", SERVER, "recorded", (request) => {
       const id = serverIdOf(request);
@@ -97,7 +97,7 @@ async function updateServer(
   return writes.accept("server-update", server, server.id, { next, needsRestart }, apiVersion);
 }
 
-async function createServer({ platform, tables, writes }: PostgresDependencies, request: EmulatorRequest): Promise<Response> {
+async function createFlexibleServer({ platform, tables, writes }: PostgresDependencies, request: EmulatorRequest): Promise<Response> {
   const id = serverIdOf(request);
   const name = request.params.server ?? "";
   requireGroup(platform, id);
