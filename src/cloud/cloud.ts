@@ -57,8 +57,7 @@ function adaptersOf(context: CloudContext, caller: Caller): Cloud {
   const servers = worded(postgresServers(arm));
   const databases = (firewallAccess: Pick<FirewallAccess, "withAccess">) =>
     openDatabases({ session: context, caller, servers, firewallAccess });
-  const allSites = sites(arm);
-  const app = { plans: worded(plans(arm)), sites: worded({ ...allSites, at: (address: SiteAddress) => worded(allSites.at(address)) }) };
+  const everySite = sites(arm);
   return {
     environment,
     caller,
@@ -67,12 +66,13 @@ function adaptersOf(context: CloudContext, caller: Caller): Cloud {
     subscription: worded(subscription(arm)),
     resourceGroups: worded(resourceGroups(arm)),
     postgresServers: servers,
-    ...app,
+    plans: worded(plans(arm)),
+    sites: worded({ ...everySite, at: (address: SiteAddress) => worded(everySite.at(address)) }),
     managedIdentities: worded(managedIdentities(arm)),
     linkers: worded(linkers(arm)),
     databases,
-    scmSite: (webApp) => worded(scmSite(context, webApp)),
-    site: (webApp) => worded(siteClient(context, webApp)),
+    scmSite: (site) => worded(scmSite(context, site)),
+    site: (site) => worded(siteClient(context, site)),
     probeConnectivity: ({ host, port }) =>
       probeConnectivity({ host, port, ...(environment.caPem ? { caPem: environment.caPem } : {}) }, signal),
     databaseToken: async () => {

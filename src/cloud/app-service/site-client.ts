@@ -31,14 +31,14 @@ export function describeStatus({ status, cut }: SiteResponse): string {
   return `HTTP ${status}, answered ${cut === "size" ? "with more than 1 MB" : `without end (left after ${ANSWER_MS / 1000} s)`}`;
 }
 
-export function siteClient(context: CloudContext, webApp: { readonly name: string; readonly url: string }): SiteClient {
+export function siteClient(context: CloudContext, site: { readonly name: string; readonly url: string }): SiteClient {
   const { clock, environment, signal } = context;
   const client = boundedHttpClient(ANSWER_BYTES);
   const tlsSettings = environment.caPem === undefined ? undefined : { ca: environment.caPem };
 
   const send = async (method: HttpMethods, path: string, timeoutMs: number, json?: unknown): Promise<SiteResponse> => {
     const request = createPipelineRequest({
-      url: new URL(path, webApp.url).href,
+      url: new URL(path, site.url).href,
       method,
       // An app's public URL: no token is ever sent there.
       allowInsecureConnection: true,
@@ -54,7 +54,7 @@ export function siteClient(context: CloudContext, webApp: { readonly name: strin
   const unreachable = (path: string, error: unknown): KnownError => {
     if (signal.aborted) return cancelled(signal);
     const words = withoutSecrets(error instanceof Error ? error.message : String(error));
-    return new KnownError("azure/unreachable", `${webApp.name} does not answer at ${path}`, {
+    return new KnownError("azure/unreachable", `${site.name} does not answer at ${path}`, {
       hint: "look at its log: `passwordless-pg logs tail`",
       cause: new Error(words),
     });
