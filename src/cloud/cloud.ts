@@ -1,8 +1,7 @@
 import type { SiteAddress } from "../base/site-address.ts";
 import { type Plans, plans } from "./app-service/plans.ts";
 import { type SiteClient, siteClient } from "./app-service/site-client.ts";
-import { type Sites, sites } from "./app-service/sites.ts";
-import { type WebApp, type WebApps, webApps } from "./app-service/web-apps.ts";
+import { type Site, type Sites, sites } from "./app-service/sites.ts";
 import { openArm } from "./arm.ts";
 import type { CloudContext } from "./connection.ts";
 import { type Connectivity, probeConnectivity } from "./connectivity.ts";
@@ -30,14 +29,12 @@ export interface Cloud {
   readonly postgresServers: PostgresServers;
   readonly plans: Plans;
   readonly sites: Sites;
-  /** The old words for `plans` and `sites`. */
-  readonly webApps: WebApps;
   readonly managedIdentities: ManagedIdentities;
   readonly linkers: Linkers;
   /** What the servers hold, through a firewall that is opened where it must be. */
   databases(firewallAccess: Pick<FirewallAccess, "withAccess">): Databases;
-  scmSite(webApp: Pick<WebApp, "name" | "scmHost">): ScmSite;
-  site(webApp: Pick<WebApp, "name" | "url">): SiteClient;
+  scmSite(site: Pick<Site, "name" | "scmHost">): ScmSite;
+  site(site: Pick<Site, "name" | "url">): SiteClient;
   /** Name, port and TLS of a database server, tried without signing in. */
   probeConnectivity(server: { readonly host: string; readonly port: number }): Promise<Connectivity>;
   /** A fresh database token, for `connect` and `token`. */
@@ -71,7 +68,6 @@ function adaptersOf(context: CloudContext, caller: Caller): Cloud {
     resourceGroups: worded(resourceGroups(arm)),
     postgresServers: servers,
     ...app,
-    webApps: webApps(app.plans, app.sites),
     managedIdentities: worded(managedIdentities(arm)),
     linkers: worded(linkers(arm)),
     databases,

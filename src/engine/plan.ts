@@ -53,12 +53,12 @@ async function precheck(planned: readonly PlannedStep[]): Promise<ReadonlyMap<An
   return new Map(answers.flatMap(([step, refusal]) => (refusal ? [[step, refusal] as const] : [])));
 }
 
-/** The steps with the refused ones blocked, what would be created for them, and all that need one of these. */
+/** The steps with the refused ones blocked, what costs and would be created for them, and all that need one of these. */
 function withRefusals(planned: readonly PlannedStep[], refusals: ReadonlyMap<AnyStep, Blocked>): PlannedStep[] {
   const isCreated = (step: AnyStep): boolean => planned.some((entry) => entry.step === step && entry.change.kind === "create");
   const blocked = new Map<AnyStep, { readonly by: AnyStep; readonly change: Blocked }>();
   for (const [by, refusal] of refusals) {
-    for (const step of [...allNeedsOf(by)].filter(isCreated)) {
+    for (const step of [...allNeedsOf(by)].filter((one) => isCreated(one) && (one === by || one.isBillable))) {
       const earlier = blocked.get(step)?.change;
       const change = earlier ? { ...refusal, ...earlier, reason: `${earlier.reason}; ${refusal.reason}` } : refusal;
       blocked.set(step, { by, change });

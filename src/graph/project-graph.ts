@@ -26,7 +26,7 @@ export interface GraphContext extends Omit<HostContext, "setup"> {
 }
 
 /** The steps of one site, by what they are. */
-export interface SiteSteps extends PlacedSite, ConnectedSite {
+interface SiteSteps extends PlacedSite, ConnectedSite {
   readonly setup: SiteSetup;
   readonly principal: AnyStep;
   readonly access: AnyStep;
@@ -80,7 +80,7 @@ function serverSteps(context: Context, group: Step<ResourceGroup>) {
     precheck: refuseTakenName(context, serverName(context)),
   };
   const server = postgresServer(desired, postgresServers, { group });
-  return { server, administrator: entraAdministrator(caller, setup.resourceGroup, postgresServers, databases, { server }) };
+  return { server, administrator: entraAdministrator({ caller, group: setup.resourceGroup }, postgresServers, databases, { server }) };
 }
 
 /** The user-assigned identities of the sites by resource ID in lower case, one step each however many sites share it. */

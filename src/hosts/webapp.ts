@@ -21,8 +21,8 @@ import type { AppHost, HostContext } from "./app-host.ts";
 /** App Service, code on Linux. */
 export const webapp: AppHost = {
   noun: "web app",
-  checks: webAppChecks,
   deploy: deployPackage,
+  checks: webAppChecks,
   place: (site, context, needs) => {
     const { cloud, setup } = context;
     const { label, address } = site;

@@ -6,8 +6,7 @@ import { defineStep, type Step } from "../engine/step.ts";
 
 /** The administrator the caller signs in as: itself or a group. Added only when no administrator lets the caller in. */
 export const entraAdministrator = (
-  caller: Caller,
-  group: string,
+  { caller, group }: { readonly caller: Caller; readonly group: string },
   servers: PostgresServers,
   databases: Databases,
   needs: { readonly server: Step<PostgresServer> },

@@ -160,23 +160,25 @@ describe("apply", () => {
     expect(report.steps[0]?.reason).toBe("cannot shrink");
   });
 
-  test("a refused step blocks what would be made for it and what needs it, before anything is made", async () => {
+  test("a refused step blocks what costs and would be made for it, and what needs it, before any of it is made", async () => {
     const done: string[] = [];
     const taken = { kind: "blocked", reason: "taken", code: "azure/name-taken" } as const;
-    const first = thing(new Map(), done, "first", "a");
+    const first = thing(new Map(), done, "first", "a", {}, { isBillable: true });
     const there = thing(new Map([["there", "x"]]), done, "there", "x");
-    const second = thing(new Map(), done, "second", "b", { first, there }, { precheck: async () => taken });
+    // What costs nothing may be of use to others: it is made all the same.
+    const free = thing(new Map(), done, "free", "x");
+    const second = thing(new Map(), done, "second", "b", { first, there, free }, { precheck: async () => taken });
     const third = thing(new Map(), done, "third", "c", { second });
     const planned = await plan([third]);
     expect(planned.steps.map(({ step, change }) => `${step.name} ${change.kind}`)).toEqual([
-      ...["first blocked", "there keep", "second blocked", "third blocked"],
+      ...["first blocked", "there keep", "free create", "second blocked", "third blocked"],
     ]);
     const report = await apply(planned, run());
     expect(report.steps.map(({ name, outcome }) => `${name} ${outcome}`)).toEqual([
-      ...["first failed", "there kept", "second skipped", "third skipped"],
+      ...["first failed", "there kept", "free created", "second skipped", "third skipped"],
     ]);
     expect(report.steps[0]?.error).toMatchObject({ code: "azure/name-taken", message: "first: taken" });
-    expect(done.filter((entry) => entry.startsWith("apply"))).toEqual([]);
+    expect(done.filter((entry) => entry.startsWith("apply"))).toEqual(["apply free"]);
   });
 
   test("a refused step stays refused when what it needs has changed", async () => {
@@ -194,7 +196,7 @@ describe("apply", () => {
       asked.push(name);
       return { kind: "blocked", reason: `${name} is taken`, hint: `another ${name}` } as const;
     };
-    const group = thing(new Map(), [], "group", "g");
+    const group = thing(new Map(), [], "group", "g", {}, { isBillable: true });
     const there = thing(new Map([["there", "x"]]), [], "there", "y", {}, { precheck: precheck("there") });
     const one = thing(new Map(), [], "one", "a", { group }, { precheck: precheck("one") });
     const two = thing(new Map(), [], "two", "b", { group }, { precheck: precheck("two") });

@@ -8,10 +8,10 @@ import type { FirewallAccess } from "../../src/cloud/firewall-access.ts";
 import type { TestEmulator } from "./emulator.ts";
 
 /** A signal that nobody aborts. */
-export const never = new AbortController().signal;
+const never = new AbortController().signal;
 
 /** The client's view of a test's local Azure: the public cloud at other addresses. */
-export function environmentOf({ endpoints, caPem }: TestEmulator): Environment {
+function environmentOf({ endpoints, caPem }: TestEmulator): Environment {
   const { resourceManager, authority: authorityHost } = endpoints;
   const { scopes } = environments.public;
   return {

@@ -53,7 +53,7 @@ const projectFile = JSON.stringify({
   apps: { api: { runtime: "node|22-lts", path: ".", name: "shop-api-t3st" } },
 });
 
-export async function openCommandLine(): Promise<{ cli: CommandLine; release: () => Promise<void> }> {
+async function openCommandLine(): Promise<{ cli: CommandLine; release: () => Promise<void> }> {
   const root = mkdtempSync(join(tmpdir(), "ppg-commands-"));
   chmodSync(root, 0o711);
   const homeFolder = join(root, "home");

@@ -21,7 +21,7 @@ export const shopFile = {
 export const shopApi = "shop-api-t3st";
 
 /** Where nothing is deployed these two are always found. */
-export const undeployed = ["api: code is there", "api: deployed package is that of the folder"];
+const undeployed = ["api: code is there", "api: deployed package is that of the folder"];
 
 export const never = new AbortController().signal;
 

@@ -58,7 +58,7 @@ export interface ServerRoles {
 }
 
 /** What roles may do in one database. */
-export interface DatabaseRights {
+interface DatabaseRights {
   /** Throws "database/failed" when there is no such role. */
   access(role: string): Promise<DatabaseAccess>;
   /**
