@@ -70,7 +70,7 @@ describe.sequential('"firewall": "app-addresses"', () => {
     expect(verified.code, verified.words).toBe(8);
     expect(verified.check("firewall is narrow")).toMatchObject({
       ok: false,
-      detail: "open to all of Azure, where the project file lets in the apps' addresses only: colleague 0.0.0.0",
+      detail: "the server is open to all of Azure, where the project file lets in the apps' addresses only: colleague 0.0.0.0",
     });
     const planned = await run(scene, "plan");
     expect(planned.body.warnings).toEqual([
