@@ -159,7 +159,7 @@ function addLocalCommands(root: Command, action: Action): void {
     );
   verb("start", "start it in the background")
     .option("--port <number>", "port of the ARM endpoint (default: the last one, or a free one)")
-    .option("--clock <pace>", "fast, or recorded[:SCALE] for the durations of real Azure", "fast")
+    .option("--clock <mode>", "fast, or recorded[:SCALE] for the durations of real Azure", "fast")
     .option("--token-lifetime <seconds>", "lifetime of the tokens it gives out", "3600")
     .option("--postgres <versions>", "fetch these PostgreSQL versions now, for work without a network: 16, or 16,17");
   verb("stop", "stop it; everything it holds stays");

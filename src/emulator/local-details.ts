@@ -17,7 +17,9 @@ export interface LocalDetails {
   readonly caFile: string;
   readonly caBundleFile: string;
   readonly controlKeyFile: string;
-  /** `fast`, or `recorded:SCALE`. */
+  /** `fast`, or `recorded:SCALE`; absent in what an older daemon told of itself. */
+  readonly clock?: string;
+  /** The same under the name of the version before; goes with the next one. */
   readonly pace: string;
   /** Absent in what an older daemon told of itself. */
   readonly tokenLifetimeSeconds?: number;
@@ -45,6 +47,7 @@ export function localDetails(
     caFile: certificates.caFile,
     caBundleFile: certificates.bundleFile,
     controlKeyFile: key("control-key"),
+    clock: formatClockMode(clockMode),
     pace: formatClockMode(clockMode),
     tokenLifetimeSeconds,
   };
