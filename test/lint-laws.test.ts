@@ -112,7 +112,7 @@ function lint(files: Readonly<Record<string, string>>, config?: Config): readonl
   try {
     if (config) writeFileSync(join(folder, "biome.json"), JSON.stringify(config));
     else copyFileSync(join(root, "biome.json"), join(folder, "biome.json"));
-    cpSync(join(root, "lint"), join(folder, "lint"), { recursive: true });
+    cpSync(join(root, "test/support/lint"), join(folder, "test/support/lint"), { recursive: true });
     for (const [path, text] of Object.entries(files)) {
       mkdirSync(dirname(join(folder, path)), { recursive: true });
       writeFileSync(join(folder, path), text);
