@@ -48,8 +48,9 @@ export const settingsChecks: readonly Check<SiteFacts>[] = [
     repair: fix,
     proof,
     look: async ({ settings, app }) => {
-      const found = await settings();
       const names = Object.keys(app.settings);
+      if (names.length === 0) return undefined;
+      const found = await settings();
       const wrong = names.filter((name) => found[name] !== app.settings[name]);
       const detail = wrong.length === 0 ? `${names.length} of the project file` : `missing or changed: ${wrong.join(", ")}`;
       return { ok: wrong.length === 0, detail };
@@ -66,7 +67,7 @@ export const settingsChecks: readonly Check<SiteFacts>[] = [
     look: async ({ settings, site, app }) => {
       const [{ AZURE_CLIENT_ID: value }, { clientId }] = await Promise.all([settings(), site()]);
       const ok = value === clientId || (value !== undefined && app.settings.AZURE_CLIENT_ID === value);
-      return { ok, detail: `AZURE_CLIENT_ID ${value ?? "absent"}` };
+      return { ok, detail: value === undefined ? "no AZURE_CLIENT_ID" : `AZURE_CLIENT_ID ${value}` };
     },
   },
 ];
