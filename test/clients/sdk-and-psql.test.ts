@@ -162,8 +162,8 @@ describe.runIf(hasPostgresClients()).sequential("PostgreSQL's own programs throu
   });
 
   test("LISTEN and NOTIFY", async ({ cli }) => {
-    const { stdout } = await psql(cli, "LISTEN firewallAccess;\nNOTIFY firewallAccess, 'knock';\nSELECT 1;\n");
-    expect(stdout).toMatch(/Asynchronous notification "firewallAccess" with payload "knock" received/);
+    const { stdout } = await psql(cli, "LISTEN door;\nNOTIFY door, 'knock';\nSELECT 1;\n");
+    expect(stdout).toMatch(/Asynchronous notification "door" with payload "knock" received/);
   });
 
   test("a result of 100 MB", async ({ cli }) => {
