@@ -1,13 +1,14 @@
 import type { Hinted } from "./hints.ts";
 
-type CloudName = "public" | "usgov" | "china" | "local";
+/** Names of the public clouds. */
+type PublicCloud = "public" | "usgov" | "china";
 
 /**
  * The endpoints of one Azure cloud. Real Azure and local Azure differ in these values only. `hints`: what to do instead, where Azure's own places
  * (portal, status page, support, the way there) are not the ones to look at.
  */
 export interface Environment extends Hinted {
-  readonly name: CloudName;
+  readonly name: PublicCloud | "local";
   /** ARM endpoint without a trailing slash, always https. */
   readonly resourceManager: string;
   /** Entra authority host without a trailing slash. */
@@ -34,7 +35,7 @@ export interface Environment extends Hinted {
  * The public clouds; token scopes and domains of servers from the PostgreSQL and App Service documentation of each cloud. The domains of SCM
  * sites outside of the public one are not found in a recording (inferred from the clouds' lists of endpoints).
  */
-export const environments: Readonly<Record<"public" | "usgov" | "china", Environment>> = {
+export const environments: Readonly<Record<PublicCloud, Environment>> = {
   public: {
     name: "public",
     resourceManager: "https://management.azure.com",

@@ -4,4 +4,4 @@ import { functionapp } from "./functionapp.ts";
 import { webapp } from "./webapp.ts";
 
 /** One row a kind; a kind without its row does not compile. */
-export const hosts = { webapp, functionapp } satisfies Readonly<Record<HostKind, AppHost>>;
+export const hosts: Readonly<Record<HostKind, AppHost>> = { webapp, functionapp };

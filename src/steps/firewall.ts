@@ -27,7 +27,7 @@ interface Policy {
   wantedRules(sites: readonly Pick<Site, "possibleOutboundAddresses">[], owner: string): readonly FirewallRule[];
 }
 
-const policies = {
+const policies: Readonly<Record<FirewallPolicy, Policy>> = {
   "azure-services": { needsSites: false, wantedRules: () => [azureServicesRule] },
   "app-addresses": {
     needsSites: true,
@@ -37,7 +37,7 @@ const policies = {
         appPrefix(owner),
       ),
   },
-} satisfies Record<FirewallPolicy, Policy>;
+};
 
 /** The rules that the project wants; without its sites, those that it wants whatever the sites are. */
 export function wantedRules(

@@ -16,7 +16,7 @@ describe("the mistakes of a newcomer", () => {
   test.for<[string, string[], number, RegExp]>([
     ["an unknown command", ["deplyo"], 2, /unknown command 'deplyo'[\s\S]*deploy/],
     ["an unknown option", ["up", "--colour"], 2, /unknown option '--colour'/],
-    ["a cloud that there is not", ["plan", "--cloud", "mars"], 2, /public, usgov, china, local/],
+    ["a cloud that there is not", ["plan", "--cloud", "mars"], 2, /public, usgov, .*local/],
     ["nothing at all to do with --json", ["--json", "--no-input"], 2, /Usage:/],
   ])("%s", async ([_what, args, code, words], { cli }) => {
     const run = await cli.run(args);
