@@ -60,6 +60,18 @@ export function openServerSession(
     if (ms !== undefined) onNote?.(`the work in ${database} was broken off, next try in ${ms / 1000} s`);
     return ms;
   };
+  const untilUnbroken = <T>(database: string, work: (session: SqlSession) => Promise<T>): Promise<T> => {
+    let hasBegun = false;
+    const attempt = (): Promise<T> => {
+      hasBegun = false;
+      return connected(database, (session) => {
+        hasBegun = true;
+        return work(session);
+      });
+    };
+    // A connection that was never made is no work broken off: `connectSql` has waited for it already.
+    return retry(attempt, { clock, signal, pauseMs: ({ error, tries }) => (hasBegun ? pauseMs(database, error, tries) : undefined) });
+  };
   return {
     host,
     clock,
@@ -67,11 +79,9 @@ export function openServerSession(
     note: (text) => onNote?.(text),
     in: (database, work) =>
       firewallAccess.withAccess(server, () =>
-        retry(() => connected(database, work), { clock, signal, pauseMs: ({ error, tries }) => pauseMs(database, error, tries) }).catch(
-          (error: unknown) => {
-            throw wordedFor(environment, error);
-          },
-        ),
+        untilUnbroken(database, work).catch((error: unknown) => {
+          throw wordedFor(environment, error);
+        }),
       ),
   };
 }
