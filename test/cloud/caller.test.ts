@@ -5,9 +5,9 @@ import { environments } from "../../src/cloud/environment.ts";
 import type { Report } from "../../src/engine/report.ts";
 import { verify } from "../../src/graph/project-checks.ts";
 import { type TestEmulator, fileTest as test } from "../support/emulator.ts";
+import { leapingClock } from "../support/leaping-clock.ts";
 import { openTestProject, type TestProject } from "../support/project.ts";
 import { makeSite, pythonApp } from "../support/sites.ts";
-import { leapingClock } from "./replay-server.ts";
 
 // The tool itself runs as a managed identity: on a machine of Azure, in a pipeline.
 

@@ -6,8 +6,8 @@ import { doctor, verify } from "../../../src/graph/project-checks.ts";
 import { planRemoval } from "../../../src/removal/plan-removal.ts";
 import { databasesOf, type TestDatabases } from "../../support/databases.ts";
 import { type TestEmulator, fileTest as test } from "../../support/emulator.ts";
+import { leapingClock } from "../../support/leaping-clock.ts";
 import { openTestProject, type TestProject } from "../../support/project.ts";
-import { leapingClock } from "../replay-server.ts";
 
 /** `api` plants; `other` has a role of its own and reads. */
 const file = (access: AccessLevel = "owner") => ({

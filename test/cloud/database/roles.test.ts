@@ -14,8 +14,8 @@ import type { Report } from "../../../src/engine/report.ts";
 import { doctor, verify } from "../../../src/graph/project-checks.ts";
 import { databasesOf } from "../../support/databases.ts";
 import { type TestEmulator, fileTest as test } from "../../support/emulator.ts";
+import { leapingClock } from "../../support/leaping-clock.ts";
 import { openTestProject, type TestProject } from "../../support/project.ts";
-import { leapingClock } from "../replay-server.ts";
 
 const threeApps = {
   database: "shop",
