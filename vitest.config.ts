@@ -8,6 +8,10 @@ const usual = {
   expect: { poll: { timeout: 180_000, interval: 20 } },
 };
 
+/** Folders whose tests start nothing: no local Azure, no PostgreSQL. `test/house.test.ts` holds them to it. */
+export const unitFolders: readonly string[] = ["advice", "base", "build", "engine", "logs", "package", "project"];
+const unit = ["test/*.test.ts", ...unitFolders.map((folder) => `test/${folder}/**/*.test.ts`)];
+
 export default defineConfig({
   test: {
     passWithNoTests: false,
@@ -17,8 +21,16 @@ export default defineConfig({
       {
         test: {
           name: "unit",
+          include: unit,
+          ...usual,
+          globalSetup: [],
+        },
+      },
+      {
+        test: {
+          name: "emulator",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/e2e/**", "test/clients/**", "test/matrix/**"],
+          exclude: [...unit, "test/e2e/**", "test/clients/**", "test/matrix/**"],
           ...usual,
         },
       },

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import ts from "typescript";
 import { describe, expect, test } from "vitest";
+import { unitFolders } from "../vitest.config.ts";
 
 // Sizes of the house. They are told in full when a limit is passed, so that one sees what to split.
 
@@ -97,6 +98,42 @@ test("files are named after what they hold, in kebab-case", () => {
       !/^[a-z0-9]+(-[a-z0-9]+)*\.ts$/.test(basename(path)) || /^(utils?|helpers?|types|common|misc|index)\.ts$/.test(basename(path)),
   );
   expect(wrong).toEqual([]);
+});
+
+/** The files by which `file` comes to a wanted one, itself first. Imports of types count; what a function loads later does not. */
+function chainTo(isWanted: (file: string) => boolean, file: string, seen = new Set<string>()): readonly string[] | undefined {
+  if (isWanted(file)) return [file];
+  if (seen.has(file) || !file.endsWith(".ts")) return undefined;
+  seen.add(file);
+  for (const imported of importsOf(file)) {
+    const chain = chainTo(isWanted, imported, seen);
+    if (chain) return [file, ...chain];
+  }
+  return undefined;
+}
+
+/** The files that the `import` and `export … from` of a file name. */
+function importsOf(file: string): readonly string[] {
+  const { statements } = ts.createSourceFile(file, readFileSync(file, "utf8"), ts.ScriptTarget.ESNext);
+  const named = statements.flatMap((one) =>
+    ts.isImportDeclaration(one) || ts.isExportDeclaration(one) ? (one.moduleSpecifier ?? []) : [],
+  );
+  return named.flatMap((one) => (ts.isStringLiteral(one) && one.text.startsWith(".") ? resolve(dirname(file), one.text) : []));
+}
+
+describe("a test of the project unit reaches no part of local Azure", () => {
+  const tests = readdirSync(import.meta.dirname, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".test.ts"));
+  const isLocalAzure = (file: string): boolean =>
+    file.startsWith(join(src, "emulator/")) || file === join(import.meta.dirname, "support/emulator.ts");
+
+  test.for(tests.filter((path) => !path.includes("/") || unitFolders.includes(path.split("/")[0] ?? "")))("test/%s", (path) => {
+    expect(chainTo(isLocalAzure, join(import.meta.dirname, path))).toBeUndefined();
+  });
+
+  test("one that does is found, with what lies between", () => {
+    const chain = chainTo(isLocalAzure, join(import.meta.dirname, "steps/steps.test.ts"));
+    expect(chain?.map((file) => relative(import.meta.dirname, file))).toEqual(["steps/steps.test.ts", "support/emulator.ts"]);
+  });
 });
 
 test("the measure counts lines, closures and names", () => {

@@ -29,10 +29,16 @@ interface Part {
   readonly check: BoundCheck;
   /** `undefined`: it does not apply. */
   readonly finding: Finding | undefined;
+  /** It could not look: what it would lead to is not known to be so. */
+  readonly isBlind: boolean;
 }
 
 async function examine(check: BoundCheck): Promise<Part> {
-  return { check, finding: await check.look().catch(toFinding) };
+  try {
+    return { check, finding: await check.look(), isBlind: false };
+  } catch (error) {
+    return { check, finding: toFinding(error), isBlind: true };
+  }
 }
 
 /** All parts that apply are well, or what of them is not. */
@@ -45,12 +51,13 @@ function proofOf(name: string, parts: readonly Part[], environment: Hinted): Che
       by,
     );
   if (wrong.length === 0) return { name, code: parts[0]?.check.code ?? "", ok: true, detail: detailOf(applying, ", ") };
-  const { code = "", meaning = "" } = wrong[0]?.check ?? {};
+  const [first] = wrong;
+  const { code = "", meaning = "" } = first?.check ?? {};
   const hint = unique(
     wrong.map(({ check, finding }) => hintIn(environment, finding?.hint ?? check.repair)),
     "; ",
   );
-  return { name, code, ok: false, detail: detailOf(wrong, "; "), meaning, hint };
+  return { name, code, ok: false, detail: detailOf(wrong, "; "), ...(!first?.isBlind && { meaning }), hint };
 }
 
 function unique(texts: readonly string[], by: string): string {

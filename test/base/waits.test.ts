@@ -6,7 +6,7 @@ import { poll } from "../../src/base/poll.ts";
 import { retry } from "../../src/base/retry.ts";
 import { isTransient } from "../../src/base/transient.ts";
 import { withTimeout } from "../../src/base/with-timeout.ts";
-import { leapingClock } from "../cloud/replay-server.ts";
+import { leapingClock } from "../support/leaping-clock.ts";
 
 const never = new AbortController().signal;
 const forever = new Promise<string>(() => {});

@@ -2,20 +2,17 @@ import { randomUUID } from "node:crypto";
 import { afterEach, describe, expect, vi } from "vitest";
 import { signIn, whoAmI } from "../../src/cloud/credential.ts";
 import { environments } from "../../src/cloud/environment.ts";
-import type { Report } from "../../src/engine/report.ts";
 import { verify } from "../../src/graph/project-checks.ts";
 import { type TestEmulator, fileTest as test } from "../support/emulator.ts";
+import { leapingClock } from "../support/leaping-clock.ts";
+import { failuresOf } from "../support/outcomes.ts";
 import { openTestProject, type TestProject } from "../support/project.ts";
 import { makeSite, pythonApp } from "../support/sites.ts";
-import { leapingClock } from "./replay-server.ts";
 
 // The tool itself runs as a managed identity: on a machine of Azure, in a pipeline.
 
 const file = { apps: { api: { runtime: "python|3.12", plan: "B1" } } };
 const machine = "/subscriptions/s/resourceGroups/ops/providers/Microsoft.Compute/virtualMachines/build-agent";
-const failed = ({ steps }: Report): string[] =>
-  steps.filter(({ outcome }) => outcome === "failed" || outcome === "skipped").map(({ name, reason }) => `${name}: ${reason}`);
-
 /** Owner is more than the tool needs; without any role ARM refuses the identity. */
 async function contributor(emulator: TestEmulator, principalId: string): Promise<void> {
   const roleDefinitionId = `${emulator.subscription}/providers/Microsoft.Authorization/roleDefinitions/b24988ac-6180-42a0-ab88-20f7382dd24c`;
@@ -58,7 +55,7 @@ describe.sequential("a managed identity as the caller", () => {
     const identity = emulator.platform.directory.createManagedIdentity(machine, "build-agent");
     const project = await openAs(emulator, identity.objectId);
     expect(project.cloud.caller).toMatchObject({ objectId: identity.objectId, type: "ServicePrincipal", name: "build-agent" });
-    expect(failed(await project.init())).toEqual([]);
+    expect(failuresOf(await project.init())).toEqual([]);
     expect(await administratorsOf(project)).toEqual([
       expect.objectContaining({ objectId: identity.objectId, type: "ServicePrincipal", name: "build-agent" }),
     ]);
@@ -91,10 +88,10 @@ describe.sequential("a managed identity as the caller", () => {
       type: "ServicePrincipal",
       tenantId: emulator.endpoints.tenantId,
     });
-    expect(failed(await first.init())).toEqual([]);
+    expect(failuresOf(await first.init())).toEqual([]);
     expect(await loginOf(first)).toBe(own.appId);
     const other = await openAs(emulator, twin.objectId);
-    expect(failed(await other.init())).toEqual([]);
+    expect(failuresOf(await other.init())).toEqual([]);
     expect((await administratorsOf(other)).map(({ objectId }) => objectId).sort()).toEqual([own.objectId, twin.objectId].sort());
     expect(await loginOf(other)).toBe("build-agent");
   });

@@ -9,7 +9,8 @@ import type { PostgresServers } from "../../src/cloud/postgres-servers.ts";
 import type { ResourceGroups } from "../../src/cloud/resource-groups.ts";
 import type { ScmSite } from "../../src/cloud/scm/scm-site.ts";
 import type { Subscription } from "../../src/cloud/subscription.ts";
-import { contextOf, type Exchange, leapingClock, type ReplayServer, startReplay } from "./replay-server.ts";
+import { leapingClock } from "../support/leaping-clock.ts";
+import { contextOf, type Exchange, type ReplayServer, startReplay } from "./replay-server.ts";
 
 // Every call there is against an Azure that never comes to an end. A new call does not compile before it stands here.
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Clock } from "../../src/base/clock.ts";
 import { type Poller, pollUntilDone } from "../../src/cloud/operations.ts";
-import { leapingClock } from "./replay-server.ts";
+import { leapingClock } from "../support/leaping-clock.ts";
 
 /** An operation that is done after so many polls. */
 function operation(polls: number): Poller<string> {

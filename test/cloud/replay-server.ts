@@ -3,10 +3,10 @@ import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Clock } from "../../src/base/clock.ts";
 import type { CloudContext } from "../../src/cloud/connection.ts";
 import { homeFiles, prepareHome } from "../../src/emulator/home.ts";
 import { openCertificates } from "../../src/emulator/http/certificates.ts";
+import { leapingClock } from "../support/leaping-clock.ts";
 
 export interface Exchange {
   readonly request: { readonly method: string; readonly url: string; readonly body?: unknown };
@@ -122,22 +122,6 @@ export async function startReplay(): Promise<ReplayServer> {
         server.close(() => resolve());
         server.closeAllConnections();
       }),
-  };
-}
-
-/** A clock on which every sleep is over at once and takes its full time. */
-export function leapingClock(): Clock & { readonly slept: readonly number[] } {
-  let now = Date.now();
-  const slept: number[] = [];
-  return {
-    slept,
-    now: () => now,
-    sleep: async (ms, signal) => {
-      signal?.throwIfAborted();
-      slept.push(ms);
-      now += ms;
-      await new Promise((resolve) => setImmediate(resolve));
-    },
   };
 }
 

@@ -10,6 +10,7 @@ import { doctor, verify } from "../../src/graph/project-checks.ts";
 import { planRemoval } from "../../src/removal/plan-removal.ts";
 import { databasesOf } from "../support/databases.ts";
 import { type TestEmulator, fileTest as test } from "../support/emulator.ts";
+import { failuresOf } from "../support/outcomes.ts";
 import { openTestProject, type TestProject } from "../support/project.ts";
 import { zipOf } from "../support/sites.ts";
 
@@ -56,8 +57,6 @@ const source = `
 
 const changed = ({ steps }: Report): string[] =>
   steps.filter(({ outcome }) => outcome !== "kept").map(({ name, outcome }) => `${name}: ${outcome}`);
-const failed = ({ steps }: Report): string[] =>
-  steps.filter(({ outcome }) => outcome === "failed" || outcome === "skipped").map(({ name, reason }) => `${name}: ${reason}`);
 const wrong = (checks: readonly Check[]): string[] => checks.filter(({ ok }) => !ok).map(({ name, detail }) => `${name}: ${detail}`);
 
 async function planned(project: TestProject): Promise<object[]> {
@@ -125,7 +124,7 @@ async function deploy(emulator: TestEmulator, project: TestProject): Promise<voi
 describe.sequential("an app with a user-assigned identity", () => {
   test("init makes it, assigns it alone, and the role, the connection and the settings are of it", async ({ emulator }) => {
     const project = await openTestProject(emulator, withIdentity);
-    expect(failed(await project.init())).toEqual([]);
+    expect(failuresOf(await project.init())).toEqual([]);
     const identity = await identityOf(project);
     expect(identity).toMatchObject({ name: "shop-id", location: "eastus", tags: { "passwordless-pg": project.setup.owner } });
     const site = await siteOf(project);
@@ -225,7 +224,7 @@ describe.sequential("an app with a user-assigned identity", () => {
       { name: "app settings api" },
       { name: "database principal api", differences: [{ observed: before.principalId, desired: after.principalId }] },
     ]);
-    expect(failed(await project.init())).toEqual([]);
+    expect(failuresOf(await project.init())).toEqual([]);
     expect(await labelOf(project)).toBe(after.principalId);
     expect(await settingsOf(project)).toMatchObject({ AZURE_CLIENT_ID: after.clientId });
     expect(wrong(await check(project))).toEqual([]);
@@ -239,7 +238,7 @@ describe.sequential("an app with a user-assigned identity", () => {
 
   test("back to the system-assigned identity and forth again: role, connection and settings follow", async ({ emulator }) => {
     const system = await openTestProject(emulator, withoutIdentity);
-    expect(failed(await system.init())).toEqual([]);
+    expect(failuresOf(await system.init())).toEqual([]);
     const site = await siteOf(system);
     expect(site.userIdentities.map(({ id }) => id.split("/").at(-1)).sort()).toEqual(["foreign-id", "shop-id"]);
     expect(await labelOf(system)).toBe(site.principalId);
@@ -250,14 +249,14 @@ describe.sequential("an app with a user-assigned identity", () => {
     expect(await findings(system)).toEqual([]);
     expect(changed(await system.init())).toEqual([]);
     const user = await openTestProject(emulator, withIdentity);
-    expect(failed(await user.init())).toEqual([]);
+    expect(failuresOf(await user.init())).toEqual([]);
     expect(await labelOf(user)).toBe((await identityOf(user)).principalId);
     expect(wrong(await check(user))).toEqual([]);
   });
 
   test("AZURE_CLIENT_ID that somebody else has set is left to a system-assigned app, and doctor names it", async ({ emulator }) => {
     const system = await openTestProject(emulator, withoutIdentity);
-    expect(failed(await system.init())).toEqual([]);
+    expect(failuresOf(await system.init())).toEqual([]);
     const { cloud, setup } = system;
     const foreign = await identityOf(system, "foreign-id");
     await cloud.sites
@@ -266,7 +265,7 @@ describe.sequential("an app with a user-assigned identity", () => {
     expect(changed(await system.init())).toEqual([]);
     expect((await findings(system)).join("\n")).toMatch(/AZURE_CLIENT_ID chooses no other identity/);
     const user = await openTestProject(emulator, withIdentity);
-    expect(failed(await user.init())).toEqual([]);
+    expect(failuresOf(await user.init())).toEqual([]);
     expect(await settingsOf(user)).toMatchObject({ AZURE_CLIENT_ID: (await identityOf(user)).clientId });
   });
 
@@ -278,7 +277,7 @@ describe.sequential("an app with a user-assigned identity", () => {
     });
     const project = await openTestProject(emulator, { apps });
     const report = await project.init();
-    expect(failed(report)).toEqual([]);
+    expect(failuresOf(report)).toEqual([]);
     expect(report.steps.filter(({ name }) => name.startsWith("managed identity"))).toHaveLength(1);
     const { principalId } = await identityOf(project);
     expect([await labelOf(project), await labelOf(project, "shop-worker-t3st")]).toEqual([principalId, principalId]);
@@ -298,7 +297,7 @@ describe.sequential("an app with a user-assigned identity", () => {
       hint: expect.stringMatching(/resource ID/),
     });
     const report = await project.init();
-    expect(failed(report)[0]).toBe(`managed identity rg-platform/platform-id: there is no user-assigned identity ${id}`);
+    expect(failuresOf(report)[0]).toBe(`managed identity rg-platform/platform-id: there is no user-assigned identity ${id}`);
     expect(report.steps.find(({ error }) => error)?.error).toMatchObject({ code: "azure/not-found" });
     const { setup, cloud, firewallAccess } = project;
     const checks = await doctor({ setup, cloud, firewallAccess, clock, signal: never });
@@ -306,7 +305,7 @@ describe.sequential("an app with a user-assigned identity", () => {
     const named = checks.find(({ name }) => name === "api: managed identity is on");
     expect(named).toMatchObject({ ok: false, hint: expect.stringMatching(/^correct its resource ID/) });
     const made = await project.cloud.managedIdentities.put(id, { location: "westus", tags: { owner: "platform" } });
-    expect(failed(await project.init())).toEqual([]);
+    expect(failuresOf(await project.init())).toEqual([]);
     expect(await labelOf(project)).toBe(made.principalId);
     expect(await project.cloud.managedIdentities.get(id)).toEqual(made);
     expect(changed(await project.init())).toEqual([]);

@@ -46,7 +46,7 @@ export function coveragePage(operations: readonly Operation[], clientsOf: (opera
 
 const HEAD = `# What local Azure answers
 
-Generated from the routes by \`UPDATE=1 npx vitest run --project unit test/emulator/coverage.test.ts\`; \`npm test\` fails when it is not what the routes say.
+Generated from the routes by \`UPDATE=1 npx vitest run --project emulator test/emulator/coverage.test.ts\`; \`npm test\` fails when it is not what the routes say.
 Everything else answers 501 and names itself. Slots are not there yet: every operation on a web app answers for a slot as for one that does not exist.
 Source of an operation's shape: *recorded* (real traffic), *specification* (azure-rest-api-specs, SDK), *documentation* (Microsoft's pages), *inferred*.
 Used by: foreign clients that \`UPDATE=1 npm run test:clients\` last saw calling it.

@@ -5,7 +5,8 @@ import { openCloud } from "../../src/cloud/cloud.ts";
 import { azureCodeOf, translate } from "../../src/cloud/errors.ts";
 import { findLeftovers } from "../../src/cloud/firewall-access.ts";
 import { deployPackage } from "../../src/steps/deploy/deploy-package.ts";
-import { contextOf, type Exchange, leapingClock, type ReplayServer, recorded, startReplay } from "../cloud/replay-server.ts";
+import { contextOf, type Exchange, type ReplayServer, recorded, startReplay } from "../cloud/replay-server.ts";
+import { leapingClock } from "../support/leaping-clock.ts";
 
 // Traps of real Azure (`traps.md`) that the client has to get past, played by a server that says what Azure was seen or is known to say.
 

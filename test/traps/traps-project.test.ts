@@ -7,10 +7,10 @@ import { connectSql } from "../../src/cloud/database/sql.ts";
 import { audiences } from "../../src/emulator/platform.ts";
 import { verify } from "../../src/graph/project-checks.ts";
 import { planRemoval } from "../../src/removal/plan-removal.ts";
-import { leapingClock } from "../cloud/replay-server.ts";
 import { openTestCloud, withoutFirewall } from "../support/cloud.ts";
 import { databasesOf } from "../support/databases.ts";
 import { startTestEmulator, type TestEmulator } from "../support/emulator.ts";
+import { leapingClock } from "../support/leaping-clock.ts";
 import { openTestProject, type TestProject } from "../support/project.ts";
 
 // Traps of real Azure (`traps.md`) in the client's own steps, over local Azure: one project on a Free plan.

@@ -32,7 +32,7 @@ function testOfRecording(recording: string, side: TaggedTest["side"]): TaggedTes
 function pageText(): string {
   const head = `# Traps of real Azure, and the tests that hold them
 
-Made by \`UPDATE=1 npx vitest run test/traps\`: a comment above a test (or above one of its rows) names the trap, \`// trap: postgres 12\`.
+Made by \`UPDATE=1 npx vitest run --project emulator test/traps/traps.test.ts\`: a comment above a test (or above one of its rows) names the trap, \`// trap: postgres 12\`.
 *Client* is what runs against Azure, played or local; *emulator* is local Azure, which must set the same trap. \`–\` means that the trap has no such side;
 \`[…]\` is the row of a test that has many. Functions (functions.md) and scaling (scaling.md): not in this version.`;
   const tables = factsPages.map(({ key, title, traps }) => {

@@ -2,6 +2,7 @@ import { KnownError } from "../../base/errors.ts";
 import { escapeControls } from "../../base/json.ts";
 import { siteAddressId } from "../../base/site-address.ts";
 import type { SiteAdapter } from "../../cloud/app-service/sites.ts";
+import type { DatabaseAccess } from "../../cloud/database/access.ts";
 import { isComplete } from "../../engine/report.ts";
 import type { AnyStep } from "../../engine/step.ts";
 import type { ProjectGraph } from "../../graph/project-graph.ts";
@@ -124,10 +125,15 @@ export const principalShow = show(async (session) => {
     setup.sites.map(async ({ label, role }) => {
       const principal = await administrator.find(role);
       const access = principal && (await administrator.in(setup.database).access(role));
-      return { key: label, role, principal: principal ?? null, access: access ?? null };
+      return { key: label, role, principal: principal ?? null, access: access ? accessBody(access) : null };
     }),
   );
 });
+
+/** `barredBy` and `misleadBy` are the names of the version before, and go with the next one. */
+function accessBody(access: DatabaseAccess) {
+  return { ...access, barredBy: access.loginBlockers, misleadBy: access.misleadingSettings };
+}
 
 export const firewallApply = create("firewall apply", ({ firewall }) => [firewall]);
 export const firewallList = show(async (session) => {

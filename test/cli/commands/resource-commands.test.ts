@@ -36,7 +36,16 @@ describe("what Azure and the database say", () => {
     ["webapp show", [expect.objectContaining({ key: "api", site: expect.objectContaining({ name: "shop-api-t3st" }) })]],
     ["connection list", { api: [expect.objectContaining({ name: "postgres_api" })] }],
     ["connection validate", { api: expect.anything() }],
-    ["principal show", [expect.objectContaining({ key: "api", role: "shop-api-t3st", access: expect.anything() })]],
+    [
+      "principal show",
+      [
+        expect.objectContaining({
+          key: "api",
+          role: "shop-api-t3st",
+          access: expect.objectContaining({ barredBy: [], loginBlockers: [] }),
+        }),
+      ],
+    ],
     ["firewall list", [expect.objectContaining({ name: "azure-services", start: "0.0.0.0", end: "0.0.0.0" })]],
   ])("%s", async ([words, value], { cli }) => {
     const { code, results } = await cli.run(words, { directory: await cli.project() });

@@ -1,13 +1,16 @@
-import { describe, expect } from "vitest";
+import { expect } from "vitest";
 import type { AccessLevel } from "../../../src/base/access-level.ts";
 import { placeholderRole } from "../../../src/cloud/database/ownership.ts";
 import { quoteIdentifier, type SqlSession } from "../../../src/cloud/database/sql.ts";
 import { doctor, verify } from "../../../src/graph/project-checks.ts";
 import { planRemoval } from "../../../src/removal/plan-removal.ts";
+import { loginOf, recreateSite, roleOf, rolesOn } from "../../support/app-roles.ts";
 import { databasesOf, type TestDatabases } from "../../support/databases.ts";
-import { type TestEmulator, fileTest as test } from "../../support/emulator.ts";
+import type { TestEmulator } from "../../support/emulator.ts";
+import { leapingClock } from "../../support/leaping-clock.ts";
+import { failuresOf, pendingOf } from "../../support/outcomes.ts";
 import { openTestProject, type TestProject } from "../../support/project.ts";
-import { leapingClock } from "../replay-server.ts";
+import { projectTest } from "../../support/project-fixture.ts";
 
 /** `api` plants; `other` has a role of its own and reads. */
 const file = (access: AccessLevel = "owner") => ({
@@ -15,13 +18,7 @@ const file = (access: AccessLevel = "owner") => ({
   apps: { api: { access, runtime: "python|3.12" }, other: { access: "read", runtime: "python|3.12" } },
 });
 
-const roleOf = ({ setup }: TestProject, key: string): string => setup.sites.find((app) => app.label === key)?.role ?? "";
-
-async function loginOf({ cloud, setup }: TestProject, key: string) {
-  const role = roleOf({ setup } as TestProject, key);
-  const site = await cloud.sites.at({ group: setup.resourceGroup, app: role }).get();
-  return { role, principal: site?.principalId ?? "", database: "shop" };
-}
+const test = projectTest(file());
 
 /** Each tries to make the roles of the apps administrators, with the rights of whoever it works for. `climb` is the body they share. */
 const climbOf = (roles: readonly string[]): string =>
@@ -114,6 +111,14 @@ async function plant(emulator: TestEmulator, project: TestProject): Promise<void
   });
 }
 
+/** Leaves the project as it was before its app made anything. */
+async function clear(emulator: TestEmulator, project: TestProject): Promise<void> {
+  expect(failuresOf(await project.init())).toEqual([]);
+  const login = await loginOf(project, "api");
+  await databasesOf(emulator, project).as(login, (session) => session.query("DROP OWNED BY CURRENT_USER CASCADE"));
+  expect(failuresOf(await project.init())).toEqual([]);
+}
+
 /** Everybody sets off what can be set off: both apps, and PostgreSQL itself by its upkeep of the tables. */
 async function setOff(emulator: TestEmulator, project: TestProject, keys: readonly string[] = ["api", "other"]): Promise<void> {
   const databases = databasesOf(emulator, project);
@@ -122,277 +127,252 @@ async function setOff(emulator: TestEmulator, project: TestProject, keys: readon
   await databases.admin("shop", (session) => tryAll(session, probes));
 }
 
-const failed = (report: { steps: readonly { name: string; outcome: string; reason?: string }[] }): string[] =>
-  report.steps.filter(({ outcome }) => outcome === "failed" || outcome === "skipped").map(({ name, reason }) => `${name}: ${reason}`);
+// What an app made never comes to belong to a person.
 
-describe.sequential("what an app made never comes to belong to a person", () => {
-  test.for<AccessLevel>(["write", "read"])("the level is lowered to %s, and raised again", async (level, { emulator }) => {
-    const project = await openTestProject(emulator, file());
-    expect(failed(await project.init())).toEqual([]);
-    await plant(emulator, project);
-    await databasesOf(emulator, project).as(await loginOf(project, "api"), (session) => tryAll(session, gifts));
-    const lowered = await openTestProject(emulator, file(level));
-    expect(failed(await lowered.init())).toEqual([]);
-    const databases = databasesOf(emulator, project);
-    const roles = project.setup.sites.map(({ role }) => role);
-    expect(await damage(databases, roles)).toEqual(nothing);
-    await setOff(emulator, lowered);
-    expect(await damage(databases, roles)).toEqual(nothing);
-    expect((await lowered.plan()).steps.filter(({ change }) => change.kind !== "keep")).toEqual([]);
-    // Its rows are its own at every level, large objects too.
-    const login = await loginOf(project, "api");
-    expect((await databases.as(login, (session) => session.query("SELECT lo_get(4711)::text AS text"))).rows).toEqual([{ text: "\\x" }]);
+test.for<AccessLevel>(["write", "read"])("the level is lowered to %s, and raised again", async (level, { emulator, project }) => {
+  await plant(emulator, project);
+  await databasesOf(emulator, project).as(await loginOf(project, "api"), (session) => tryAll(session, gifts));
+  const lowered = await openTestProject(emulator, file(level));
+  expect(failuresOf(await lowered.init())).toEqual([]);
+  const databases = databasesOf(emulator, project);
+  const roles = project.setup.sites.map(({ role }) => role);
+  expect(await damage(databases, roles)).toEqual(nothing);
+  await setOff(emulator, lowered);
+  expect(await damage(databases, roles)).toEqual(nothing);
+  expect(pendingOf(await lowered.plan())).toEqual([]);
+  // Its rows are its own at every level, large objects too.
+  const login = await loginOf(project, "api");
+  expect((await databases.as(login, (session) => session.query("SELECT lo_get(4711)::text AS text"))).rows).toEqual([{ text: "\\x" }]);
 
-    expect(failed(await project.init())).toEqual([]);
-    const owners = await databases.as(login, (session) =>
-      session.query(
-        "SELECT DISTINCT pg_get_userbyid(relowner)::text AS name FROM pg_class WHERE relname IN ('mine', 'seen', 'kept', 'noted')",
-      ),
-    );
-    expect(owners.rows).toEqual([{ name: login.role }]);
-    expect(
-      (
-        await databases.admin("shop", (session) =>
-          session.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [placeholderRole(login.role)]),
-        )
-      ).rows,
-    ).toEqual([]);
-    await databases.as(login, (session) => session.query("DROP OWNED BY CURRENT_USER"));
-    expect(failed(await project.init())).toEqual([]);
+  expect(failuresOf(await project.init())).toEqual([]);
+  const owners = await databases.as(login, (session) =>
+    session.query(
+      "SELECT DISTINCT pg_get_userbyid(relowner)::text AS name FROM pg_class WHERE relname IN ('mine', 'seen', 'kept', 'noted')",
+    ),
+  );
+  expect(owners.rows).toEqual([{ name: login.role }]);
+  expect(
+    (await databases.admin("shop", (session) => session.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [placeholderRole(login.role)])))
+      .rows,
+  ).toEqual([]);
+  await clear(emulator, project);
+});
+
+test("its code on tables of others goes at every level, and none can be put there", async ({ emulator, project }) => {
+  const databases = databasesOf(emulator, project);
+  const { role, ...login } = await loginOf(project, "api");
+  const name = quoteIdentifier(role);
+  const climb = climbOf([role]);
+  await databases.run("shop", "CREATE TABLE boss (id int PRIMARY KEY)", "INSERT INTO boss VALUES (1)");
+  expect(failuresOf(await project.init())).toEqual([]);
+  const hooks = [
+    "CREATE TRIGGER planted BEFORE INSERT ON boss FOR EACH ROW EXECUTE FUNCTION hook()",
+    "CREATE TABLE pointing (id cunning REFERENCES boss (id))",
+  ];
+  await databases.as({ role, ...login }, async (session) => {
+    await session.query(`CREATE FUNCTION hook() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${climb} RETURN NEW; END $$`);
+    await session.query("CREATE TYPE cunning AS (x int)");
+    await session.query(`CREATE FUNCTION cast_it(cunning) RETURNS int LANGUAGE plpgsql AS $$ BEGIN ${climb} RETURN ($1).x; END $$`);
+    await session.query("CREATE CAST (cunning AS int) WITH FUNCTION cast_it(cunning) AS IMPLICIT");
+    for (const hook of hooks) await expect(session.query(hook), hook).rejects.toMatchObject({ code: "database/denied" });
   });
-
-  test("its code on tables of others goes at every level, and none can be put there", async ({ emulator }) => {
-    const project = await openTestProject(emulator, file());
-    const databases = databasesOf(emulator, project);
-    const { role, ...login } = await loginOf(project, "api");
-    const name = quoteIdentifier(role);
-    const climb = climbOf([role]);
-    await databases.run("shop", "CREATE TABLE boss (id int PRIMARY KEY)", "INSERT INTO boss VALUES (1)");
-    expect(failed(await project.init())).toEqual([]);
-    const hooks = [
-      "CREATE TRIGGER planted BEFORE INSERT ON boss FOR EACH ROW EXECUTE FUNCTION hook()",
-      "CREATE TABLE pointing (id cunning REFERENCES boss (id))",
-    ];
+  // As an earlier version of this tool granted it.
+  for (const access of ["owner", "write"] as const) {
+    const asked = await openTestProject(emulator, file(access));
+    await databases.run("shop", `GRANT TRIGGER, REFERENCES ON boss TO ${name}`, `GRANT CREATE ON SCHEMA public TO ${name}`);
     await databases.as({ role, ...login }, async (session) => {
-      await session.query(`CREATE FUNCTION hook() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${climb} RETURN NEW; END $$`);
-      await session.query("CREATE TYPE cunning AS (x int)");
-      await session.query(`CREATE FUNCTION cast_it(cunning) RETURNS int LANGUAGE plpgsql AS $$ BEGIN ${climb} RETURN ($1).x; END $$`);
-      await session.query("CREATE CAST (cunning AS int) WITH FUNCTION cast_it(cunning) AS IMPLICIT");
-      for (const hook of hooks) await expect(session.query(hook), hook).rejects.toMatchObject({ code: "database/denied" });
+      await tryAll(session, ["DROP TRIGGER planted ON boss", "DROP TABLE pointing"]);
+      if (access === "owner") for (const hook of hooks) await session.query(hook);
     });
-    // As an earlier version of this tool granted it.
-    for (const access of ["owner", "write"] as const) {
-      const asked = await openTestProject(emulator, file(access));
-      await databases.run("shop", `GRANT TRIGGER, REFERENCES ON boss TO ${name}`, `GRANT CREATE ON SCHEMA public TO ${name}`);
-      await databases.as({ role, ...login }, async (session) => {
-        await tryAll(session, ["DROP TRIGGER planted ON boss", "DROP TABLE pointing"]);
-        if (access === "owner") for (const hook of hooks) await session.query(hook);
-      });
-      const difference = JSON.stringify((await asked.plan()).steps.map(({ change }) => change));
-      expect(difference).toMatch(/may reference tables of others or put triggers on them/);
-      if (access === "owner")
-        expect(difference).toMatch(/runs its code on tables of others \(foreign key .* to a table of .*, trigger planted on public.boss\)/);
-      expect(failed(await asked.init())).toEqual([]);
-      expect((await asked.plan()).steps.filter(({ change }) => change.kind !== "keep")).toEqual([]);
-      await databases.as({ role, ...login }, (session) => tryAll(session, ["INSERT INTO pointing VALUES (row(1)::cunning)", ...hooks]));
-      await databases.run("shop", "INSERT INTO boss SELECT max(id) + 1 FROM boss");
-      expect(await damage(databases, [role])).toMatchObject({ powers: [] });
-    }
-    await databases.run("shop", "DROP TABLE boss CASCADE");
-    expect(failed(await project.init())).toEqual([]);
-    await databases.as({ role, ...login }, (session) => session.query("DROP OWNED BY CURRENT_USER CASCADE"));
-    expect(failed(await project.init())).toEqual([]);
-  });
+    const difference = JSON.stringify((await asked.plan()).steps.map(({ change }) => change));
+    expect(difference).toMatch(/may reference tables of others or put triggers on them/);
+    if (access === "owner")
+      expect(difference).toMatch(/runs its code on tables of others \(foreign key .* to a table of .*, trigger planted on public.boss\)/);
+    expect(failuresOf(await asked.init())).toEqual([]);
+    expect(pendingOf(await asked.plan())).toEqual([]);
+    await databases.as({ role, ...login }, (session) => tryAll(session, ["INSERT INTO pointing VALUES (row(1)::cunning)", ...hooks]));
+    await databases.run("shop", "INSERT INTO boss SELECT max(id) + 1 FROM boss");
+    expect(await damage(databases, [role])).toMatchObject({ powers: [] });
+  }
+  await databases.run("shop", "DROP TABLE boss CASCADE");
+  await clear(emulator, project);
+});
 
-  test("nothing an app does holds its own lowering up", async ({ emulator }) => {
-    const project = await openTestProject(emulator, file());
-    const databases = databasesOf(emulator, project);
-    const login = await loginOf(project, "api");
-    const [api, other] = ["api", "other"].map((key) => quoteIdentifier(roleOf(project, key)));
-    await databases.run("shop", `GRANT CREATE ON DATABASE shop TO ${api}`);
-    await databases.as(login, async (session) => {
-      for (let number = 0; number < 450; number += 1) await session.query(`CREATE TABLE many_${number} (id serial)`);
-      for (const statement of [
-        "CREATE PUBLICATION pub",
-        "CREATE SCHEMA opened",
-        "GRANT ALL ON SCHEMA opened TO PUBLIC",
-        "CREATE TABLE opened.t (id int)",
-        `GRANT ALL ON many_1 TO ${other} WITH GRANT OPTION`,
-        "SELECT lo_create(0) FROM generate_series(1, 3)",
-      ])
-        await session.query(statement);
-    });
-    await databases.as(await loginOf(project, "other"), (session) =>
-      tryAll(session, [`GRANT ALL ON many_1 TO ${api}`, "GRANT ALL ON many_1 TO PUBLIC"]),
-    );
-    await databases.as(login, async (session) => {
-      await session.query("BEGIN");
-      await session.query("LOCK TABLE many_2");
-      await session.query("CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'");
-      const lowered = await openTestProject(emulator, file("read"));
-      expect(failed(await lowered.init())).toEqual([]);
-      expect((await lowered.plan()).steps.filter(({ change }) => change.kind !== "keep")).toEqual([]);
-    });
-    const after = await databases.as(login, async (session) => {
-      const refused: string[] = [];
-      for (const statement of [
-        "INSERT INTO many_1 DEFAULT VALUES",
-        "TRUNCATE many_2",
-        "CREATE TABLE opened.more (id int)",
-        "CREATE SCHEMA mine",
-      ])
-        await session.query(statement).then(
-          () => refused.push(`done: ${statement}`),
-          () => refused.push("refused"),
-        );
-      return refused;
-    });
-    expect(after).toEqual(["refused", "refused", "refused", "refused"]);
-    expect(failed(await project.init())).toEqual([]);
-    await databases.as(login, (session) => session.query("DROP SCHEMA opened CASCADE"));
-    await databases.as(login, (session) => session.query("DROP PUBLICATION pub"));
-    for (let from = 0; from < 450; from += 90)
-      await databases.as(login, (session) =>
-        session.query(`DROP TABLE ${Array.from({ length: 90 }, (_, at) => `many_${from + at}`).join(", ")}`),
+test("nothing an app does holds its own lowering up", async ({ emulator, project }) => {
+  const databases = databasesOf(emulator, project);
+  const login = await loginOf(project, "api");
+  const [api, other] = ["api", "other"].map((key) => quoteIdentifier(roleOf(project, key)));
+  await databases.run("shop", `GRANT CREATE ON DATABASE shop TO ${api}`);
+  await databases.as(login, async (session) => {
+    for (let number = 0; number < 450; number += 1) await session.query(`CREATE TABLE many_${number} (id serial)`);
+    for (const statement of [
+      "CREATE PUBLICATION pub",
+      "CREATE SCHEMA opened",
+      "GRANT ALL ON SCHEMA opened TO PUBLIC",
+      "CREATE TABLE opened.t (id int)",
+      `GRANT ALL ON many_1 TO ${other} WITH GRANT OPTION`,
+      "SELECT lo_create(0) FROM generate_series(1, 3)",
+    ])
+      await session.query(statement);
+  });
+  await databases.as(await loginOf(project, "other"), (session) =>
+    tryAll(session, [`GRANT ALL ON many_1 TO ${api}`, "GRANT ALL ON many_1 TO PUBLIC"]),
+  );
+  await databases.as(login, async (session) => {
+    await session.query("BEGIN");
+    await session.query("LOCK TABLE many_2");
+    await session.query("CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'");
+    const lowered = await openTestProject(emulator, file("read"));
+    expect(failuresOf(await lowered.init())).toEqual([]);
+    expect(pendingOf(await lowered.plan())).toEqual([]);
+  });
+  const after = await databases.as(login, async (session) => {
+    const refused: string[] = [];
+    for (const statement of [
+      "INSERT INTO many_1 DEFAULT VALUES",
+      "TRUNCATE many_2",
+      "CREATE TABLE opened.more (id int)",
+      "CREATE SCHEMA mine",
+    ])
+      await session.query(statement).then(
+        () => refused.push(`done: ${statement}`),
+        () => refused.push("refused"),
       );
+    return refused;
   });
-
-  test("temporary objects of a live session neither hinder nor count", async ({ emulator }) => {
-    const project = await openTestProject(emulator, file());
-    const databases = databasesOf(emulator, project);
-    const login = await loginOf(project, "api");
-    await databases.as(login, async (session) => {
-      await session.query("CREATE TABLE public.mine (id int)");
-      await session.query("CREATE TEMPORARY TABLE scratch (id int)");
-      await session.query("CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'");
-      const lowered = await openTestProject(emulator, file("write"));
-      expect(failed(await lowered.init())).toEqual([]);
-    });
-    await databases.as(login, async (session) => {
-      await session.query("CREATE TEMPORARY TABLE scratch (id int)");
-      const lowered = await openTestProject(emulator, file("write"));
-      expect((await lowered.plan()).steps.filter(({ change }) => change.kind !== "keep")).toEqual([]);
-    });
-    expect(failed(await project.init())).toEqual([]);
-    await databases.as(login, (session) => session.query("DROP TABLE public.mine"));
-  });
-
-  test("the identity is made anew: what it owned is there, and lends no rights", async ({ emulator }) => {
-    const project = await openTestProject(emulator, file());
-    const { cloud, setup } = project;
-    const databases = databasesOf(emulator, project);
-    await plant(emulator, project);
-    const role = roleOf(project, "api");
-    const site = await cloud.sites.at({ group: setup.resourceGroup, app: role }).get();
-    await cloud.sites.at({ group: setup.resourceGroup, app: role }).delete();
-    await cloud.sites.at({ group: setup.resourceGroup, app: role }).create({
-      location: setup.location,
-      planId: site?.planId ?? "",
-      config: { runtime: "PYTHON|3.12" },
-      settings: {},
-      tags: site?.tags ?? {},
-    });
-    expect(failed(await project.init())).toEqual([]);
-    const roles = setup.sites.map((app) => app.role);
-    expect(await damage(databases, roles)).toEqual(nothing);
-    await setOff(emulator, project, ["other"]);
-    expect(await damage(databases, roles)).toEqual(nothing);
-    const login = await loginOf(project, "api");
-    expect(await databases.as(login, (session) => session.query("ALTER TABLE public.mine ADD COLUMN more int").then(() => "done"))).toBe(
-      "done",
-    );
-  });
-
-  test("its role is dropped: what it owned stays with a role that is nobody", async ({ emulator }) => {
-    const project = await openTestProject(emulator, file());
-    const { cloud, setup } = project;
-    const role = roleOf(project, "api");
-    const databases = databasesOf(emulator, project);
-    await databases.as(await loginOf(project, "api"), (session) => session.query("ALTER FUNCTION public.lent(text) SECURITY DEFINER"));
-    const server = await cloud.postgresServers.get(setup.resourceGroup, setup.server.name);
-    if (!server) throw new Error("no server");
-    await project.databases.at(server, cloud.caller.name).drop(role, ["shop"]);
-    const roles = setup.sites.map((app) => app.role);
-    expect(await damage(databases, roles)).toEqual(nothing);
-    await setOff(emulator, project, ["other"]);
-    expect(await damage(databases, roles)).toEqual(nothing);
-    const { rows } = await databases.admin("shop", (session) =>
-      session.query(
-        `SELECT r.rolname, r.rolcanlogin, pg_relation_size('mine') > 0 AS has_rows FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.relname = 'mine'`,
-      ),
-    );
-    expect(rows).toEqual([{ rolname: placeholderRole(role), rolcanlogin: false, has_rows: true }]);
-    // A second run finds nothing more to do, and keeps what is kept.
-    await project.databases.at(server, cloud.caller.name).drop(role, ["shop"]);
-    expect(failed(await project.init())).toEqual([]);
-    const login = await loginOf(project, "api");
-    expect(await databases.as(login, (session) => session.query("DROP TABLE public.noted").then(() => "done"))).toBe("done");
-  });
-
-  test("a placeholder that somebody has made more of is not trusted", async ({ emulator }) => {
-    const project = await openTestProject(emulator, file());
-    const databases = databasesOf(emulator, project);
-    const role = roleOf(project, "api");
-    const placeholder = quoteIdentifier(placeholderRole(role));
-    await databases.run(
-      "postgres",
-      `CREATE ROLE ${placeholder} LOGIN`,
-      `GRANT ${placeholder} TO ${quoteIdentifier(roleOf(project, "other"))}`,
-    );
-    const lowered = await openTestProject(emulator, file("write"));
-    expect(failed(await lowered.init()).join()).toMatch(
-      /database access api: .*is not the bare placeholder it was made as \(can_login, has_members\)/,
-    );
-    await databases.run("postgres", `DROP ROLE ${placeholder}`);
-    expect(failed(await project.init())).toEqual([]);
-  });
-
-  test("a routine that works with an administrator's rights is named by verify and doctor, with the way out", async ({ emulator }) => {
-    const project = await openTestProject(emulator, file());
-    const { cloud, setup, firewallAccess } = project;
-    const databases = databasesOf(emulator, project);
-    const context = { setup, cloud, firewallAccess, clock: leapingClock(), signal: new AbortController().signal };
-    const look = async () => {
-      const verified = (await verify({ ...context, marker: "m" })).find(({ name }) => name === "api: role is not privileged");
-      const doctored = (await doctor(context)).find(({ name }) => name === "api: role calls nothing with an administrator's rights");
-      await firewallAccess.revoke();
-      return [verified?.ok, doctored?.ok, verified?.detail];
-    };
-    expect(await look()).toEqual([true, true, expect.any(String)]);
-    await databases.run("shop", "CREATE FUNCTION public.power(a int) RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'");
-    expect(await look()).toEqual([
-      false,
-      false,
-      expect.stringContaining(`may call, with an administrator's rights, public.power(integer) of ${cloud.caller.name}`),
-    ]);
-    await databases.run("shop", "ALTER ROUTINE public.power(int) SECURITY INVOKER");
-    expect((await look()).slice(0, 2)).toEqual([true, true]);
-    await databases.run("shop", "DROP FUNCTION public.power");
-  });
-
-  test("a guest that goes takes its roles, its database and their placeholders", async ({ emulator }) => {
-    const owner = await openTestProject(emulator, file());
-    const { server, resourceGroup } = owner.setup;
-    const guest = await openTestProject(emulator, {
-      name: "guest",
-      resourceGroup,
-      server: { name: server.name },
-      database: "guests",
-      apps: { api: { runtime: "python|3.12" } },
-    });
-    expect(failed(await guest.init())).toEqual([]);
-    const databases = databasesOf(emulator, guest);
-    const role = guest.setup.sites[0]?.role ?? "";
-    const site = await guest.cloud.sites.at({ group: resourceGroup, app: role }).get();
-    const login = { role, principal: site?.principalId ?? "", database: "guests" };
+  expect(after).toEqual(["refused", "refused", "refused", "refused"]);
+  expect(failuresOf(await project.init())).toEqual([]);
+  await databases.as(login, (session) => session.query("DROP SCHEMA opened CASCADE"));
+  await databases.as(login, (session) => session.query("DROP PUBLICATION pub"));
+  for (let from = 0; from < 450; from += 90)
     await databases.as(login, (session) =>
-      session.query("CREATE FUNCTION public.f() RETURNS int SECURITY DEFINER LANGUAGE sql AS 'SELECT 1'"),
+      session.query(`DROP TABLE ${Array.from({ length: 90 }, (_, at) => `many_${from + at}`).join(", ")}`),
     );
-    for (const { remove } of (await planRemoval(guest.setup, guest.cloud, guest.firewallAccess)).removals) await remove();
-    await guest.firewallAccess.revoke();
-    const { rows } = await databasesOf(emulator, owner).admin("postgres", (session) =>
-      session.query("SELECT rolname::text FROM pg_roles WHERE rolname IN ($1, $2)", [role, placeholderRole(role)]),
-    );
-    expect(rows).toEqual([]);
+});
+
+test("temporary objects of a live session neither hinder nor count", async ({ emulator, project }) => {
+  const databases = databasesOf(emulator, project);
+  const login = await loginOf(project, "api");
+  await databases.as(login, async (session) => {
+    await session.query("CREATE TABLE public.mine (id int)");
+    await session.query("CREATE TEMPORARY TABLE scratch (id int)");
+    await session.query("CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'");
+    const lowered = await openTestProject(emulator, file("write"));
+    expect(failuresOf(await lowered.init())).toEqual([]);
   });
+  await databases.as(login, async (session) => {
+    await session.query("CREATE TEMPORARY TABLE scratch (id int)");
+    const lowered = await openTestProject(emulator, file("write"));
+    expect(pendingOf(await lowered.plan())).toEqual([]);
+  });
+  expect(failuresOf(await project.init())).toEqual([]);
+  await databases.as(login, (session) => session.query("DROP TABLE public.mine"));
+});
+
+test("the identity is made anew: what it owned is there, and lends no rights", async ({ emulator, project }) => {
+  const databases = databasesOf(emulator, project);
+  await plant(emulator, project);
+  await recreateSite(project, "api");
+  expect(failuresOf(await project.init())).toEqual([]);
+  const roles = project.setup.sites.map((app) => app.role);
+  expect(await damage(databases, roles)).toEqual(nothing);
+  await setOff(emulator, project, ["other"]);
+  expect(await damage(databases, roles)).toEqual(nothing);
+  const login = await loginOf(project, "api");
+  expect(await databases.as(login, (session) => session.query("ALTER TABLE public.mine ADD COLUMN more int").then(() => "done"))).toBe(
+    "done",
+  );
+  await clear(emulator, project);
+});
+
+test("its role is dropped: what it owned stays with a role that is nobody", async ({ emulator, project }) => {
+  const role = roleOf(project, "api");
+  const databases = databasesOf(emulator, project);
+  await plant(emulator, project);
+  const onServer = await rolesOn(project);
+  await onServer.drop(role, ["shop"]);
+  const roles = project.setup.sites.map((app) => app.role);
+  expect(await damage(databases, roles)).toEqual(nothing);
+  await setOff(emulator, project, ["other"]);
+  expect(await damage(databases, roles)).toEqual(nothing);
+  const { rows } = await databases.admin("shop", (session) =>
+    session.query(
+      `SELECT r.rolname, r.rolcanlogin, pg_relation_size('mine') > 0 AS has_rows FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.relname = 'mine'`,
+    ),
+  );
+  expect(rows).toEqual([{ rolname: placeholderRole(role), rolcanlogin: false, has_rows: true }]);
+  // A second run finds nothing more to do, and keeps what is kept.
+  await onServer.drop(role, ["shop"]);
+  expect(failuresOf(await project.init())).toEqual([]);
+  const login = await loginOf(project, "api");
+  expect(await databases.as(login, (session) => session.query("DROP TABLE public.noted").then(() => "done"))).toBe("done");
+  await clear(emulator, project);
+});
+
+test("a placeholder that somebody has made more of is not trusted", async ({ emulator, project }) => {
+  const databases = databasesOf(emulator, project);
+  const role = roleOf(project, "api");
+  const placeholder = quoteIdentifier(placeholderRole(role));
+  await databases.as(await loginOf(project, "api"), (session) => session.query("CREATE TABLE public.mine (id int)"));
+  await databases.run(
+    "postgres",
+    `CREATE ROLE ${placeholder} LOGIN`,
+    `GRANT ${placeholder} TO ${quoteIdentifier(roleOf(project, "other"))}`,
+  );
+  const lowered = await openTestProject(emulator, file("write"));
+  expect(failuresOf(await lowered.init()).join()).toMatch(
+    /database access api: .*is not the bare placeholder it was made as \(can_login, has_members\)/,
+  );
+  await databases.run("postgres", `DROP ROLE ${placeholder}`);
+  await clear(emulator, project);
+});
+
+test("a routine that works with an administrator's rights is named by verify and doctor, with the way out", async ({
+  emulator,
+  project,
+}) => {
+  const { cloud, setup, firewallAccess } = project;
+  const databases = databasesOf(emulator, project);
+  const context = { setup, cloud, firewallAccess, clock: leapingClock(), signal: new AbortController().signal };
+  const look = async () => {
+    const verified = (await verify({ ...context, marker: "m" })).find(({ name }) => name === "api: role is not privileged");
+    const doctored = (await doctor(context)).find(({ name }) => name === "api: role calls nothing with an administrator's rights");
+    await firewallAccess.revoke();
+    return [verified?.ok, doctored?.ok, verified?.detail];
+  };
+  expect(await look()).toEqual([true, true, expect.any(String)]);
+  await databases.run("shop", "CREATE FUNCTION public.power(a int) RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'");
+  expect(await look()).toEqual([
+    false,
+    false,
+    expect.stringContaining(`may call, with an administrator's rights, public.power(integer) of ${cloud.caller.name}`),
+  ]);
+  await databases.run("shop", "ALTER ROUTINE public.power(int) SECURITY INVOKER");
+  expect((await look()).slice(0, 2)).toEqual([true, true]);
+  await databases.run("shop", "DROP FUNCTION public.power");
+});
+
+test("a guest that goes takes its roles, its database and their placeholders", async ({ emulator, project: owner }) => {
+  const { server, resourceGroup } = owner.setup;
+  const guest = await openTestProject(emulator, {
+    name: "guest",
+    resourceGroup,
+    server: { name: server.name },
+    database: "guests",
+    apps: { api: { runtime: "python|3.12" } },
+  });
+  expect(failuresOf(await guest.init())).toEqual([]);
+  const databases = databasesOf(emulator, guest);
+  const role = guest.setup.sites[0]?.role ?? "";
+  const site = await guest.cloud.sites.at({ group: resourceGroup, app: role }).get();
+  const login = { role, principal: site?.principalId ?? "", database: "guests" };
+  await databases.as(login, (session) =>
+    session.query("CREATE FUNCTION public.f() RETURNS int SECURITY DEFINER LANGUAGE sql AS 'SELECT 1'"),
+  );
+  for (const { remove } of (await planRemoval(guest.setup, guest.cloud, guest.firewallAccess)).removals) await remove();
+  await guest.firewallAccess.revoke();
+  const { rows } = await databasesOf(emulator, owner).admin("postgres", (session) =>
+    session.query("SELECT rolname::text FROM pg_roles WHERE rolname IN ($1, $2)", [role, placeholderRole(role)]),
+  );
+  expect(rows).toEqual([]);
 });

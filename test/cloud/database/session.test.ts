@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { openServerSession } from "../../../src/cloud/database/session.ts";
 import { environments } from "../../../src/cloud/environment.ts";
 import { withoutFirewall } from "../../support/cloud.ts";
-import { leapingClock } from "../replay-server.ts";
+import { leapingClock } from "../../support/leaping-clock.ts";
 
 /** A port of this machine where nobody listens. */
 async function closedPort(): Promise<number> {
