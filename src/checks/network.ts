@@ -1,8 +1,9 @@
+import type { Site } from "../cloud/app-service/sites.ts";
 import { isTemporaryRule } from "../cloud/firewall-access.ts";
 import { hints } from "../cloud/hints.ts";
 import type { FirewallRule } from "../cloud/server-children.ts";
 import { mayClose } from "../steps/adoption.ts";
-import { covers, describeRule, exposureOf, isOpenToAzure, removalCommand } from "../steps/firewall.ts";
+import { describeRule, exposureOf, needsSites, removalCommand, shutOut, wantedRules } from "../steps/firewall.ts";
 import { type Check, fix } from "./check.ts";
 import type { ProjectFacts } from "./facts.ts";
 import type { FactsOf } from "./shared-facts.ts";
@@ -25,6 +26,28 @@ export const firewallIsNarrow: Check<FactsOf<"rules" | "server">> = {
     const foreign = exposure.rules.filter((rule) => !mayClose(setup, at, rule));
     const hint = foreign.length === 0 ? fix : `run ${foreign.map((rule) => removalCommand(setup, rule)).join(", ")}`;
     return { ok: false, detail: `the server is ${exposure.words}`, hint };
+  },
+};
+
+type LetInFacts = FactsOf<"rules"> & { readonly sites: readonly { site(): Promise<Pick<Site, "name" | "possibleOutboundAddresses">> }[] };
+
+/** Each rule that the policy wants stands. A site whose addresses Azure does not name is not known to be let in. */
+export const firewallLetsAppsIn: Check<LetInFacts> = {
+  code: "network/firewall-open-to-apps",
+  name: "firewall lets the apps in",
+  meaning: "the apps get `no pg_hba.conf entry`",
+  repair: fix,
+  proof: true,
+  look: async ({ rules, sites, context: { setup } }) => {
+    const { firewall: policy } = setup.server;
+    const found = await rules();
+    const apps = needsSites(policy) ? await Promise.all(sites.map(({ site }) => site())) : [];
+    const unknown = apps.filter(({ possibleOutboundAddresses }) => possibleOutboundAddresses.length === 0).map(({ name }) => name);
+    if (unknown.length > 0) return { ok: false, detail: `Azure names no outbound address of ${unknown.join(", ")}` };
+    const wanted = wantedRules(policy, apps, setup.owner);
+    const shut = shutOut(wanted, found);
+    if (shut.length > 0) return { ok: false, detail: `shut out: ${shut.slice(0, 5).map(describeRule).join(", ")}` };
+    return { ok: true, detail: wanted.map(describeRule).join(", ") };
   },
 };
 
@@ -72,23 +95,7 @@ export const networkChecks: readonly Check<ProjectFacts>[] = [
       return { ok: value.toLowerCase() === "on", detail: `${tlsParameter} ${value}` };
     },
   },
-  {
-    code: "network/firewall-open-to-apps",
-    name: "firewall lets the apps in",
-    meaning: "the apps get `no pg_hba.conf entry`",
-    repair: fix,
-    proof: true,
-    look: async ({ rules, sites, context: { setup } }) => {
-      const found = await rules();
-      if (isOpenToAzure(setup.server.firewall)) {
-        const ok = found.some(({ start, end }) => start === "0.0.0.0" && end === "0.0.0.0");
-        return { ok, detail: ok ? "rule for Azure's own traffic" : `no rule 0.0.0.0 among ${found.length}` };
-      }
-      const addresses = (await Promise.all(sites.map(({ site }) => site()))).flatMap((site) => site.possibleOutboundAddresses);
-      const shut = addresses.filter((address) => !found.some((rule) => covers(rule, address)));
-      return { ok: shut.length === 0, detail: shut.length === 0 ? "every outbound address" : `shut out: ${shut.slice(0, 5).join(", ")}` };
-    },
-  },
+  firewallLetsAppsIn,
   firewallIsNarrow,
   {
     code: "network/no-leftover",

@@ -179,10 +179,11 @@ const surroundingChecks: readonly Check<SiteFacts>[] = [
     meaning: "somebody gave it more by name: an error or a break-in in the app reaches that too",
     repair: "run `passwordless-pg connect` and REVOKE it, unless it is wanted",
     proof: exact,
-    look: async ({ extraGrants, context: { setup } }) => {
-      const extra = await extraGrants();
+    look: async ({ access, extraGrants, context: { setup } }) => {
+      const [extra, { tables }] = await Promise.all([extraGrants(), access()]);
       if (extra.total > 0) return { ok: false, detail: `also has ${describeExtraGrants(extra)}`, hint: extraGrantHint(extra) };
-      return { ok: true, detail: `looked at database ${setup.database}, at what all databases share, and for traces in the others` };
+      const detail = `on ${tables.total} tables of ${setup.database}; looked at what all databases share too, and for traces in the others`;
+      return { ok: true, detail };
     },
   },
   {

@@ -1,7 +1,8 @@
-import { readdirSync, readlinkSync, realpathSync } from "node:fs";
+import { readlinkSync, realpathSync } from "node:fs";
 import { systemClock } from "../base/clock.ts";
 import { KnownError } from "../base/errors.ts";
 import { readIfReadable } from "./durable-file.ts";
+import { namesIn } from "./names-in.ts";
 import { isRunning, isSameProcess, type ProcessStamp, statOf } from "./process-stamp.ts";
 import { readRunFile } from "./run-file.ts";
 
@@ -70,13 +71,4 @@ async function isGone(isThere: () => boolean, withinMs: number): Promise<boolean
     await systemClock.sleep(20);
   }
   return true;
-}
-
-function namesIn(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder);
-  } catch (error) {
-    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return [];
-    throw error;
-  }
 }

@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { HomeFolders } from "./home.ts";
 import { CACHE_MARK } from "./machines/build/cache.ts";
 import { isAbandonedDraft } from "./machines/draft-name.ts";
+import { namesIn } from "./names-in.ts";
 
 /** A lock's draft lives for a moment; one of a starter that waits for the lock must stay. */
 const LOCK_DRAFT_MS = 10 * 60_000;
@@ -31,13 +32,4 @@ function isHalfWritten(folder: string, name: string): boolean {
   if (!/^lock\.[0-9a-f-]{36}$/.test(name)) return false;
   const at = statSync(join(folder, name), { throwIfNoEntry: false });
   return at !== undefined && Date.now() - at.mtimeMs > LOCK_DRAFT_MS;
-}
-
-function namesIn(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder);
-  } catch (error) {
-    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return [];
-    throw error;
-  }
 }

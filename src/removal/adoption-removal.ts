@@ -5,7 +5,7 @@ import type { PostgresServer } from "../cloud/postgres-servers.ts";
 import { otherProjects, parseAdoptionTag } from "../steps/adoption.ts";
 import type { Inventory, Resource } from "./inventory.ts";
 import type { Removal, RemovalPlan } from "./removal.ts";
-import { kindOf, orAbsent, resourceKinds } from "./resource-kinds.ts";
+import { kindOf, orAbsent } from "./resource-kinds.ts";
 
 interface AdoptionContext extends Pick<Inventory, "cloud" | "databases" | "tag" | "group"> {
   readonly server: PostgresServer;
@@ -19,7 +19,7 @@ interface AdoptionContext extends Pick<Inventory, "cloud" | "databases" | "tag" 
 export async function planAdoptionRemoval(inventory: Inventory, { tags }: Resource): Promise<RemovalPlan> {
   const { setup, cloud, group, tag } = inventory;
   if (tags[tag] === undefined) return { removals: [], kept: [] };
-  const sites = inventory.ours.filter((one) => kindOf(one) === resourceKinds["microsoft.web/sites"]).map(({ name }) => name);
+  const sites = inventory.ours.filter((one) => kindOf(one)?.hasRole).map(({ name }) => name);
   const isMade = (name: string): boolean => sites.some((one) => one.toLowerCase() === name.toLowerCase());
   const before = setup.sites.filter(({ address }) => !isMade(siteName(address))).map(({ role }) => role);
   const kept = before.length > 0 ? [`database role ${before.join(", ")} (this project did not create the web app)`] : [];

@@ -46,9 +46,8 @@ async function planOne(inventory: Inventory, resource: Resource, serverStays: bo
   const reason = await whyKept(inventory, resource);
   if (!kind || reason !== undefined) return { removals: [], kept: [`${what} (${reason})`] };
   const own: Removal = { what, why: kind.why?.(inventory, resource) ?? created, remove: () => kind.remove(inventory, resource) };
-  // Before the web app: its tag is what says that the role is ours, also to a second run.
-  const isSite = kind === resourceKinds["microsoft.web/sites"];
-  return { removals: isSite && serverStays ? [roleRemoval(inventory, resource.name), own] : [own], kept: [] };
+  // Before what signs in as it: its tag is what says that the role is ours, also to a second run.
+  return { removals: kind.hasRole && serverStays ? [roleRemoval(inventory, resource.name), own] : [own], kept: [] };
 }
 
 /** Why one of the project's resources stays; `undefined` when it may go. */

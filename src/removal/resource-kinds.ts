@@ -15,6 +15,8 @@ export type OwnedType =
 interface ResourceKind {
   /** As people call it: `web app`. */
   readonly label: string;
+  /** Its identity signs in to the database under a role named as it. */
+  readonly hasRole?: true;
   /** Why it is the project's to remove, where that is not all there is to say. */
   why?(inventory: Inventory, resource: Resource): string;
   /** What of others lives in it, as a reason to keep it; `undefined` when nothing does. */
@@ -27,6 +29,7 @@ interface ResourceKind {
 export const resourceKinds: Readonly<Record<OwnedType, ResourceKind>> = {
   "microsoft.web/sites": {
     label: "web app",
+    hasRole: true,
     why: ({ setup }, { name }) =>
       setup.sites.some(({ address }) => siteName(address).toLowerCase() === name.toLowerCase())
         ? created

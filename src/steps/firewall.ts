@@ -22,14 +22,17 @@ export const azureServicesRule: FirewallRule = { name: "azure-services", start: 
 
 /** What a policy asks for. A further one is a row here. */
 interface Policy {
+  /** As people say it: `the apps' addresses`. */
+  readonly lets: string;
   /** The outbound addresses of the sites are asked for: the sites come first. */
   readonly needsSites: boolean;
   wantedRules(sites: readonly Pick<Site, "possibleOutboundAddresses">[], owner: string): readonly FirewallRule[];
 }
 
 const policies: Readonly<Record<FirewallPolicy, Policy>> = {
-  "azure-services": { needsSites: false, wantedRules: () => [azureServicesRule] },
+  "azure-services": { lets: "all of Azure", needsSites: false, wantedRules: () => [azureServicesRule] },
   "app-addresses": {
+    lets: "the apps' addresses",
     needsSites: true,
     wantedRules: (sites, owner) =>
       rangesOf(
@@ -46,6 +49,11 @@ export function wantedRules(
   owner = "",
 ): readonly FirewallRule[] {
   return policies[policy].wantedRules(sites, owner);
+}
+
+/** Do the rules of the policy follow from the sites? */
+export function needsSites(policy: FirewallPolicy): boolean {
+  return policies[policy].needsSites;
 }
 
 /** Does the project file let in all of Azure? If not, nobody is to open the server to it. */
@@ -66,7 +74,7 @@ interface FirewallContext {
 
 /** The way of the apps to the server; also takes away what a killed run left open, and what the policy no longer asks for. */
 export const firewall = (context: FirewallContext, server: Step<PostgresServer>, sites: readonly Step<Site>[]) => {
-  const needed = policies[context.policy].needsSites ? sites : [];
+  const needed = needsSites(context.policy) ? sites : [];
   const needs = { server, ...Object.fromEntries(needed.map((site): [`site ${string}`, Step<Site>] => [`site ${site.name}`, site])) };
   return defineStep<Firewall, FirewallNeeds>({
     name: "firewall",
@@ -92,9 +100,7 @@ async function readFirewall(
     isAllOfAzure(rule) ? !isOpenToAzure(policy) && mayClose(server, rule) : rule.name.startsWith(appPrefix(owner)) && !isFit(rule);
   const surplus = rules.filter(isSurplus);
   const kept = rules.filter((rule) => !surplus.includes(rule));
-  const missing = wanted.filter(
-    (range) => !kept.some((rule) => covers(rule, range.start) && covers(rule, range.end) && isAllOfAzure(range) === isAllOfAzure(rule)),
-  );
+  const missing = shutOut(wanted, kept);
   // One of the same name is written over.
   const unwanted = surplus.filter(({ name }) => !missing.some((range) => range.name === name));
   return { rules, missing, leftovers: findLeftovers(rules), unwanted };
@@ -130,6 +136,13 @@ export function isAllOfAzure({ start, end }: Pick<FirewallRule, "start" | "end">
   return toNumber(start) === 0 && toNumber(end) === 0;
 }
 
+/** Of the ranges that the project wants, those that no rule lets in whole. */
+export function shutOut(wanted: readonly FirewallRule[], rules: readonly FirewallRule[]): FirewallRule[] {
+  return wanted.filter(
+    (range) => !rules.some((rule) => covers(rule, range.start) && covers(rule, range.end) && isAllOfAzure(range) === isAllOfAzure(rule)),
+  );
+}
+
 interface Exposure {
   readonly rules: readonly FirewallRule[];
   /** `open to the internet` */
@@ -143,7 +156,7 @@ export function exposureOf(rules: readonly FirewallRule[], policy: FirewallPolic
   const kinds = [
     { meaning: "open to the internet", found: wideAmong(rules) },
     {
-      meaning: "open to all of Azure, where the project file lets in the apps' addresses only",
+      meaning: `open to all of Azure, where the project file lets in ${policies[policy].lets} only`,
       found: isOpenToAzure(policy) ? [] : rules.filter(isAllOfAzure),
     },
   ].filter(({ found }) => found.length > 0);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { azureServicesRule, covers, exposureOf, isOpenToAzure, rangesOf, wantedRules } from "../../src/steps/firewall.ts";
+import { azureServicesRule, covers, exposureOf, isOpenToAzure, rangesOf, shutOut, wantedRules } from "../../src/steps/firewall.ts";
 
 test("neighbouring addresses share a rule, doubles count once", () => {
   expect(rangesOf(["20.1.2.4", "20.1.2.3", "20.1.2.4", "20.9.0.1"])).toEqual([
@@ -17,6 +17,19 @@ test("a policy says which rules are wanted, whatever asks: the step, the tag, th
   expect(others).toEqual([]);
   expect([wantedRules("azure-services"), wantedRules("app-addresses")]).toEqual([[azureServicesRule], []]);
   expect([isOpenToAzure("azure-services"), isOpenToAzure("app-addresses")]).toEqual([true, false]);
+});
+
+test("shut out is what no single rule lets in whole; all of Azure is let in by its own rule alone", () => {
+  const range = { name: "app", start: "20.1.2.3", end: "20.1.2.6" };
+  const halves = [
+    { name: "a", start: "20.1.2.3", end: "20.1.2.4" },
+    { name: "b", start: "20.1.2.5", end: "20.1.2.6" },
+  ];
+  expect(shutOut([range], halves)).toEqual([range]);
+  expect(shutOut([range], [{ name: "c", start: "20.1.2.0", end: "20.1.2.255" }])).toEqual([]);
+  const everybody = { name: "all", start: "0.0.0.0", end: "255.255.255.255" };
+  expect(shutOut([azureServicesRule, range], [everybody])).toEqual([azureServicesRule]);
+  expect(shutOut([azureServicesRule], [{ ...azureServicesRule, name: "mine" }])).toEqual([]);
 });
 
 test("the rules let in exactly the addresses they were made of", () => {
